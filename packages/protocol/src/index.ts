@@ -1,0 +1,10 @@
+export { asMillpoolError, errorCodeOf, errorTable, isErrorCode, MillpoolError } from './errors.ts';
+export type { ErrorCode, ErrorShape } from './errors.ts';
+export { etagOf, isWeak } from './entry.ts';
+export type { Entry } from './entry.ts';
+export { policies } from './attachment.ts';
+export type { Attachment, Freshness, Policy, S3Settings } from './attachment.ts';
+export type {
+  AttachmentStatus, AttachRequest, CacheStatus, Call, DatasetReply, DatasetRequest, DeviceStatus, Handlers, JobStatus,
+  ListReply, ListRequest, Method, Methods, PlanRequest, Reply, Request, ResolveReply, StatResult, Status,
+} from './methods.ts';

@@ -1,0 +1,168 @@
+import type { Attachment, Freshness, Policy, S3Settings } from './attachment.ts';
+import type { Entry } from './entry.ts';
+import type { ErrorShape } from './errors.ts';
+
+/**
+ * What can be asked of a daemon: method → request and reply. Both roads, msgpack control frames over flow and messages
+ * over ws, end in the same handlers. Every request carries a deadline beside it; every wait on the other side ends by it.
+ */
+export interface Methods {
+  list: { request: ListRequest; reply: ListReply };
+  stat: { request: { paths: readonly string[] }; reply: { results: readonly StatResult[] } };
+  resolve: { request: { paths: readonly string[] }; reply: ResolveReply };
+
+  attach: { request: AttachRequest; reply: Attachment };
+  detach: { request: { path: string }; reply: { path: string } };
+  attachments: { request: Record<string, never>; reply: { attachments: readonly Attachment[] } };
+
+  dataset: { request: DatasetRequest; reply: DatasetReply };
+  'plan-open': { request: PlanRequest; reply: { plan: number } };
+  'plan-close': { request: { plan: number }; reply: Record<string, never> };
+
+  load: { request: { path: string; verify: boolean }; reply: { job: number } };
+  /** Answers at once, or after `waitSeconds` at most when the job has not ended. */
+  job: { request: { job: number; waitSeconds: number }; reply: JobStatus };
+  jobs: { request: Record<string, never>; reply: { jobs: readonly JobStatus[] } };
+  'job-cancel': { request: { job: number }; reply: Record<string, never> };
+  free: { request: { path: string }; reply: { records: number; bytes: number } };
+
+  status: { request: Record<string, never>; reply: Status };
+  /** The reply is sent before the daemon stops. */
+  shutdown: { request: Record<string, never>; reply: { pid: number } };
+}
+
+export type Method = keyof Methods;
+export type Request<M extends Method> = Methods[M]['request'];
+export type Reply<M extends Method> = Methods[M]['reply'];
+
+/** A handler for each method of `M`; the signal aborts at the caller's deadline or when the caller is gone. */
+export type Handlers<M extends Method = Method> = {
+  readonly [K in M]: (request: Request<K>, context: { readonly signal: AbortSignal }) => Promise<Reply<K>>;
+};
+
+/** Whoever can be asked: a connection, or the handlers of the same process. */
+export type Call<M extends Method = Method> = <K extends M>(
+  method: K,
+  request: Request<K>,
+  options?: { readonly signal?: AbortSignal; readonly timeoutSeconds?: number },
+) => Promise<Reply<K>>;
+
+export interface ListRequest {
+  readonly path: string;
+  /** Files of the whole subtree in path order, no directories; otherwise one directory's entries in name order. */
+  readonly recursive: boolean;
+  /** Of the reply before, or null to begin. */
+  readonly cursor: string | null;
+  /** At most 10,000. */
+  readonly limit: number;
+}
+
+export interface ListReply {
+  readonly entries: readonly Entry[];
+  /** Null after the last entry. */
+  readonly cursor: string | null;
+  /** Since the start of the oldest LIST in it. */
+  readonly ageSeconds: number;
+}
+
+/** A path's entry, with how much of it is in segments here; or why there is none. */
+export type StatResult = (Entry & { readonly cachedBytes: number }) | { readonly error: ErrorShape };
+
+/** Paths as the data path needs them. A directory or an absent path is a failure of its index. */
+export interface ResolveReply {
+  /** Object list (docs/formats.md) of those found, in the order asked. */
+  readonly objects: Uint8Array;
+  readonly failures: readonly { readonly index: number; readonly error: ErrorShape }[];
+}
+
+export interface AttachRequest {
+  readonly source: string;
+  /** Null: `/` + the last name of the source. */
+  readonly path: string | null;
+  readonly freshness: Freshness;
+  readonly policy: Policy;
+  readonly readOnly: boolean;
+  readonly s3: S3Settings | null;
+}
+
+export interface DatasetRequest {
+  readonly path: string;
+  /** 64 hex digits of a dataset version made before; null makes one of what is there now. */
+  readonly version: string | null;
+  /** Glob over the path below `path`; null takes every file. */
+  readonly include: string | null;
+}
+
+export interface DatasetReply {
+  readonly version: string;
+  readonly count: number;
+  readonly bytes: number;
+}
+
+/** What a loader will read, for the daemon to fetch ahead of it. */
+export interface PlanRequest {
+  readonly version: string;
+  readonly seed: number;
+  readonly epoch: number;
+  readonly shuffle: boolean;
+  readonly dropLast: boolean;
+  /** Samples delivered to the whole world before the plan's first step. */
+  readonly position: number;
+  readonly globalBatch: number;
+  readonly rank: number;
+  readonly world: number;
+}
+
+export interface JobStatus {
+  readonly job: number;
+  readonly path: string;
+  /** `done` means every byte is resident and checked; `partly` that the failures below are not. */
+  readonly state: 'running' | 'done' | 'partly' | 'cancelled' | 'failed';
+  readonly files: number;
+  readonly filesDone: number;
+  readonly bytes: number;
+  readonly bytesDone: number;
+  readonly startedAt: string;
+  readonly seconds: number;
+  /** The first 1,000; `failureCount` has them all. */
+  readonly failures: readonly ErrorShape[];
+  readonly failureCount: number;
+}
+
+export interface Status {
+  readonly version: string;
+  readonly pid: number;
+  readonly uptimeSeconds: number;
+  readonly attachments: readonly AttachmentStatus[];
+  readonly devices: readonly DeviceStatus[];
+  readonly cache: CacheStatus;
+  readonly rssBytes: number;
+  readonly budgetBytes: number;
+}
+
+export interface AttachmentStatus {
+  readonly path: string;
+  readonly source: string;
+  readonly policy: Policy;
+  readonly cachedBytes: number;
+  /** Some file of it has no etag, so versions are told apart by size and time alone. */
+  readonly identityWeak: boolean;
+}
+
+export interface DeviceStatus {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly usedBytes: number;
+  /** `full`: nothing more is admitted; `failed`: the device gave an I/O error and is left alone. */
+  readonly state: 'ok' | 'full' | 'failed';
+}
+
+export interface CacheStatus {
+  readonly state: 'on' | 'full' | 'off';
+  /** Empty when the state is `on`; else a sentence with the remedy. */
+  readonly why: string;
+  readonly records: number;
+  readonly bytes: number;
+  readonly hitRatio: number;
+  readonly sourceBytes: number;
+}
