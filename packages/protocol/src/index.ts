@@ -2,6 +2,10 @@ export { asMillpoolError, errorCodeOf, errorTable, isErrorCode, MillpoolError } 
 export type { ErrorCode, ErrorShape } from './errors.ts';
 export { etagOf, isWeak } from './entry.ts';
 export type { Entry } from './entry.ts';
+export { bytesOfName, nameOfBytes } from './name.ts';
+export {
+  comparePaths, isBelow, joinPath, keyOfPath, nameOf, parentOf, parsePath, pathBelow, pathBytesMax, pathOfKey, urlOfPath,
+} from './path.ts';
 export { policies } from './attachment.ts';
 export type { Attachment, Freshness, Policy, S3Settings } from './attachment.ts';
 export type {
