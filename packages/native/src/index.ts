@@ -1,1 +1,32 @@
-export {};
+export { Batch, type Origin, type Waits } from './batch.ts';
+export {
+  type DatasetEntry,
+  DatasetFile,
+  type DatasetFileConfig,
+  DatasetFileWriter,
+  type DatasetSummary,
+} from './dataset-file.ts';
+export {
+  type AttachmentSettings,
+  type Caller,
+  type DeviceConfig,
+  type DeviceStatus,
+  Engine,
+  type EngineConfig,
+  type EngineCounters,
+  type EngineHandlers,
+  type Freed,
+  type Receipt,
+  type SegmentStatus,
+  type ServeConfig,
+  type SourceCredentials,
+  type SourceSettings,
+  type Urgency,
+  type Verified,
+} from './engine.ts';
+export { Fetch, type FetchFailure, type FetchProgress } from './fetch.ts';
+export { type ClientState, FlowClient, type FlowClientConfig, type Ranges, type ReadOptions } from './flow-client.ts';
+export { addonPath } from './load.ts';
+export { remedyFor } from './native-error.ts';
+export { countObjects, type ObjectEntry, packObjects, unpackObjects } from './object-list.ts';
+export { Order, type OrderConfig, Schedule, type ScheduleConfig, type Step } from './order.ts';

@@ -1,0 +1,117 @@
+import { MillpoolError } from '@millpool/protocol';
+
+import type { NativeBatch } from './binding.ts';
+import { called, errorOf, remedyFor } from './native-error.ts';
+
+/** Where a sample's bytes came from: a segment on this node, or fetched by the daemon because they were in none. */
+export type Origin = 'hit' | 'fetched' | 'failed';
+
+/** Nanoseconds that a batch was waited for, by cause (DESIGN §2). */
+export interface Waits {
+  readonly sourceNs: number;
+  readonly peerNs: number;
+  readonly deviceNs: number;
+  readonly gatherNs: number;
+  readonly queueNs: number;
+}
+
+const originNames: readonly Origin[] = ['failed', 'hit', 'fetched'];
+
+/**
+ * The samples of one read, in one slot of the ring. Views are made when asked for and belong to the batch: `release`
+ * detaches them (their length becomes 0) and gives the slot back. A batch that is dropped without it gives its slot
+ * back only when the garbage collector finds it.
+ */
+export class Batch {
+  readonly #native: NativeBatch;
+  readonly #layout: Float64Array;
+  readonly #origins: Uint8Array;
+  readonly #errors: ReadonlyMap<number, MillpoolError>;
+  #buffer: ArrayBuffer | null = null;
+  #released = false;
+  readonly length: number;
+  readonly waits: Waits;
+
+  constructor(native: NativeBatch) {
+    this.#native = native;
+    this.#layout = native.layout();
+    this.#origins = native.origins();
+    this.length = this.#origins.length;
+    this.#errors = new Map(native.failures().map((row) => [row.index, errorOf(row.code, row.message)]));
+    const [sourceNs = 0, peerNs = 0, deviceNs = 0, gatherNs = 0, queueNs = 0] = native.waits();
+    this.waits = { sourceNs, peerNs, deviceNs, gatherNs, queueNs };
+  }
+
+  /** Bytes of all samples that were read. */
+  get bytes(): number {
+    let sum = 0;
+    for (let i = 0; i < this.length; i += 1) if (this.#origins[i] !== 0) sum += this.#layout[2 * i + 1]!;
+    return sum;
+  }
+
+  /** How many samples needed no GET, and how many failed. */
+  get hits(): number {
+    return this.#origins.reduce((sum, origin) => sum + (origin === 1 ? 1 : 0), 0);
+  }
+
+  get failures(): ReadonlyMap<number, MillpoolError> {
+    return this.#errors;
+  }
+
+  get released(): boolean {
+    return this.#released;
+  }
+
+  /**
+   * A view of sample `i`; it belongs to the batch. Throws the sample's own error if it failed, `closed` after release,
+   * `invalid` outside [0, length).
+   */
+  sample(i: number): Uint8Array {
+    this.#check(i);
+    const error = this.#errors.get(i);
+    if (error) throw error;
+    this.#buffer ??= called(() => this.#native.buffer());
+    return new Uint8Array(this.#buffer, this.#layout[2 * i]!, this.#layout[2 * i + 1]!);
+  }
+
+  /** The bytes of sample `i`, the caller's own. */
+  copy(i: number): Uint8Array {
+    return Uint8Array.from(this.sample(i));
+  }
+
+  error(i: number): MillpoolError | undefined {
+    this.#check(i);
+    return this.#errors.get(i);
+  }
+
+  origin(i: number): Origin {
+    this.#check(i);
+    return originNames[this.#origins[i]!]!;
+  }
+
+  /** Idempotent. */
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#buffer = null;
+    called(() => this.#native.release());
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+
+  #check(i: number): void {
+    if (this.#released) {
+      throw new MillpoolError({
+        code: 'closed',
+        message: 'the batch was released',
+        remedy: 'Use copy(i) for bytes that outlive it.',
+      });
+    }
+    if (!Number.isInteger(i) || i < 0 || i >= this.length) {
+      const message = `sample ${i} is outside this batch of ${this.length}`;
+      throw new MillpoolError({ code: 'invalid', message, remedy: remedyFor('invalid') });
+    }
+  }
+}

@@ -1,0 +1,274 @@
+/**
+ * What the addon exports, kept by hand beside `native/node/src`. Nothing outside this package sees it: the classes of
+ * the other files wrap it. Numbers are exact integers up to 2^53; a thrown error's message is `CODE: message`.
+ */
+export interface Binding {
+  openEngine(config: NativeEngineConfig): Promise<NativeEngine>;
+  connectFlow(config: NativeClientConfig): Promise<NativeClient>;
+  createDataset(config: NativeDatasetConfig): NativeDatasetWriter;
+  openDataset(path: string): NativeDataset;
+  readonly NativeOrder: new (count: number, seed: number, epoch: number) => NativeOrder;
+  readonly NativeSchedule: new (config: NativeScheduleConfig) => NativeSchedule;
+  /** Of the addon's build; compared with the package's own when it is loaded. */
+  addonVersion(): string;
+  /** Panics on purpose, so that a test can see a panic become an error. */
+  panicForTest(): void;
+}
+
+export interface NativeDeviceConfig {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly reserveBytes: number;
+}
+
+export interface NativeEngineConfig {
+  readonly devices: readonly NativeDeviceConfig[];
+  readonly extentDelayMs: number;
+  readonly idleSealMs: number;
+  readonly budgetBytes: number;
+  readonly threads: number;
+}
+
+export interface NativeServeConfig {
+  readonly socket: string;
+  readonly mode: number;
+  readonly datasets: string;
+}
+
+export interface NativeSource {
+  readonly kind: string;
+  readonly root?: string;
+  readonly endpoint?: string;
+  readonly region?: string;
+  readonly bucket?: string;
+  readonly pathStyle?: boolean;
+  readonly anonymous?: boolean;
+  readonly requesterPays?: boolean;
+}
+
+export interface NativeCredentials {
+  readonly accessKey: string;
+  readonly secretKey: string;
+  readonly sessionToken?: string;
+  readonly expiresAtMs?: number;
+}
+
+export interface NativeEngine {
+  serve(config: NativeServeConfig, onEvent: (event: NativeEvent) => void): Promise<void>;
+  reply(connection: number, call: number, body: Uint8Array): void;
+  replyError(connection: number, call: number, code: number, message: string): void;
+  attach(attachment: number, identity: string, source: NativeSource, admit: boolean): void;
+  detach(attachment: number): void;
+  setAdmission(attachment: number, admit: boolean): void;
+  setCredentials(attachment: number, credentials: NativeCredentials | null): void;
+  devices(): NativeDeviceStatus[];
+  segments(): NativeSegmentStatus[];
+  counters(): NativeCounters;
+  residency(objects: Uint8Array): Float64Array;
+  evict(segments: Uint32Array): Promise<NativeFreed>;
+  forget(objects: Uint8Array): Promise<NativeFreed>;
+  verify(objects: Uint8Array): Promise<NativeVerified>;
+  fetchObjects(objects: Uint8Array, urgency: number): NativeFetch;
+  fetchSamples(version: string, samples: Float64Array, urgency: number): NativeFetch;
+  flush(timeoutMs: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface NativeEvent {
+  readonly kind: string;
+  readonly connection: number;
+  readonly call?: number;
+  readonly body?: Uint8Array;
+  readonly timeoutMs?: number;
+  readonly pid?: number;
+  readonly receipts?: readonly NativeReceipt[];
+}
+
+export interface NativeReceipt {
+  readonly connection: number;
+  readonly plan: number;
+  readonly position: number;
+  readonly samples: number;
+  readonly hitSamples: number;
+  readonly bytes: number;
+  readonly segments: Uint32Array;
+}
+
+export interface NativeDeviceStatus {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly usedBytes: number;
+  readonly state: string;
+}
+
+export interface NativeSegmentStatus {
+  readonly number: number;
+  readonly generation: number;
+  readonly identity: Uint8Array;
+  readonly device: number;
+  readonly bytes: number;
+  readonly liveBytes: number;
+  readonly records: number;
+  readonly sealed: boolean;
+  readonly idleSeconds: number;
+}
+
+export interface NativeCounters {
+  readonly records: number;
+  readonly recordBytes: number;
+  readonly tableBytes: number;
+  readonly gets: number;
+  readonly sourceBytes: number;
+  readonly retries: number;
+  readonly errors: number;
+  readonly inFlight: number;
+  readonly queued: number;
+  readonly declined: number;
+  readonly memoryBytes: number;
+  readonly limit: number;
+  readonly connections: number;
+  readonly servedRecords: number;
+  readonly servedBytes: number;
+}
+
+export interface NativeFreed {
+  readonly records: number;
+  readonly bytes: number;
+}
+
+export interface NativeVerified {
+  readonly records: number;
+  readonly bytes: number;
+  readonly missing: number;
+  readonly corrupt: readonly number[];
+}
+
+export interface NativeFetch {
+  progress(): NativeFetchProgress;
+  finished(): Promise<NativeFetchProgress>;
+  failures(): readonly NativeFailure[];
+  cancel(): void;
+}
+
+export interface NativeFetchProgress {
+  readonly objects: number;
+  readonly objectsDone: number;
+  readonly bytes: number;
+  readonly bytesDone: number;
+  readonly fetchedBytes: number;
+  readonly failureCount: number;
+  readonly cancelled: boolean;
+}
+
+export interface NativeFailure {
+  readonly index: number;
+  readonly code: number;
+  readonly message: string;
+}
+
+export interface NativeClientConfig {
+  readonly socket: string;
+  readonly timeoutMs: number;
+  readonly ringBytes: number;
+  readonly canMap: boolean;
+}
+
+export interface NativeClient {
+  control(body: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
+  dataset(version: string, timeoutMs: number): Promise<NativeDataset>;
+  readObjects(objects: Uint8Array, request: NativeReadRequest): NativeRead;
+  readSamples(dataset: NativeDataset, samples: Float64Array, request: NativeReadRequest): NativeRead;
+  state(): NativeClientState;
+  close(): void;
+}
+
+export interface NativeReadRequest {
+  readonly timeoutMs: number;
+  readonly offsets?: Float64Array;
+  readonly lengths?: Float64Array;
+  readonly plan?: number;
+  readonly position?: number;
+}
+
+export interface NativeRead {
+  readonly batch: Promise<NativeBatch>;
+  cancel(): void;
+}
+
+export interface NativeClientState {
+  readonly pid: number;
+  readonly incarnation: number;
+  readonly mapping: boolean;
+  readonly segments: number;
+  readonly slotsBytes: number;
+}
+
+export interface NativeBatch {
+  /** The slot; one external ArrayBuffer a batch, made by the first call. */
+  buffer(): ArrayBuffer;
+  /** Start and length of each sample in the buffer, alternating. */
+  layout(): Float64Array;
+  /** Per sample: 0 failed, 1 from a segment here, 2 fetched by the daemon. */
+  origins(): Uint8Array;
+  failures(): readonly NativeFailure[];
+  /** Nanoseconds: source, peer, device, gather, queue. */
+  waits(): Float64Array;
+  /** Detaches the buffer and gives the slot back; false when that was done before. */
+  release(): boolean;
+}
+
+export interface NativeDatasetConfig {
+  readonly path: string;
+  readonly attachment: number;
+  readonly attachmentPath: string;
+  readonly identity: string;
+}
+
+export interface NativeDatasetWriter {
+  push(objects: Uint8Array, paths: Uint8Array): void;
+  finish(): Promise<NativeDatasetSummary>;
+  abandon(): void;
+}
+
+export interface NativeDatasetSummary {
+  readonly version: string;
+  readonly count: number;
+  readonly bytes: number;
+}
+
+export interface NativeDataset {
+  readonly version: string;
+  readonly length: number;
+  readonly bytes: number;
+  readonly attachment: number;
+  readonly attachmentPath: string;
+  path(index: number): string;
+  size(index: number): number;
+  objects(indices: Float64Array): Uint8Array;
+}
+
+export interface NativeOrder {
+  samples(position: number, count: number): Float64Array;
+  positionOf(sample: number): number;
+}
+
+export interface NativeScheduleConfig {
+  readonly count: number;
+  readonly globalBatch: number;
+  readonly world: number;
+  readonly rank: number;
+  readonly dropLast: boolean;
+  readonly position: number;
+}
+
+export interface NativeSchedule {
+  next(): NativeStep | null;
+}
+
+export interface NativeStep {
+  readonly from: number;
+  readonly count: number;
+  readonly padded: number;
+  readonly position: number;
+  readonly nextPosition: number;
+}

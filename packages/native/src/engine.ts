@@ -1,0 +1,237 @@
+import { errorTable, MillpoolError } from '@millpool/protocol';
+
+import type {
+  NativeCounters,
+  NativeDeviceConfig,
+  NativeDeviceStatus,
+  NativeEngine,
+  NativeEvent,
+  NativeFreed,
+  NativeReceipt,
+  NativeSegmentStatus,
+  NativeSource,
+  NativeVerified,
+} from './binding.ts';
+import { Fetch } from './fetch.ts';
+import { binding } from './load.ts';
+import { called, nativeError, settled } from './native-error.ts';
+
+export type DeviceConfig = NativeDeviceConfig;
+export type SegmentStatus = NativeSegmentStatus;
+export type EngineCounters = NativeCounters;
+export type Freed = NativeFreed;
+/** `corrupt` holds indices of the objects, whose bad records were forgotten; `missing` counts records not resident. */
+export type Verified = NativeVerified;
+export type Receipt = NativeReceipt;
+
+export interface DeviceStatus extends NativeDeviceStatus {
+  readonly state: 'ok' | 'full' | 'failed';
+}
+
+export interface EngineConfig {
+  readonly devices: readonly DeviceConfig[];
+  /** How long records may wait for others before their extent is written. */
+  readonly extentDelayMs: number;
+  /** A segment that nothing was appended to for so long is sealed. */
+  readonly idleSealMs: number;
+  /** Memory for bytes between source and segment. */
+  readonly budgetBytes: number;
+  /** Threads for sockets and fetching. */
+  readonly threads: number;
+}
+
+export interface ServeConfig {
+  /** Path of the Unix socket. A dead file there is replaced; a live daemon there is the error `exists`. */
+  readonly socket: string;
+  /** Permission bits of the socket file, such as 0o660. */
+  readonly mode: number;
+  /** Folder of `<version>.dataset` files. */
+  readonly datasets: string;
+  readonly handlers: EngineHandlers;
+}
+
+/** What the engine asks of TypeScript. */
+export interface EngineHandlers {
+  /**
+   * Answers one control message. The signal aborts at the caller's time-out, when the caller gave up, and when its
+   * connection closes. What it throws is sent as an error of the same code; path and remedy travel only in a body.
+   */
+  control(body: Uint8Array, caller: Caller): Promise<Uint8Array>;
+  /** What clients read, gathered over some 20 ms: one row a connection and plan. */
+  receipts(receipts: readonly Receipt[]): void;
+  /** A client is gone. */
+  closed(connection: number): void;
+}
+
+export interface Caller {
+  readonly connection: number;
+  /** The process at the other end, as the kernel says. */
+  readonly pid: number;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Where an attachment's bytes come from. */
+export type SourceSettings =
+  | { readonly kind: 'folder'; readonly root: string }
+  | {
+      readonly kind: 's3';
+      readonly endpoint: string;
+      readonly region: string;
+      readonly bucket: string;
+      readonly pathStyle: boolean;
+      readonly anonymous: boolean;
+      readonly requesterPays: boolean;
+    };
+
+export interface SourceCredentials {
+  readonly accessKey: string;
+  readonly secretKey: string;
+  readonly sessionToken?: string;
+  readonly expiresAtMs?: number;
+}
+
+export interface AttachmentSettings {
+  /** Canonical text: `s3\0ENDPOINT\0BUCKET` or `local\0DEVICE\0REAL ROOT`. */
+  readonly identity: string;
+  readonly source: SourceSettings;
+  /** False: bytes are served, not kept. */
+  readonly admit: boolean;
+}
+
+/** Who waits: lower comes first. */
+export const urgencies = { reader: 0, plan: 1, load: 2 } as const;
+export type Urgency = keyof typeof urgencies;
+
+/** The native half of a cache daemon: segments, fetching, and the socket that clients read through. */
+export class Engine {
+  readonly #native: NativeEngine;
+  readonly #calls = new Map<string, AbortController>();
+
+  private constructor(native: NativeEngine) {
+    this.#native = native;
+  }
+
+  /**
+   * Takes the data directories and reads what is in them. Throws `exists`, naming directory and pid, when another
+   * daemon has one. Serves nobody before `serve`.
+   */
+  static async open(config: EngineConfig): Promise<Engine> {
+    return new Engine(await settled(() => binding().openEngine(config)));
+  }
+
+  /** Listens. Once. */
+  async serve(config: ServeConfig): Promise<void> {
+    const { handlers, ...rest } = config;
+    await settled(() => this.#native.serve(rest, (event) => this.#onEvent(event, handlers)));
+  }
+
+  attach(attachment: number, settings: AttachmentSettings): void {
+    const source: NativeSource = settings.source;
+    called(() => this.#native.attach(attachment, settings.identity, source, settings.admit));
+  }
+
+  /** Reads of it fail from now on; its segments stay until they are evicted. */
+  detach(attachment: number): void {
+    called(() => this.#native.detach(attachment));
+  }
+
+  setAdmission(attachment: number, admit: boolean): void {
+    called(() => this.#native.setAdmission(attachment, admit));
+  }
+
+  /** Null takes them away: requests are then unsigned. */
+  setCredentials(attachment: number, credentials: SourceCredentials | null): void {
+    called(() => this.#native.setCredentials(attachment, credentials));
+  }
+
+  devices(): readonly DeviceStatus[] {
+    return called(() => this.#native.devices()) as DeviceStatus[];
+  }
+
+  segments(): readonly SegmentStatus[] {
+    return called(() => this.#native.segments());
+  }
+
+  counters(): EngineCounters {
+    return called(() => this.#native.counters());
+  }
+
+  /** Bytes resident here of each object of a packed list (object-list.ts). */
+  residency(objects: Uint8Array): Float64Array {
+    return called(() => this.#native.residency(objects));
+  }
+
+  /** Forgets all records of these segments (by number), then unlinks them; mappings of clients stay valid. */
+  evict(segments: Uint32Array): Promise<Freed> {
+    return settled(() => this.#native.evict(segments));
+  }
+
+  forget(objects: Uint8Array): Promise<Freed> {
+    return settled(() => this.#native.forget(objects));
+  }
+
+  /** Reads all resident records of these objects from their device against their checksums; forgets bad ones. */
+  verify(objects: Uint8Array): Promise<Verified> {
+    return settled(() => this.#native.verify(objects));
+  }
+
+  /** Makes these objects resident (as far as they are admitted). */
+  fetch(objects: Uint8Array, urgency: Urgency): Fetch {
+    return new Fetch(called(() => this.#native.fetchObjects(objects, urgencies[urgency])));
+  }
+
+  /** The same for samples of a dataset version of the served folder. */
+  fetchSamples(version: string, samples: Float64Array, urgency: Urgency): Fetch {
+    return new Fetch(called(() => this.#native.fetchSamples(version, samples, urgencies[urgency])));
+  }
+
+  /** Returns when everything fetched so far is written and in the key table, or throws `timeout`. */
+  flush(timeoutMs: number): Promise<void> {
+    return settled(() => this.#native.flush(timeoutMs));
+  }
+
+  /** Stops listening, ends what is under way with `closed`, seals all segments. Idempotent. */
+  async close(): Promise<void> {
+    for (const controller of this.#calls.values()) controller.abort();
+    this.#calls.clear();
+    await settled(() => this.#native.close());
+  }
+
+  #onEvent(event: NativeEvent, handlers: EngineHandlers): void {
+    const { connection, call = 0 } = event;
+    switch (event.kind) {
+      case 'control':
+        return void this.#answer(event, handlers);
+      case 'cancelled':
+        return this.#calls.get(callName(connection, call))?.abort();
+      case 'closed':
+        return handlers.closed(connection);
+      case 'receipts':
+        return handlers.receipts(event.receipts ?? []);
+      default:
+        return;
+    }
+  }
+
+  async #answer(event: NativeEvent, handlers: EngineHandlers): Promise<void> {
+    const { connection, call = 0, body = new Uint8Array(), timeoutMs = 0, pid = 0 } = event;
+    const name = callName(connection, call);
+    const gone = new AbortController();
+    this.#calls.set(name, gone);
+    const signal = AbortSignal.any([gone.signal, AbortSignal.timeout(timeoutMs)]);
+    try {
+      const reply = await handlers.control(body, { connection, pid, timeoutMs, signal });
+      this.#native.reply(connection, call, reply);
+    } catch (thrown) {
+      const error = thrown instanceof MillpoolError ? thrown : nativeError(thrown);
+      this.#native.replyError(connection, call, errorTable[error.code].number, error.message);
+    } finally {
+      this.#calls.delete(name);
+    }
+  }
+}
+
+function callName(connection: number, call: number): string {
+  return `${connection}:${call}`;
+}

@@ -1,0 +1,113 @@
+import { MillpoolError } from '@millpool/protocol';
+
+import { Batch } from './batch.ts';
+import type { NativeClient, NativeClientState, NativeRead, NativeReadRequest } from './binding.ts';
+import { DatasetFile } from './dataset-file.ts';
+import { binding } from './load.ts';
+import { called, settled } from './native-error.ts';
+
+export interface FlowClientConfig {
+  /** Path of the daemon's socket. */
+  readonly socket: string;
+  /** For the first connection and for coming back after the daemon was restarted. */
+  readonly timeoutMs: number;
+  /** Memory for batches, in use and free; a read waits (`queue`) while all of it is held. */
+  readonly ringBytes: number;
+  /** False: all bytes come over the socket, nothing is mapped. Also off where MILLPOOL_NO_MAP=1 is set. */
+  readonly canMap?: boolean;
+}
+
+/** Parts of samples, in bytes, one of each a sample; without them samples are read whole. */
+export interface Ranges {
+  readonly offsets: Float64Array;
+  readonly lengths: Float64Array;
+}
+
+export interface ReadOptions {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+  readonly ranges?: Ranges;
+  /** The plan that this batch belongs to, and its place in it; the daemon learns both by the receipt. */
+  readonly plan?: { readonly plan: number; readonly position: number };
+}
+
+export type ClientState = NativeClientState;
+
+/**
+ * A connection to this node's daemon, and the ring that its batches lie in. Reconnects by itself within a call's
+ * time-out. One a process (or worker) is enough: all its methods may be called at the same time.
+ */
+export class FlowClient {
+  readonly #native: NativeClient;
+
+  private constructor(native: NativeClient) {
+    this.#native = native;
+  }
+
+  /** Throws `unreachable`, naming the socket, or `unsupported` when the daemon speaks another version of flow. */
+  static async connect(config: FlowClientConfig): Promise<FlowClient> {
+    const canMap = (config.canMap ?? true) && process.env['MILLPOOL_NO_MAP'] !== '1';
+    const { socket, timeoutMs, ringBytes } = config;
+    return new FlowClient(await settled(() => binding().connectFlow({ socket, timeoutMs, ringBytes, canMap })));
+  }
+
+  /** One control message and its reply; both are opaque here. */
+  control(body: Uint8Array, options: { timeoutMs: number; signal?: AbortSignal }): Promise<Uint8Array> {
+    const reply = settled(() => this.#native.control(body, options.timeoutMs));
+    return abortable(reply, options.signal, () => {});
+  }
+
+  /** Maps a dataset version (64 hex digits) that the daemon holds; throws `not-found` if it does not. */
+  async dataset(version: string, options: { timeoutMs: number }): Promise<DatasetFile> {
+    return DatasetFile.of(await settled(() => this.#native.dataset(version, options.timeoutMs)));
+  }
+
+  /** Reads the objects of a packed list (object-list.ts), in its order. Failed samples are errors of the batch. */
+  readObjects(objects: Uint8Array, options: ReadOptions): Promise<Batch> {
+    return this.#read(options, (request) => this.#native.readObjects(objects, request));
+  }
+
+  /** Reads samples of a dataset by index, in the order given. Failed samples are errors of the batch. */
+  readSamples(dataset: DatasetFile, samples: Float64Array, options: ReadOptions): Promise<Batch> {
+    return this.#read(options, (request) => this.#native.readSamples(dataset.native, samples, request));
+  }
+
+  get state(): ClientState {
+    return called(() => this.#native.state());
+  }
+
+  /** Ends every call under way with `closed`. Batches stay readable until they are released. Idempotent. */
+  close(): void {
+    this.#native.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  async #read(options: ReadOptions, start: (request: NativeReadRequest) => NativeRead): Promise<Batch> {
+    options.signal?.throwIfAborted();
+    const { timeoutMs, ranges, plan } = options;
+    const read = called(() => start({ timeoutMs, ...ranges, ...plan }));
+    const batch = settled(() => read.batch).then((native) => new Batch(native));
+    return abortable(batch, options.signal, () => {
+      read.cancel();
+      batch.then((late) => late.release()).catch(() => undefined);
+    });
+  }
+}
+
+function abortable<T>(result: Promise<T>, signal: AbortSignal | undefined, abandon: () => void): Promise<T> {
+  if (!signal) return result;
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = () => {
+      abandon();
+      const message = 'the caller gave up';
+      reject(new MillpoolError({ code: 'cancelled', message, remedy: '' }, { cause: signal.reason }));
+    };
+    if (signal.aborted) return onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    const done = () => signal.removeEventListener('abort', onAbort);
+    result.then(resolve, reject).finally(done);
+  });
+}

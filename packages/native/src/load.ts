@@ -1,0 +1,45 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+import { MillpoolError } from '@millpool/protocol';
+
+import type { Binding } from './binding.ts';
+
+let loaded: Binding | undefined;
+
+/** The addon, loaded at the first call. Throws `unsupported` with what to do when it is missing or does not load. */
+export function binding(): Binding {
+  loaded ??= load(addonPath());
+  return loaded;
+}
+
+/** Where `npm run build` puts the addon of this platform. */
+export function addonPath(): string {
+  const name = `millpool.${process.platform}-${process.arch}.node`;
+  return fileURLToPath(new URL(`../${name}`, import.meta.url));
+}
+
+function load(path: string): Binding {
+  if (!existsSync(path)) {
+    throw new MillpoolError({
+      code: 'unsupported',
+      message: `the native addon for ${process.platform}-${process.arch} is not built: ${path} is missing`,
+      remedy: 'Run `npm run build`; it needs Linux on x86-64 or arm64 and a stable Rust.',
+    });
+  }
+  try {
+    const addon: Binding = createRequire(import.meta.url)(path);
+    return addon;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new MillpoolError(
+      {
+        code: 'unsupported',
+        message: `the native addon ${path} does not load: ${reason}`,
+        remedy: 'Run `npm run build` again on this machine, with the Node that is to load it.',
+      },
+      { cause },
+    );
+  }
+}
