@@ -1,0 +1,201 @@
+//! One bucket of the key table: 128 bytes that one writer changes while any number of readers look, without locks.
+//!
+//! A seqlock over atomic words, after Hans-J. Boehm, "Can Seqlocks Get Along with Programming Language Memory Models?"
+//! (MSPC 2012): the writer makes the sequence odd, a release fence, relaxed stores, then the even sequence by a release
+//! store; the reader loads the sequence by acquire, relaxed loads, an acquire fence, and the sequence again. A reader that
+//! saw any new word synchronizes through the two fences with the odd store before it, so its second look differs.
+
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use crate::{Location, RecordKey};
+
+/// A word of memory that several threads or processes see. A trait so that the model checker can stand in for memory.
+pub(crate) trait Word {
+    fn load(&self, order: Ordering) -> u64;
+    fn store(&self, value: u64, order: Ordering);
+    fn fence(order: Ordering);
+    fn pause();
+}
+
+impl Word for AtomicU64 {
+    #[inline]
+    fn load(&self, order: Ordering) -> u64 {
+        AtomicU64::load(self, order)
+    }
+
+    #[inline]
+    fn store(&self, value: u64, order: Ordering) {
+        AtomicU64::store(self, value, order);
+    }
+
+    #[inline]
+    fn fence(order: Ordering) {
+        fence(order);
+    }
+
+    #[inline]
+    fn pause() {
+        std::hint::spin_loop();
+    }
+}
+
+/// After this many torn looks a reader calls it a miss: the writer may have been stopped in the middle.
+const TRIES: usize = if cfg!(loom) { 2 } else { 64 };
+
+pub(crate) const ENTRY_WORDS: usize = 5;
+const OCCUPIED: u64 = 1 << 32;
+const VERIFIED: u64 = 2 << 32;
+/// Locations are multiples of this many bytes (docs/formats.md).
+const OFFSET_UNIT_BYTES: u32 = 64;
+
+/// An entry as it lies in memory: key (2 words), segment and offset / 64, stored length and CRC, generation and flags;
+/// the first named in the low half. All zero is an empty place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub(crate) struct Entry(pub [u64; ENTRY_WORDS]);
+
+impl Entry {
+    pub const EMPTY: Entry = Entry([0; ENTRY_WORDS]);
+
+    pub fn new(key: [u64; 2], location: &Location) -> Entry {
+        let verified = if location.verified { VERIFIED } else { 0 };
+        Entry([
+            key[0],
+            key[1],
+            u64::from(location.segment) | u64::from(location.offset / OFFSET_UNIT_BYTES) << 32,
+            u64::from(location.stored_len) | u64::from(location.crc) << 32,
+            u64::from(location.generation) | OCCUPIED | verified,
+        ])
+    }
+
+    pub fn occupied(&self) -> bool {
+        self.0[4] & OCCUPIED != 0
+    }
+
+    pub fn key(&self) -> [u64; 2] {
+        [self.0[0], self.0[1]]
+    }
+
+    pub fn verified(mut self) -> Entry {
+        self.0[4] |= VERIFIED;
+        self
+    }
+
+    /// `None` for an offset that no writer could have meant.
+    pub fn location(&self) -> Option<Location> {
+        Some(Location {
+            segment: self.0[2] as u32,
+            generation: self.0[4] as u32,
+            offset: ((self.0[2] >> 32) as u32).checked_mul(OFFSET_UNIT_BYTES)?,
+            stored_len: self.0[3] as u32,
+            crc: (self.0[3] >> 32) as u32,
+            verified: self.0[4] & VERIFIED != 0,
+        })
+    }
+
+    fn is_of(&self, key: [u64; 2]) -> bool {
+        self.occupied() && self.key() == key
+    }
+}
+
+pub(crate) fn key_words(key: &RecordKey) -> [u64; 2] {
+    let (low, high) = key.0.split_at(8);
+    [low, high].map(|half| u64::from_le_bytes(half.try_into().expect("half of 16 bytes")))
+}
+
+/// `head`: sequence in the low half (odd while the writer is inside), checksum of the entries in the high half.
+#[repr(C, align(128))]
+pub(crate) struct Bucket<W = AtomicU64, const ENTRIES: usize = 3> {
+    head: W,
+    entries: [[W; ENTRY_WORDS]; ENTRIES],
+}
+
+impl<W: Word, const ENTRIES: usize> Bucket<W, ENTRIES> {
+    #[cfg(all(test, loom))]
+    pub fn empty(word: impl Fn() -> W) -> Self {
+        Bucket { head: word(), entries: std::array::from_fn(|_| std::array::from_fn(|_| word())) }
+    }
+
+    /// For a reader: the entry of `key`, or nothing, also when the writer was busy here or the checksum is wrong.
+    #[inline]
+    pub fn find(&self, key: [u64; 2]) -> Option<Entry> {
+        for _ in 0..TRIES {
+            let head = self.head.load(Ordering::Acquire);
+            if head & 1 == 0 {
+                let entries = self.entries();
+                W::fence(Ordering::Acquire);
+                if self.head.load(Ordering::Relaxed) == head {
+                    let found = *entries.iter().find(|entry| entry.is_of(key))?;
+                    return ((head >> 32) as u32 == Self::checksum(&entries)).then_some(found);
+                }
+            }
+            W::pause();
+        }
+        None
+    }
+
+    /// For the writer, which reads what it alone wrote. Entries that do not match their checksum are as good as gone:
+    /// writing beside them would bless them.
+    pub fn owned(&self) -> [Entry; ENTRIES] {
+        let entries = self.entries();
+        let intact = (self.head.load(Ordering::Relaxed) >> 32) as u32 == Self::checksum(&entries);
+        if intact { entries } else { [Entry::EMPTY; ENTRIES] }
+    }
+
+    pub fn slot_of(&self, key: [u64; 2]) -> Option<usize> {
+        self.owned().iter().position(|entry| entry.is_of(key))
+    }
+
+    pub fn free_slot(&self) -> Option<usize> {
+        self.owned().iter().position(|entry| !entry.occupied())
+    }
+
+    /// For the writer: readers see all of the change or none of it.
+    pub fn write(&self, slot: usize, entry: Entry) {
+        let before = self.entries();
+        let mut after = self.owned();
+        after[slot] = entry;
+        let sequence = self.head.load(Ordering::Relaxed) as u32;
+        let inside = sequence.wrapping_add(1) | 1;
+        self.head.store(u64::from(inside), Ordering::Relaxed);
+        W::fence(Ordering::Release);
+        for (words, (old, new)) in self.entries.iter().zip(before.iter().zip(&after)) {
+            for (word, (old, new)) in words.iter().zip(old.0.iter().zip(&new.0)) {
+                if old != new {
+                    word.store(*new, Ordering::Relaxed);
+                }
+            }
+        }
+        let head = u64::from(inside.wrapping_add(1)) | u64::from(Self::checksum(&after)) << 32;
+        self.head.store(head, Ordering::Release);
+    }
+
+    const CRC_OF_ZEROS: u32 = crc_of_zeros(ENTRIES * size_of::<Entry>());
+
+    /// CRC32C finds every change of up to five bits at this length.
+    #[inline]
+    fn checksum(entries: &[Entry; ENTRIES]) -> u32 {
+        // SAFETY: entries are plain words, and any byte of a word is a valid byte.
+        let bytes =
+            unsafe { std::slice::from_raw_parts(entries.as_ptr().cast(), size_of_val(entries)) };
+        crc_fast::crc32_iscsi(bytes) ^ Self::CRC_OF_ZEROS
+    }
+
+    #[inline]
+    fn entries(&self) -> [Entry; ENTRIES] {
+        std::array::from_fn(|slot| {
+            Entry(std::array::from_fn(|n| self.entries[slot][n].load(Ordering::Relaxed)))
+        })
+    }
+}
+
+/// CRC32C of zeros, taken off so that a bucket which nobody wrote yet is intact without having been touched.
+const fn crc_of_zeros(len: usize) -> u32 {
+    let mut crc = u32::MAX;
+    let mut bit = 0;
+    while bit < 8 * len {
+        crc = (crc >> 1) ^ (0x82F6_3B78 & (crc & 1).wrapping_neg());
+        bit += 1;
+    }
+    !crc
+}
