@@ -8,6 +8,7 @@ mod key;
 mod location;
 mod object;
 mod prefetch;
+mod store;
 mod table;
 
 pub use cuckoo::TableFull;
@@ -16,4 +17,7 @@ pub use fill::{Done, Fill, Filled, RecordBytes, Urgency};
 pub use key::{Identity, ObjectKey, PIECE_BYTES, RecordKey, piece_count, piece_len};
 pub use location::Location;
 pub use object::{ObjectRef, Want};
+pub use store::{
+    Admission, DeviceConfig, DeviceState, DeviceStatus, Freed, SegmentFile, SegmentStatus, Store, StoreConfig,
+};
 pub use table::{TableHandle, TableReader, TableWriter};
