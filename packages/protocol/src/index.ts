@@ -8,7 +8,15 @@ export {
 } from './path.ts';
 export { policies } from './attachment.ts';
 export type { Attachment, Freshness, Policy, S3Settings } from './attachment.ts';
+export { formatFreshness, parseFreshness } from './freshness.ts';
+export { formatBytes, formatSize, parseBytes, parseSize } from './size.ts';
+export type { Size } from './size.ts';
+export { formatDurationMs, parseDurationMs } from './duration.ts';
 export type {
   AttachmentStatus, AttachRequest, CacheStatus, Call, DatasetReply, DatasetRequest, DeviceStatus, Handlers, JobStatus,
   ListReply, ListRequest, Method, Methods, PlanRequest, Reply, Request, ResolveReply, StatResult, Status,
 } from './methods.ts';
+export { checkRequest, isMethod, jobWaitSecondsMax, listLimitMax, requestPathsMax } from './request-checks.ts';
+export { callTimeoutMsMax, decodeCall, decodeReply, encodeCall, encodeFailure, encodeReply } from './codec.ts';
+export type { CheckedCall } from './codec.ts';
+export { messageBytesMax, protocolVersion } from './version.ts';

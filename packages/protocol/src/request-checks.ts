@@ -1,0 +1,113 @@
+import { policies } from './attachment.ts';
+import type { Freshness, S3Settings } from './attachment.ts';
+import { flag, integer, invalidField, listOf, membersOf, numberWithin, oneOf, orNull, record, text } from './check.ts';
+import type { Check } from './check.ts';
+import { MillpoolError } from './errors.ts';
+import type { AttachRequest, DatasetRequest, ListRequest, Method, Methods, PlanRequest, Request } from './methods.ts';
+import { parsePath } from './path.ts';
+
+export const listLimitMax = 10_000;
+export const requestPathsMax = 65_536;
+export const jobWaitSecondsMax = 3_600;
+const ttlSecondsMax = 10 * 365 * 86_400;
+const uint32Max = 2 ** 32 - 1;
+const worldMax = 2 ** 20;
+
+const path: Check<string> = (value, field) => {
+  const written = text(value, field);
+  try {
+    return parsePath(written);
+  } catch (error) {
+    if (!(error instanceof MillpoolError)) throw error;
+    throw new MillpoolError({ ...error.shape, message: `${field}: ${error.message}` }, { cause: error });
+  }
+};
+
+/** A slash at the end of its last name would belong to the names below it instead (path.ts), so none could be reached. */
+const attachmentPath: Check<string> = (value, field) => {
+  const parsed = path(value, field);
+  if (parsed === '/' || parsed.includes('%2F')) {
+    throw invalidField(field, 'is / or has a name with %2F, where nothing can be attached');
+  }
+  return parsed;
+};
+
+const freshness: Check<Freshness> = (value, field) => {
+  const members = membersOf(value, field);
+  const kind = oneOf(['immutable', 'ttl', 'strict'])(members.get('kind'), `${field}.kind`);
+  if (kind !== 'ttl') return { kind };
+  return { kind, seconds: numberWithin(0, ttlSecondsMax)(members.get('seconds'), `${field}.seconds`) };
+};
+
+const sourceText: Check<string> = (value, field) => {
+  const source = text(value, field);
+  if (source === '') throw invalidField(field, 'is empty');
+  return source;
+};
+
+const version: Check<string> = (value, field) => {
+  const id = text(value, field);
+  if (!/^[0-9a-f]{64}$/.test(id)) throw invalidField(field, 'is not a dataset version: 64 hex digits in lower case');
+  return id;
+};
+
+const nothing: Check<Record<string, never>> = record<Record<string, never>>({});
+const job = integer(0, uint32Max);
+const paths = record<Methods['stat']['request']>({ paths: listOf(path, requestPathsMax) });
+
+const s3Settings: Check<S3Settings> = record<S3Settings>({
+  endpoint: orNull(text), region: orNull(text), profile: orNull(text), anonymous: flag, requesterPays: flag,
+});
+
+const planFields: Check<PlanRequest> = record<PlanRequest>({
+  version,
+  seed: integer(0),
+  epoch: integer(0),
+  shuffle: flag,
+  dropLast: flag,
+  position: integer(0),
+  globalBatch: integer(1, uint32Max),
+  rank: integer(0, worldMax - 1),
+  world: integer(1, worldMax),
+});
+
+const plan: Check<PlanRequest> = (value, field) => {
+  const request = planFields(value, field);
+  if (request.rank >= request.world) throw invalidField(`${field}.rank`, `is not below the world of ${request.world}`);
+  return request;
+};
+
+const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
+  list: record<ListRequest>({ path, recursive: flag, cursor: orNull(text), limit: integer(1, listLimitMax) }),
+  stat: paths,
+  resolve: paths,
+  attach: record<AttachRequest>({
+    source: sourceText,
+    path: orNull(attachmentPath),
+    freshness,
+    policy: oneOf(policies),
+    readOnly: flag,
+    s3: orNull(s3Settings),
+  }),
+  detach: record<Methods['detach']['request']>({ path }),
+  attachments: nothing,
+  dataset: record<DatasetRequest>({ path, version: orNull(version), include: orNull(text) }),
+  'plan-open': plan,
+  'plan-close': record<Methods['plan-close']['request']>({ plan: integer(0, uint32Max) }),
+  load: record<Methods['load']['request']>({ path, verify: flag }),
+  job: record<Methods['job']['request']>({ job, waitSeconds: numberWithin(0, jobWaitSecondsMax) }),
+  jobs: nothing,
+  'job-cancel': record<Methods['job-cancel']['request']>({ job }),
+  free: record<Methods['free']['request']>({ path }),
+  status: nothing,
+  shutdown: nothing,
+};
+
+export function isMethod(name: string): name is Method {
+  return Object.hasOwn(requestChecks, name);
+}
+
+/** A request as it came over a wire, paths in normal form, ready for a handler; or `invalid`, naming the field. */
+export function checkRequest<M extends Method>(method: M, value: unknown): Request<M> {
+  return requestChecks[method](value, method);
+}
