@@ -1,1 +1,2 @@
-export {};
+export { HandClock } from './hand-clock.ts';
+export { LogLines } from './log-lines.ts';
