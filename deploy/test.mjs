@@ -1,0 +1,76 @@
+// Builds, runs every suite, and ends with one line: N passed, N failed, N skipped.
+import { fileURLToPath } from 'node:url';
+import { build, BuildError } from './build.mjs';
+import { runCargoTests } from './cargo-suite.mjs';
+import { run } from './command.mjs';
+import { FloorError } from './floors.mjs';
+import { runNodeTests, testFiles } from './node-suite.mjs';
+import { bin, root, targetDirectory } from './places.mjs';
+import { Tally } from './tally.mjs';
+
+const isTidy = (file) => file.startsWith('test/dist/tidy/');
+const all = () => testFiles(['packages', 'test', 'bench']);
+
+/** In the order in which a mistake is cheapest to hear of. */
+const suites = [
+  { name: 'tidy', run: () => runNodeTests(all().filter(isTidy), 300) },
+  { name: 'lint', run: () => check('oxlint', bin('oxlint'), ['--deny-warnings']) },
+  { name: 'typescript', run: () => runNodeTests(all().filter((file) => !isTidy(file)), 2400) },
+  { name: 'rust', run: () => runCargoTests(['--workspace'], { limitSeconds: 1800 }) },
+  { name: 'loom', run: runLoom },
+];
+
+/** The key table's protocol under every interleaving of a small model. --cfg loom swaps atomics, so it builds apart. */
+function runLoom() {
+  return runCargoTests(['-p', 'millpool-core', '--lib'], {
+    env: { RUSTFLAGS: `${process.env.RUSTFLAGS ?? ''} --cfg loom`.trim(), CARGO_TARGET_DIR: `${targetDirectory}/loom` },
+    filter: ['loom'],
+    limitSeconds: 900,
+  });
+}
+
+/** A program whose exit code is the verdict. */
+async function check(name, program, args) {
+  const tally = new Tally();
+  const lines = [];
+  const { code } = await run(program, args, { cwd: root, limitSeconds: 300, onLine: (line) => lines.push(line) });
+  if (code === 0) tally.pass();
+  else tally.fail(name, lines.join('\n'));
+  return tally;
+}
+
+/** Types are checked by building: a build that fails is the one failure. */
+async function buildAndCheckTypes() {
+  const tally = new Tally();
+  try {
+    await build();
+    tally.pass();
+  } catch (error) {
+    if (!(error instanceof FloorError || error instanceof BuildError)) throw error;
+    tally.fail('build and types', error.message);
+  }
+  return tally;
+}
+
+async function runSuite(name, body) {
+  const startedAt = performance.now();
+  process.stdout.write(`\n== ${name}\n`);
+  const tally = await body();
+  tally.print();
+  process.stdout.write(`${name}: ${tally.counts} (${((performance.now() - startedAt) / 1000).toFixed(1)} s)\n`);
+  return tally;
+}
+
+async function main(wanted) {
+  const total = await runSuite('build and types', buildAndCheckTypes);
+  const chosen = suites.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+  if (total.failures.length === 0) {
+    for (const suite of chosen) total.add(await runSuite(suite.name, suite.run));
+  }
+  process.stdout.write('\n');
+  total.print();
+  process.stdout.write(`${total.counts}\n`);
+  process.exitCode = total.failures.length === 0 ? 0 : 1;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main(process.argv.slice(2));
