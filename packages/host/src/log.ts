@@ -67,7 +67,8 @@ class LineLog implements Log {
   #line(level: LogLevel, event: string, fields: LogFields | undefined): void {
     const { format, write, clock = systemClock } = this.#config;
     if (logLevels.indexOf(level) < logLevels.indexOf(this.#config.level)) return;
-    const facts = Object.entries({ ...this.#fields, ...fields }).map(([name, value]) => [name, plain(name, value)] as const);
+    const given = Object.entries({ ...this.#fields, ...fields });
+    const facts = given.map(([name, value]) => [name, plain(name, value)] as const);
     const time = new Date(clock.nowMs()).toISOString();
     write(format === 'json' ? jsonLine(time, level, event, facts) : textLine(time, level, event, facts));
   }
@@ -77,7 +78,8 @@ type Facts = readonly (readonly [name: string, value: unknown])[];
 
 /** `time`, `level` and `event` come first, and a field of the same name does not replace them. */
 function jsonLine(time: string, level: string, event: string, facts: Facts): string {
-  return `${JSON.stringify({ time, level, event, ...Object.fromEntries(facts), ...{ time, level, event } })}\n`;
+  const head = { time, level, event };
+  return `${JSON.stringify({ ...head, ...Object.fromEntries(facts), ...head })}\n`;
 }
 
 function textLine(time: string, level: string, event: string, facts: Facts): string {
