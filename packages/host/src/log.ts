@@ -33,8 +33,6 @@ export function openLog(config: LogConfig): Log {
   return new LineLog(config, {});
 }
 
-export const silentLog: Log = openLog({ level: 'silent', format: 'text', write: () => {} });
-
 class LineLog implements Log {
   readonly #config: LogConfig;
   readonly #fields: LogFields;
@@ -73,6 +71,8 @@ class LineLog implements Log {
     write(format === 'json' ? jsonLine(time, level, event, facts) : textLine(time, level, event, facts));
   }
 }
+
+export const silentLog: Log = openLog({ level: 'silent', format: 'text', write: () => {} });
 
 type Facts = readonly (readonly [name: string, value: unknown])[];
 
