@@ -1,1 +1,4 @@
-export {};
+export { startCache } from './start.ts';
+export type { CacheConfig, CacheDaemon, CacheParts } from './start.ts';
+export { sizeDevices } from './device-size.ts';
+export type { DeviceSize } from './device-size.ts';

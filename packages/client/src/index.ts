@@ -1,1 +1,12 @@
-export {};
+export { connect } from './connect.ts';
+export type { ConnectOptions } from './connect.ts';
+export { Mill } from './mill.ts';
+export type { CallOptions, FileInfo, Info } from './mill.ts';
+export { Batch } from './batch.ts';
+export type { OnError } from './batch.ts';
+export { Dataset } from './dataset.ts';
+export { Loader } from './loader.ts';
+export type { LoaderOptions } from './loader.ts';
+export type { LoaderState } from './loader-state.ts';
+export type { Report, WaitCause } from './report.ts';
+export { MillpoolError } from '@millpool/protocol';

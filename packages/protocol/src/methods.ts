@@ -163,6 +163,10 @@ export interface CacheStatus {
   readonly why: string;
   readonly records: number;
   readonly bytes: number;
+  /** Samples that clients read since the daemon started, and the share of them that needed no GET. */
+  readonly samples: number;
   readonly hitRatio: number;
+  /** GETs that brought bytes, and how many. */
+  readonly gets: number;
   readonly sourceBytes: number;
 }

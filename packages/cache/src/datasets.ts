@@ -1,0 +1,99 @@
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { DatasetFile, DatasetFileWriter } from '@millpool/native';
+import type { Metadata, ResolvedEntry } from '@millpool/metadata';
+import { isBelow, MillpoolError, pathBelow } from '@millpool/protocol';
+import type { DatasetReply, DatasetRequest } from '@millpool/protocol';
+import picomatch from 'picomatch';
+
+const suffix = '.dataset';
+const making = '.making';
+
+/** The dataset versions of this node: one immutable file each, named by its hash. */
+export class Datasets {
+  readonly #directory: string;
+  readonly #metadata: Metadata;
+  readonly #opened = new Map<string, DatasetFile>();
+  #count = 0;
+
+  private constructor(directory: string, metadata: Metadata) {
+    this.#directory = directory;
+    this.#metadata = metadata;
+  }
+
+  /** Makes the directory, and removes what a killed daemon left half-made there. */
+  static async at(directory: string, metadata: Metadata): Promise<Datasets> {
+    await mkdir(directory, { recursive: true });
+    for (const name of await readdir(directory)) {
+      if (name.endsWith(making)) await rm(join(directory, name), { force: true });
+    }
+    return new Datasets(directory, metadata);
+  }
+
+  /** A version made before, checked to be of this path; or one of what is below the path now. */
+  async snapshot(request: DatasetRequest, signal: AbortSignal): Promise<DatasetReply> {
+    if (request.version === null) return this.#make(request, signal);
+    const file = this.open(request.version);
+    if (file.root !== request.path && !isBelow(request.path, file.root)) {
+      throw new MillpoolError({
+        code: 'invalid',
+        message: `Dataset version ${request.version} is of ${file.root}, not of ${request.path}.`,
+        remedy: 'Ask for it by its own path.',
+        path: request.path,
+      });
+    }
+    return { version: file.version, count: file.length, bytes: file.bytes };
+  }
+
+  /** Throws `not-found` for a version that is not here. */
+  open(version: string): DatasetFile {
+    const opened = this.#opened.get(version) ?? DatasetFile.open(join(this.#directory, version + suffix));
+    this.#opened.set(version, opened);
+    return opened;
+  }
+
+  async #make({ path, include }: DatasetRequest, signal: AbortSignal): Promise<DatasetReply> {
+    const attachment = this.#attachmentOf(path);
+    const file = join(this.#directory, `${process.pid}-${++this.#count}${making}`);
+    const writer = new DatasetFileWriter({ file, attachment: attachment.id, root: path, identity: attachment.identity });
+    // A name that begins with a dot is a name like any other.
+    const wanted = include === null ? () => true : picomatch(include, { dot: true });
+    try {
+      for await (const page of this.#metadata.walk(path, signal)) writer.push(rowsOf(page, path, wanted));
+      const made = await writer.finish();
+      await rename(file, join(this.#directory, made.version + suffix));
+      return made;
+    } catch (error) {
+      writer.abandon();
+      await rm(file, { force: true });
+      throw error;
+    }
+  }
+
+  #attachmentOf(path: string): { readonly id: number; readonly identity: string } {
+    const attachments = this.#metadata.attachments();
+    const found = attachments.find((attachment) => attachment.path === path || isBelow(path, attachment.path));
+    if (found !== undefined) return found;
+    const inside = attachments.filter((attachment) => isBelow(attachment.path, path));
+    throw new MillpoolError(
+      inside.length > 0
+        ? {
+            code: 'invalid',
+            message: `${path} spans ${inside.length} attachments; a dataset lies in one.`,
+            remedy: `Make one of ${inside.map((attachment) => attachment.path).join(', ')}.`,
+            path,
+          }
+        : { code: 'not-found', message: `Nothing is attached at ${path}.`, remedy: 'See `millpool attachments`.', path },
+    );
+  }
+}
+
+type Row = Parameters<DatasetFileWriter['push']>[0][number];
+
+function rowsOf(page: readonly ResolvedEntry[], root: string, wanted: (path: string) => boolean): readonly Row[] {
+  return page.flatMap(({ type, path, sourceKey, size, tag }) => {
+    const below = type === 'file' ? pathBelow(path, root) : null;
+    return below !== null && wanted(below) ? [{ path: below, sourceKey, size, tag }] : [];
+  });
+}

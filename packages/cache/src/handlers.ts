@@ -1,0 +1,144 @@
+import { packObjects } from '@millpool/native';
+import type { Engine } from '@millpool/native';
+import type { Metadata, ResolvedEntry } from '@millpool/metadata';
+import { isWeak, MillpoolError } from '@millpool/protocol';
+import type { ErrorShape, Handlers, ResolveReply, StatResult } from '@millpool/protocol';
+
+import type { AttachedSources } from './attached-sources.ts';
+import type { Datasets } from './datasets.ts';
+import type { LoadJobs } from './load-jobs.ts';
+import type { Plans } from './plans.ts';
+import type { ReadTally } from './read-tally.ts';
+import { statusOf } from './status.ts';
+
+export interface DaemonParts {
+  readonly engine: Engine;
+  readonly metadata: Metadata;
+  readonly sources: AttachedSources;
+  readonly datasets: Datasets;
+  readonly plans: Plans;
+  readonly jobs: LoadJobs;
+  readonly tally: ReadTally;
+  readonly onShutdown: () => void;
+  readonly version: string;
+  readonly budgetBytes: number;
+}
+
+/** Everything that can be asked of a daemon, for one connection: plans are that connection's own. */
+export function daemonHandlers(parts: DaemonParts, connection: number): Handlers {
+  const { metadata, datasets, plans, jobs } = parts;
+  return {
+    list: (request, context) => metadata.handlers.list(request, context),
+    attachments: (request, context) => metadata.handlers.attachments(request, context),
+    stat: ({ paths }, { signal }) => stat(parts, paths, signal),
+    resolve: ({ paths }, { signal }) => resolve(parts, paths, signal),
+
+    attach: async (request, context) => {
+      const attachment = await metadata.handlers.attach(request, context);
+      try {
+        await parts.sources.add(attachment);
+      } catch (error) {
+        await metadata.handlers.detach({ path: attachment.path }, context);
+        throw error;
+      }
+      return attachment;
+    },
+    detach: async (request, context) => {
+      const found = metadata.attachments().find((attachment) => attachment.path === request.path);
+      const detached = await metadata.handlers.detach(request, context);
+      if (found !== undefined) await parts.sources.remove(found.id);
+      return detached;
+    },
+
+    dataset: (request, { signal }) => datasets.snapshot(request, signal),
+    'plan-open': async (request) => ({ plan: plans.open(connection, request) }),
+    'plan-close': async ({ plan }) => {
+      plans.close(plan);
+      return {};
+    },
+
+    load: async ({ path, verify }, { signal }) => {
+      await known(parts, path, signal);
+      return { job: jobs.start(path, verify) };
+    },
+    job: ({ job, waitSeconds }, { signal }) => jobs.wait(job, waitSeconds, signal),
+    jobs: async () => ({ jobs: jobs.list() }),
+    'job-cancel': async ({ job }) => {
+      jobs.cancel(job);
+      return {};
+    },
+    free: ({ path }, { signal }) => free(parts, path, signal),
+
+    status: async () => statusOf(parts),
+    shutdown: async () => {
+      setImmediate(parts.onShutdown);
+      return { pid: process.pid };
+    },
+  };
+}
+
+async function stat(
+  { engine, metadata }: DaemonParts,
+  paths: readonly string[],
+  signal: AbortSignal,
+): Promise<{ results: readonly StatResult[] }> {
+  const found = await metadata.lookup(paths, signal);
+  const files = found.filter(isFile);
+  const resident = engine.residency(packObjects(files));
+  let next = 0;
+  const results = found.map((result): StatResult => {
+    if ('error' in result) return result;
+    const { path, type, size, mtimeMs, tag } = result;
+    return { path, type, size, mtimeMs, tag, cachedBytes: type === 'file' ? (resident[next++] ?? 0) : 0 };
+  });
+  return { results };
+}
+
+async function resolve({ metadata, tally }: DaemonParts, paths: readonly string[], signal: AbortSignal): Promise<ResolveReply> {
+  const found = await metadata.lookup(paths, signal);
+  const failures: { index: number; error: ErrorShape }[] = [];
+  const files: ResolvedEntry[] = [];
+  found.forEach((result, index) => {
+    if ('error' in result) failures.push({ index, error: result.error });
+    else if (result.type === 'directory') failures.push({ index, error: isDirectory(result.path).shape });
+    else {
+      files.push(result);
+      if (isWeak(result.tag)) tally.sawWeak(result.attachment);
+    }
+  });
+  return { objects: packObjects(files), failures };
+}
+
+async function free(
+  { engine, metadata }: DaemonParts,
+  path: string,
+  signal: AbortSignal,
+): Promise<{ records: number; bytes: number }> {
+  let records = 0;
+  let bytes = 0;
+  for await (const page of metadata.walk(path, signal)) {
+    const freed = await engine.forget(packObjects(page.filter(isFile)));
+    records += freed.records;
+    bytes += freed.bytes;
+  }
+  return { records, bytes };
+}
+
+/** Throws `not-found`, so that a job for a path that is not there never starts. */
+async function known({ metadata }: DaemonParts, path: string, signal: AbortSignal): Promise<void> {
+  const [found] = await metadata.lookup([path], signal);
+  if (found !== undefined && 'error' in found) throw new MillpoolError(found.error);
+}
+
+function isFile(result: ResolvedEntry | { readonly error: ErrorShape }): result is ResolvedEntry {
+  return !('error' in result) && result.type === 'file';
+}
+
+function isDirectory(path: string): MillpoolError {
+  return new MillpoolError({
+    code: 'invalid',
+    message: `${path} is a directory.`,
+    remedy: 'Name a file, or list it with `millpool ls`.',
+    path,
+  });
+}

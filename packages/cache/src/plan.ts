@@ -1,0 +1,99 @@
+import { Order, Schedule } from '@millpool/native';
+import type { DatasetFile, Engine } from '@millpool/native';
+import type { PlanRequest } from '@millpool/protocol';
+
+/** Samples asked of the engine in one call, and calls under way: one ends while the others keep the source busy. */
+const chunkSamples = 512;
+const chunksAtOnce = 4;
+/** How far ahead of its loader a plan may be: what a GPU node takes in some tenths of a second. */
+const windowBytes = 512 * 1024 * 1024;
+
+/**
+ * Fetches what one loader will ask for, in its order, as far ahead as the window allows, and into the next epoch. What
+ * is resident costs a look-up. It never fetches what would not be kept: those bytes would come twice.
+ */
+export class Plan {
+  readonly #request: PlanRequest;
+  readonly #file: DatasetFile;
+  readonly #engine: Engine;
+  readonly #windowSamples: number;
+  #steps: Schedule;
+  #order: Order;
+  #epoch: number;
+  /** Samples of this rank asked for, and those that its loader has taken. */
+  #asked = 0;
+  #taken = 0;
+  /** Samples of this rank in the steps up to each position that a receipt may name. */
+  readonly #takenAt = new Map<number, number>();
+  #chunks = 0;
+  #closed = false;
+
+  constructor(request: PlanRequest, file: DatasetFile, engine: Engine) {
+    this.#request = request;
+    this.#file = file;
+    this.#engine = engine;
+    this.#epoch = request.epoch;
+    this.#order = this.#orderOf(request.epoch);
+    this.#steps = this.#stepsFrom(request.position);
+    const averageBytes = Math.max(1, file.bytes / Math.max(1, file.length));
+    this.#windowSamples = Math.max(2 * request.globalBatch, Math.floor(windowBytes / averageBytes));
+    this.#advance();
+  }
+
+  /** A receipt came: the loader has taken every sample of its steps up to `position`. */
+  taken(position: number): void {
+    const samples = this.#takenAt.get(position);
+    if (samples === undefined) return;
+    this.#takenAt.delete(position);
+    this.#taken = Math.max(this.#taken, samples);
+    this.#advance();
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  #advance(): void {
+    while (!this.#closed && this.#chunks < chunksAtOnce && this.#asked - this.#taken < this.#windowSamples) {
+      if (!this.#engine.devices().some((device) => device.state === 'ok')) return;
+      const samples = this.#nextChunk();
+      if (samples === null) return;
+      this.#chunks += 1;
+      // What a sample's own read will say again, better: a plan has nobody to tell.
+      const ended = this.#engine.fetchSamples(this.#request.version, samples, 'plan').done.catch(() => undefined);
+      void ended.then(() => {
+        this.#chunks -= 1;
+        this.#advance();
+      });
+    }
+  }
+
+  /** The next samples of this rank, whole steps at a time; null when the next epoch is through as well. */
+  #nextChunk(): Float64Array | null {
+    const chunk: number[] = [];
+    while (chunk.length < chunkSamples) {
+      const step = this.#steps.next();
+      if (step === null) {
+        if (this.#epoch > this.#request.epoch) break;
+        this.#epoch += 1;
+        this.#order = this.#orderOf(this.#epoch);
+        this.#steps = this.#stepsFrom(0);
+        continue;
+      }
+      chunk.push(...this.#order.samples(step.from, step.count));
+      this.#asked += step.count;
+      if (this.#epoch === this.#request.epoch) this.#takenAt.set(step.nextPosition, this.#asked);
+    }
+    return chunk.length === 0 ? null : Float64Array.from(chunk);
+  }
+
+  #orderOf(epoch: number): Order {
+    const { seed, shuffle } = this.#request;
+    return new Order({ count: this.#file.length, seed, epoch, shuffle });
+  }
+
+  #stepsFrom(position: number): Schedule {
+    const { globalBatch, world, rank, dropLast } = this.#request;
+    return new Schedule({ count: this.#file.length, globalBatch, world, rank, dropLast, position });
+  }
+}

@@ -1,0 +1,51 @@
+import type { Engine, Receipt } from '@millpool/native';
+import { MillpoolError } from '@millpool/protocol';
+import type { PlanRequest } from '@millpool/protocol';
+
+import type { Datasets } from './datasets.ts';
+import { Plan } from './plan.ts';
+
+/** More open plans than processes of a node would have are a leak of somebody's. */
+const plansMax = 4096;
+
+/** The plans that loaders of this node have open; each goes with its connection. */
+export class Plans {
+  readonly #datasets: Datasets;
+  readonly #engine: Engine;
+  readonly #plans = new Map<number, { readonly connection: number; readonly plan: Plan }>();
+  #last = 0;
+
+  constructor(datasets: Datasets, engine: Engine) {
+    this.#datasets = datasets;
+    this.#engine = engine;
+  }
+
+  open(connection: number, request: PlanRequest): number {
+    if (this.#plans.size >= plansMax) {
+      throw new MillpoolError({
+        code: 'full',
+        message: `There are ${plansMax} plans open already.`,
+        remedy: 'Close loaders that are no longer iterated.',
+      });
+    }
+    const file = this.#datasets.open(request.version);
+    this.#plans.set(++this.#last, { connection, plan: new Plan(request, file, this.#engine) });
+    return this.#last;
+  }
+
+  close(plan: number): void {
+    this.#plans.get(plan)?.plan.close();
+    this.#plans.delete(plan);
+  }
+
+  receipts(receipts: readonly Receipt[]): void {
+    for (const { connection, plan, position } of receipts) {
+      const found = this.#plans.get(plan);
+      if (found?.connection === connection) found.plan.taken(position);
+    }
+  }
+
+  closeConnection(connection: number): void {
+    for (const [number, open] of this.#plans) if (open.connection === connection) this.close(number);
+  }
+}

@@ -1,0 +1,33 @@
+import type { Receipt } from '@millpool/native';
+
+/** What clients said they read, since the daemon started. */
+export class ReadTally {
+  readonly #weak = new Set<number>();
+  #samples = 0;
+  #hitSamples = 0;
+
+  receipts(receipts: readonly Receipt[]): void {
+    for (const { samples, hitSamples } of receipts) {
+      this.#samples += samples;
+      this.#hitSamples += hitSamples;
+    }
+  }
+
+  /** An attachment was seen to hold a file without an etag. */
+  sawWeak(attachment: number): void {
+    this.#weak.add(attachment);
+  }
+
+  weak(attachment: number): boolean {
+    return this.#weak.has(attachment);
+  }
+
+  get samples(): number {
+    return this.#samples;
+  }
+
+  /** Samples that needed no GET ÷ samples; 0 before the first. */
+  get hitRatio(): number {
+    return this.#samples === 0 ? 0 : this.#hitSamples / this.#samples;
+  }
+}

@@ -1,0 +1,97 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { Clock, Log } from '@millpool/host';
+import type { Metadata } from '@millpool/metadata';
+import { Engine } from '@millpool/native';
+import type { Caller, DeviceConfig } from '@millpool/native';
+import { decodeCall, encodeFailure, encodeReply } from '@millpool/protocol';
+import type { Handlers } from '@millpool/protocol';
+
+import { AttachedSources } from './attached-sources.ts';
+import { Datasets } from './datasets.ts';
+import { Eviction } from './eviction.ts';
+import { daemonHandlers } from './handlers.ts';
+import { LoadJobs } from './load-jobs.ts';
+import { Plans } from './plans.ts';
+import { ReadTally } from './read-tally.ts';
+
+export interface CacheConfig {
+  readonly devices: readonly DeviceConfig[];
+  /** For what is neither segment nor metadata: dataset versions. */
+  readonly stateDirectory: string;
+  /** Where SDKs connect. */
+  readonly socket: string;
+  readonly socketMode: number;
+  readonly budgetBytes: number;
+  readonly extentDelayMs: number;
+  readonly idleSealMs: number;
+  readonly threads: number;
+  readonly version: string;
+}
+
+export interface CacheParts {
+  readonly metadata: Metadata;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Called when somebody asks the daemon to stop. */
+  readonly onShutdown: () => void;
+}
+
+export interface CacheDaemon {
+  /** The same handlers answer SDKs over flow and the CLI over ws. */
+  readonly handlers: Handlers;
+  stop(): Promise<void>;
+}
+
+/** Starts the cache daemon of a node: segments, sources, and the socket that SDKs read through. */
+export async function startCache(config: CacheConfig, parts: CacheParts): Promise<CacheDaemon> {
+  const { metadata, clock, log, onShutdown } = parts;
+  const { devices, extentDelayMs, idleSealMs, budgetBytes, threads } = config;
+  for (const device of devices) await mkdir(device.path, { recursive: true });
+  const datasetDirectory = join(config.stateDirectory, 'datasets');
+  const datasets = await Datasets.at(datasetDirectory, metadata);
+  const engine = await Engine.open({ devices, extentDelayMs, idleSealMs, budgetBytes, threads });
+  const sources = await AttachedSources.start({ engine, metadata, clock, log });
+  const plans = new Plans(datasets, engine);
+  const jobs = new LoadJobs({ metadata, engine, clock });
+  const tally = new ReadTally();
+  const eviction = new Eviction({ engine, metadata, clock, log });
+  const { version } = config;
+  const parted = { engine, metadata, sources, datasets, plans, jobs, tally, onShutdown, version, budgetBytes };
+
+  const answer = async (body: Uint8Array, { connection, signal }: Caller): Promise<Uint8Array> => {
+    try {
+      const { method, request } = decodeCall(body);
+      const handler = daemonHandlers(parted, connection)[method] as (
+        request: unknown,
+        context: { readonly signal: AbortSignal },
+      ) => Promise<unknown>;
+      return encodeReply(await handler(request, { signal }));
+    } catch (error) {
+      return encodeFailure(error);
+    }
+  };
+  await engine.serve({
+    socket: config.socket,
+    mode: config.socketMode,
+    datasets: datasetDirectory,
+    handlers: {
+      control: answer,
+      receipts: (receipts) => {
+        tally.receipts(receipts);
+        plans.receipts(receipts);
+      },
+      closed: (connection) => plans.closeConnection(connection),
+    },
+  });
+  return {
+    handlers: daemonHandlers(parted, 0),
+    async stop() {
+      await eviction.stop();
+      await jobs.stop();
+      await sources.stop();
+      await engine.close();
+    },
+  };
+}

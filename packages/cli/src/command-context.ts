@@ -1,0 +1,68 @@
+import { asMillpoolError, errorTable, MillpoolError } from '@millpool/protocol';
+import type { ErrorShape } from '@millpool/protocol';
+
+import { Output } from './output.ts';
+import { Session } from './session.ts';
+import type { Settings } from './settings.ts';
+
+/** What a command works with. */
+export interface Tools {
+  readonly settings: Settings;
+  readonly session: Session;
+  readonly output: Output;
+  /** Aborted by Ctrl-C and SIGTERM. */
+  readonly signal: AbortSignal;
+}
+
+/** Some of what was asked was done; the list says what not. Exit code 3. */
+export class PartlyDone extends Error {
+  readonly failures: readonly ErrorShape[];
+
+  constructor(failures: readonly ErrorShape[]) {
+    super(`${failures.length} not done`);
+    this.failures = failures;
+  }
+}
+
+/** Runs commands: gives each its tools, and turns whatever it throws into words and an exit code. */
+export class CommandContext {
+  readonly #settings: () => Promise<Settings>;
+  /** Of the command that ran; 0 until something went wrong. */
+  exitCode = 0;
+
+  constructor(settings: () => Promise<Settings>) {
+    this.#settings = settings;
+  }
+
+  async run(action: (tools: Tools) => Promise<void>): Promise<void> {
+    const stop = new AbortController();
+    const onSignal = (): void =>
+      stop.abort(new MillpoolError({ code: 'cancelled', message: 'Interrupted.', remedy: '' }));
+    process.once('SIGINT', onSignal);
+    process.once('SIGTERM', onSignal);
+    let output = new Output({ json: process.argv.includes('--json'), quiet: false });
+    let session: Session | null = null;
+    try {
+      const settings = await this.#settings();
+      output = new Output({ json: settings.json, quiet: settings.quiet });
+      session = new Session(settings.socket);
+      await action({ settings, session, output, signal: stop.signal });
+    } catch (thrown) {
+      this.exitCode = report(thrown, output);
+    } finally {
+      await session?.close();
+      process.removeListener('SIGINT', onSignal);
+      process.removeListener('SIGTERM', onSignal);
+    }
+  }
+}
+
+function report(thrown: unknown, output: Output): number {
+  if (thrown instanceof PartlyDone) {
+    for (const failure of thrown.failures) output.error(failure);
+    return 3;
+  }
+  const error = asMillpoolError(thrown);
+  output.error(error.shape);
+  return errorTable[error.code].exit;
+}

@@ -1,0 +1,131 @@
+import { mkdir, open, rename, rm, stat, utimes } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+
+import type { Command } from 'commander';
+import type { Mill } from '@millpool/client';
+import { asMillpoolError, bytesOfName, MillpoolError, nameOf } from '@millpool/protocol';
+import type { Entry, ErrorShape } from '@millpool/protocol';
+
+import { PartlyDone } from '../command-context.ts';
+import type { CommandContext, Tools } from '../command-context.ts';
+import { ProgressBar } from '../progress-bar.ts';
+import { readChunks } from '../read-chunks.ts';
+
+const copiesAtOnce = 16;
+
+export function cpCommand(program: Command, context: CommandContext): void {
+  program
+    .command('cp')
+    .description('Copy files out of the namespace into a local directory, through the cache')
+    .argument('<path...>', 'absolute paths in the namespace, then the local directory')
+    .option('-R, --recursive', 'copy directories with all that is below them')
+    .action((paths: string[], options: { recursive?: boolean }) =>
+      context.run((tools) => runCp(paths, options.recursive === true, tools)),
+    );
+}
+
+/** One file to copy: what, and where below the target directory. */
+interface Copy {
+  readonly entry: Entry;
+  readonly parts: readonly string[];
+}
+
+async function runCp(paths: readonly string[], recursive: boolean, tools: Tools): Promise<void> {
+  const target = paths.at(-1);
+  const sources = paths.slice(0, -1);
+  if (target === undefined || sources.length === 0) {
+    throw new MillpoolError({
+      code: 'invalid',
+      message: 'cp needs at least one path and a local directory.',
+      remedy: 'For example: millpool cp /train/a.png .',
+    });
+  }
+  const directory = resolve(target);
+  if (!(await stat(directory).catch(() => null))?.isDirectory()) {
+    throw new MillpoolError({
+      code: 'invalid',
+      message: `${directory} is not a directory.`,
+      remedy: 'Name an existing local directory as the last argument.',
+    });
+  }
+  const mill = await tools.session.mill();
+  const copies: Copy[] = [];
+  const failures: ErrorShape[] = [];
+  for (const source of sources) copies.push(...(await planCopies(source, recursive, tools)));
+
+  const bar = new ProgressBar(tools.output.lively, 'copied', copies.reduce((sum, copy) => sum + copy.entry.size, 0));
+  const queue = copies.values();
+  const worker = async (): Promise<void> => {
+    for (const copy of queue) {
+      tools.signal.throwIfAborted();
+      try {
+        await copyFile(mill, copy, directory, tools.signal);
+        tools.output.result({ path: copy.entry.path, to: join(directory, ...copy.parts) }, '');
+      } catch (error) {
+        tools.signal.throwIfAborted();
+        failures.push({ ...asMillpoolError(error).shape, path: copy.entry.path });
+      }
+      bar.advance(copy.entry.size);
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: copiesAtOnce }, worker));
+  } finally {
+    bar.stop();
+  }
+  if (failures.length > 0) throw new PartlyDone(failures);
+}
+
+async function planCopies(path: string, recursive: boolean, { session, signal }: Tools): Promise<Copy[]> {
+  const { results } = await session.call('stat', { paths: [path] }, { signal });
+  const [found] = results;
+  if (found === undefined) return [];
+  if ('error' in found) throw new MillpoolError(found.error);
+  if (found.type === 'file') return [{ entry: found, parts: [localName(nameOf(found.path))] }];
+  if (!recursive) {
+    throw new MillpoolError({ code: 'invalid', message: `${path} is a directory.`, remedy: 'Add -R to copy it.', path });
+  }
+  const root = found.path === '/' ? '' : found.path;
+  const top = root === '' ? [] : [localName(nameOf(root))];
+  const copies: Copy[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: { entries: readonly Entry[]; cursor: string | null } = await session.call(
+      'list',
+      { path, recursive: true, cursor, limit: 5000 },
+      { signal },
+    );
+    for (const entry of page.entries) {
+      const below = entry.path.slice(root.length + 1).split('/');
+      copies.push({ entry, parts: [...top, ...below.map(localName)] });
+    }
+    cursor = page.cursor;
+  } while (cursor !== null);
+  return copies;
+}
+
+/** The name on disk. One that would leave its directory (`..`, or with a `/` in it) keeps its escaped form. */
+function localName(name: string): string {
+  const bytes = Buffer.from(bytesOfName(name));
+  const text = bytes.toString('utf8');
+  const unsafe = text === '.' || text === '..' || text === '' || text.includes('/') || text.includes('\0');
+  return unsafe || !Buffer.from(text).equals(bytes) ? name : text;
+}
+
+/** Whole or not at all: written beside its place and renamed into it. */
+async function copyFile(mill: Mill, { entry, parts }: Copy, directory: string, signal: AbortSignal): Promise<void> {
+  const to = join(directory, ...parts);
+  const partial = `${to}.millpool-${process.pid}`;
+  await mkdir(dirname(to), { recursive: true });
+  const file = await open(partial, 'w');
+  try {
+    for await (const chunk of readChunks(mill, entry.path, signal)) await file.writeFile(chunk);
+    await file.close();
+    if (entry.mtimeMs !== null) await utimes(partial, entry.mtimeMs / 1000, entry.mtimeMs / 1000);
+    await rename(partial, to);
+  } catch (error) {
+    await file.close().catch(() => undefined);
+    await rm(partial, { force: true });
+    throw error;
+  }
+}

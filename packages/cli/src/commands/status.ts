@@ -1,0 +1,45 @@
+import type { Command } from 'commander';
+import { formatBytes } from '@millpool/protocol';
+import type { Status } from '@millpool/protocol';
+
+import type { CommandContext } from '../command-context.ts';
+import { table } from '../output.ts';
+
+export function statusCommand(program: Command, context: CommandContext): void {
+  program
+    .command('status')
+    .description('One look at the daemon of this node')
+    .action(() =>
+      context.run(async ({ session, output, signal }) => {
+        const status = await session.call('status', {}, { signal });
+        output.result(status, describe(status));
+      }),
+    );
+}
+
+function describe(status: Status): string {
+  const { cache } = status;
+  const lines = [
+    `millpool ${status.version}, pid ${status.pid}, up ${Math.round(status.uptimeSeconds)} s, ` +
+      `memory ${formatBytes(status.rssBytes)} (buffers at most ${formatBytes(status.budgetBytes)})`,
+    `cache ${cache.state}${cache.why === '' ? '' : `: ${cache.why}`}`,
+    `  ${cache.records} records, ${formatBytes(cache.bytes)}; ${(100 * cache.hitRatio).toFixed(1)} % of samples ` +
+      `needed no GET; ${formatBytes(cache.sourceBytes)} fetched`,
+    '',
+    table([
+      ['device', 'used', 'size', 'state'],
+      ...status.devices.map((d) => [d.path, formatBytes(d.usedBytes), formatBytes(d.sizeBytes), d.state]),
+    ]),
+  ];
+  if (status.attachments.length > 0) {
+    const weak = (identityWeak: boolean): string => (identityWeak ? 'identity weak' : '');
+    lines.push(
+      '',
+      table([
+        ['attached at', 'source', 'policy', 'cached', ''],
+        ...status.attachments.map((a) => [a.path, a.source, a.policy, formatBytes(a.cachedBytes), weak(a.identityWeak)]),
+      ]),
+    );
+  }
+  return lines.join('\n');
+}

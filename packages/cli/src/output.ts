@@ -1,0 +1,74 @@
+import { writeSync } from 'node:fs';
+
+import type { ErrorShape } from '@millpool/protocol';
+
+/** How much and in what form a command speaks. */
+export interface OutputSettings {
+  readonly json: boolean;
+  readonly quiet: boolean;
+}
+
+/** The only writer to stdout and stderr: results there, everything said about them here. */
+export class Output {
+  readonly #settings: OutputSettings;
+
+  constructor(settings: OutputSettings) {
+    this.#settings = settings;
+  }
+
+  get json(): boolean {
+    return this.#settings.json;
+  }
+
+  /** Whether a progress bar has somebody to look at it. */
+  get lively(): boolean {
+    return !this.#settings.json && !this.#settings.quiet && process.stderr.isTTY === true;
+  }
+
+  /** A result: `data` as one JSON line under `--json`, else `text`. */
+  result(data: object, text: string): void {
+    writeAll(1, this.#settings.json ? `${JSON.stringify(data)}\n` : text === '' ? '' : `${text}\n`);
+  }
+
+  /** Something worth knowing that is no result. */
+  note(text: string): void {
+    if (!this.#settings.quiet && !this.#settings.json) writeAll(2, `${text}\n`);
+  }
+
+  error(error: ErrorShape): void {
+    if (this.#settings.json) writeAll(2, `${JSON.stringify({ error })}\n`);
+    else writeAll(2, `millpool: ${error.message}\n${error.remedy === '' ? '' : `  ${error.remedy}\n`}`);
+  }
+}
+
+/** Written before the process may end, and whole, also into a pipe that is not blocking. */
+function writeAll(descriptor: 1 | 2, text: string): void {
+  let rest = Buffer.from(text);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(descriptor, rest));
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code === 'EPIPE') return;
+      if (code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}
+
+/** Rows under each other; numbers of the columns named in `right` flush right. */
+export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
+  const widths: number[] = [];
+  for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
+  const pad = (cell: string, i: number): string =>
+    right.includes(i) ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0);
+  return rows.map((row) => row.map(pad).join('  ').trimEnd()).join('\n');
+}
+
+/** A name as a terminal may show it: control characters escaped, so that no name moves the cursor or adds a line. */
+export function printable(name: string): string {
+  // eslint-disable-next-line no-control-regex
+  return name.replace(/[\u0000-\u001f\u007f-\u009f]/g, (char) =>
+    char === '\n' ? '\\n' : char === '\t' ? '\\t' : `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
+}

@@ -1,0 +1,34 @@
+import { connect } from '@millpool/client';
+import type { Mill } from '@millpool/client';
+import type { Call } from '@millpool/protocol';
+import { connectTransport } from '@millpool/transport';
+import type { TransportConnection } from '@millpool/transport';
+
+import { controlSocketOf } from './sockets.ts';
+
+/** A command's connections to the daemon, made when first needed: control for questions, an SDK for bytes. */
+export class Session {
+  readonly #socket: string;
+  #control: Promise<TransportConnection> | null = null;
+  #mill: Promise<Mill> | null = null;
+
+  constructor(socket: string) {
+    this.#socket = socket;
+  }
+
+  readonly call: Call = async (method, request, options) => {
+    this.#control ??= connectTransport(controlSocketOf(this.#socket));
+    return (await this.#control).call(method, request, options);
+  };
+
+  mill(): Promise<Mill> {
+    return (this.#mill ??= connect({ socket: this.#socket }));
+  }
+
+  async close(): Promise<void> {
+    const open = await Promise.allSettled([this.#control, this.#mill]);
+    for (const connection of open) {
+      if (connection.status === 'fulfilled') await connection.value?.close();
+    }
+  }
+}

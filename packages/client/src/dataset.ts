@@ -1,0 +1,70 @@
+import type { DatasetFile, FlowClient } from '@millpool/native';
+import { joinPath } from '@millpool/protocol';
+import type { Call } from '@millpool/protocol';
+
+import { settleBatch } from './batch.ts';
+import type { Batch, OnError } from './batch.ts';
+import { Loader } from './loader.ts';
+import type { LoaderOptions } from './loader.ts';
+
+/** How a dataset reaches its daemon. */
+export interface DatasetRoad {
+  readonly flow: FlowClient;
+  readonly call: Call;
+  readonly timeoutMs: number;
+}
+
+/** An immutable snapshot of a subtree: its files in path order, by number. */
+export class Dataset {
+  readonly #file: DatasetFile;
+  readonly #road: DatasetRoad;
+
+  /** For `Mill.dataset`. */
+  constructor(file: DatasetFile, road: DatasetRoad) {
+    this.#file = file;
+    this.#road = road;
+  }
+
+  /** How many samples. */
+  get length(): number {
+    return this.#file.length;
+  }
+
+  /** Of all samples together. */
+  get bytes(): number {
+    return this.#file.bytes;
+  }
+
+  /** 64 hex digits: a hash of the list of paths, sizes and etags. The same content has the same version. */
+  get version(): string {
+    return this.#file.version;
+  }
+
+  /** Absolute path of a sample. */
+  path(index: number): string {
+    return joinPath(this.#file.root, this.#file.path(index));
+  }
+
+  /** Bytes of a sample. */
+  size(index: number): number {
+    return this.#file.size(index);
+  }
+
+  /** Samples by number, in the order given, in one round trip at most. */
+  async readMany(
+    indices: ArrayLike<number>,
+    options: { readonly onError?: OnError; readonly signal?: AbortSignal; readonly timeoutSeconds?: number } = {},
+  ): Promise<Batch> {
+    const { onError = 'raise', signal, timeoutSeconds } = options;
+    const samples = Float64Array.from(indices);
+    const timeoutMs = timeoutSeconds === undefined ? this.#road.timeoutMs : timeoutSeconds * 1000;
+    const read = await this.#road.flow.readSamples(this.#file, samples, signal ? { timeoutMs, signal } : { timeoutMs });
+    const pathOf = (index: number): string => this.path(index);
+    return settleBatch(read, { indices: samples, places: null, pathOf, errors: read.failures }, onError);
+  }
+
+  /** Batches of it in a reproducible order. Nothing is read before the loader is iterated. */
+  loader(options: LoaderOptions = {}): Loader {
+    return new Loader(this, this.#file, this.#road, options);
+  }
+}

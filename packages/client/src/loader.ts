@@ -1,0 +1,175 @@
+import { Order, Schedule } from '@millpool/native';
+import type { Batch as NativeBatch, DatasetFile, Step } from '@millpool/native';
+import { MillpoolError } from '@millpool/protocol';
+
+import { settleBatch } from './batch.ts';
+import type { Batch } from './batch.ts';
+import type { Dataset, DatasetRoad } from './dataset.ts';
+import { checkLoaderOptions } from './loader-settings.ts';
+import type { LoaderOptions, LoaderSettings } from './loader-settings.ts';
+import { orderVersion } from './loader-state.ts';
+import type { LoaderState } from './loader-state.ts';
+import { StallAccount } from './report.ts';
+import type { BatchCost, Report } from './report.ts';
+
+export type { LoaderOptions } from './loader-settings.ts';
+
+/** A step whose read is under way. */
+interface Ahead {
+  readonly step: Step;
+  readonly samples: Float64Array;
+  readonly read: Promise<NativeBatch>;
+}
+
+/**
+ * Batches of a dataset in the order of (seed, epoch). One iteration is what is left of the current epoch; the next one
+ * is the next epoch. The order depends on neither rank nor world: a resumed loader goes on exactly where its state says.
+ */
+export class Loader implements AsyncIterable<Batch> {
+  readonly #dataset: Dataset;
+  readonly #file: DatasetFile;
+  readonly #road: DatasetRoad;
+  readonly #settings: LoaderSettings;
+  readonly #account = new StallAccount();
+  #epoch: number;
+  #position: number;
+  #iterating = false;
+
+  /** For `Dataset.loader`. */
+  constructor(dataset: Dataset, file: DatasetFile, road: DatasetRoad, options: LoaderOptions) {
+    this.#dataset = dataset;
+    this.#file = file;
+    this.#road = road;
+    this.#settings = checkLoaderOptions(options, dataset);
+    this.#epoch = this.#settings.epoch;
+    this.#position = this.#settings.position;
+  }
+
+  /** The epoch that the next batch belongs to. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Where the loader stands: after the last batch that was handed out. JSON of less than 1 kB. */
+  state(): LoaderState {
+    const { seed, globalBatch, shuffle, dropLast } = this.#settings;
+    return {
+      format: 'millpool-loader-1',
+      orderVersion,
+      datasets: [{ version: this.#dataset.version, weight: 1 }],
+      seed,
+      epoch: this.#epoch,
+      position: this.#position,
+      globalBatch,
+      shuffle,
+      dropLast,
+    };
+  }
+
+  /** How fast the loop went and what it waited for, since the loader was made. */
+  report(): Report {
+    return this.#account.report();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Batch, void, void> {
+    if (this.#iterating) {
+      throw new MillpoolError({
+        code: 'invalid',
+        message: 'This loader is being iterated already.',
+        remedy: 'Make a second loader for a second loop.',
+      });
+    }
+    this.#iterating = true;
+    const stop = new AbortController();
+    const ahead: Ahead[] = [];
+    let plan: number | null = null;
+    try {
+      plan = await this.#openPlan();
+      const { count, ...schedule } = { count: this.#file.length, ...this.#settings, position: this.#position };
+      const order = new Order({ count, seed: schedule.seed, epoch: this.#epoch, shuffle: schedule.shuffle });
+      const steps = new Schedule({ count, ...schedule });
+      let askedMs = performance.now();
+      for (;;) {
+        while (ahead.length < this.#settings.prefetchBatches) {
+          const step = steps.next();
+          if (step === null) break;
+          ahead.push(this.#start(step, order, { plan, signal: stop.signal }));
+        }
+        const next = ahead.shift();
+        if (next === undefined) break;
+        const batch = await this.#deliver(next, askedMs);
+        yield batch;
+        askedMs = performance.now();
+      }
+      this.#epoch += 1;
+      this.#position = 0;
+    } finally {
+      stop.abort();
+      for (const { read } of ahead) read.then((late) => late.release()).catch(() => undefined);
+      this.#iterating = false;
+      if (plan !== null) await this.#road.call('plan-close', { plan }).catch(() => undefined);
+    }
+  }
+
+  /** Tells the daemon what will be read, so that it fetches ahead of the loop. Null where hints are off. */
+  async #openPlan(): Promise<number | null> {
+    const { hints, seed, shuffle, dropLast, globalBatch, rank, world } = this.#settings;
+    if (!hints || this.#file.length === 0) return null;
+    const { plan } = await this.#road.call('plan-open', {
+      version: this.#dataset.version,
+      seed,
+      epoch: this.#epoch,
+      shuffle,
+      dropLast,
+      position: this.#position,
+      globalBatch,
+      rank,
+      world,
+    });
+    return plan;
+  }
+
+  #start(step: Step, order: Order, run: { readonly plan: number | null; readonly signal: AbortSignal }): Ahead {
+    const samples = order.samples(step.from, step.count);
+    const { flow, timeoutMs } = this.#road;
+    const place = run.plan === null ? {} : { plan: { plan: run.plan, position: step.nextPosition } };
+    const read = flow.readSamples(this.#file, samples, { timeoutMs, signal: run.signal, ...place });
+    // Its failure is met where it is awaited, which may be never: the loop can end before.
+    read.catch(() => undefined);
+    return { step, samples, read };
+  }
+
+  async #deliver({ step, samples, read }: Ahead, askedMs: number): Promise<Batch> {
+    const native = await read;
+    const rows = {
+      indices: samples,
+      places: null,
+      pathOf: (index: number): string => this.#dataset.path(index),
+      errors: native.failures,
+    };
+    const batch = settleBatch(native, rows, this.#settings.onError);
+    const skipped = samples.length - batch.length;
+    this.#account.delivered(costOf(native), skipped, { askedMs, deliveredMs: performance.now() });
+    this.#position = step.nextPosition;
+    return batch;
+  }
+}
+
+function costOf(read: NativeBatch): BatchCost {
+  const { sourceNs, peerNs, deviceNs, gatherNs, queueNs } = read.waits;
+  return {
+    samples: read.length - read.failures.size,
+    bytes: read.bytes,
+    sourceBytes: read.fetchedBytes,
+    hitSamples: read.hits,
+    seconds: {
+      source: sourceNs / 1e9,
+      peer: peerNs / 1e9,
+      device: deviceNs / 1e9,
+      gather: gatherNs / 1e9,
+      transform: 0,
+      copy: 0,
+      queue: queueNs / 1e9,
+    },
+  };
+}

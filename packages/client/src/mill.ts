@@ -1,0 +1,174 @@
+import type { FlowClient } from '@millpool/native';
+import { decodeReply, encodeCall, etagOf, isWeak, MillpoolError, nameOf, parsePath } from '@millpool/protocol';
+import type { Call, Entry } from '@millpool/protocol';
+
+import { settleBatch } from './batch.ts';
+import type { Batch, BatchRows, OnError } from './batch.ts';
+import { Dataset } from './dataset.ts';
+
+const pageEntries = 5000;
+
+type FlowReadOptions = Parameters<FlowClient['readObjects']>[1];
+
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+  readonly timeoutSeconds?: number;
+}
+
+/** A file or directory as users see it. */
+export interface Info {
+  readonly path: string;
+  readonly name: string;
+  readonly type: 'file' | 'directory';
+  /** Bytes. */
+  readonly size: number;
+  readonly mtime: Date | null;
+  readonly etag: string | null;
+  /** Without an etag, versions are told apart by size and time alone. */
+  readonly identity: 'strong' | 'weak';
+}
+
+export interface FileInfo extends Info {
+  /** Every byte of it is in a segment of this node. */
+  readonly cached: boolean;
+  readonly cachedBytes: number;
+}
+
+/** A connection to this node's daemon. One a process is enough; all its methods may run at the same time. */
+export class Mill {
+  readonly #flow: FlowClient;
+  readonly #timeoutSeconds: number;
+
+  /** For `connect`. */
+  constructor(flow: FlowClient, timeoutSeconds: number) {
+    this.#flow = flow;
+    this.#timeoutSeconds = timeoutSeconds;
+  }
+
+  /** Entries of a directory in name order, or every file below it in path order. Throws `not-found`. */
+  async *list(path: string, options: CallOptions & { readonly recursive?: boolean } = {}): AsyncGenerator<Info> {
+    const { recursive = false } = options;
+    let cursor: string | null = null;
+    do {
+      const page: { entries: readonly Entry[]; cursor: string | null } = await this.#call(
+        'list',
+        { path: parsePath(path), recursive, cursor, limit: pageEntries },
+        options,
+      );
+      for (const entry of page.entries) yield infoOf(entry);
+      cursor = page.cursor;
+    } while (cursor !== null);
+  }
+
+  /** Throws `not-found`. */
+  async stat(path: string, options: CallOptions = {}): Promise<FileInfo> {
+    const { results } = await this.#call('stat', { paths: [parsePath(path)] }, options);
+    const [found] = results;
+    if (found === undefined || 'error' in found) throw new MillpoolError(found?.error ?? missing(path));
+    const { cachedBytes } = found;
+    return { ...infoOf(found), cached: found.type === 'file' && cachedBytes === found.size, cachedBytes };
+  }
+
+  /** A file's bytes, or `length` of them from `offset` on (fewer at its end); the caller's own. */
+  async read(path: string, options: CallOptions & { offset?: number; length?: number } = {}): Promise<Uint8Array> {
+    const { offset = 0, length } = options;
+    const whole = length === undefined && offset === 0;
+    const ranges = whole
+      ? {}
+      : { ranges: { offsets: Float64Array.of(offset), lengths: Float64Array.of(length ?? Number.MAX_SAFE_INTEGER) } };
+    using batch = await this.#read([path], { ...this.#readOptions(options), ...ranges }, 'raise');
+    return batch.copy(0);
+  }
+
+  /**
+   * Many files in one round trip. By default one that cannot be read rejects the whole; `keep` leaves it in its place,
+   * where `batch.error(i)` tells why.
+   */
+  async readMany(paths: readonly string[], options: CallOptions & { onError?: OnError } = {}): Promise<Batch> {
+    return this.#read(paths, this.#readOptions(options), options.onError ?? 'raise');
+  }
+
+  /** A dataset version: of what is below the path now, or one made before. */
+  async dataset(
+    path: string,
+    options: CallOptions & { readonly version?: string; readonly include?: string } = {},
+  ): Promise<Dataset> {
+    const { version = null, include = null } = options;
+    const made = await this.#call('dataset', { path: parsePath(path), version, include }, options);
+    const timeoutMs = this.#timeoutMs(options);
+    const file = await this.#flow.dataset(made.version, { timeoutMs });
+    return new Dataset(file, { flow: this.#flow, call: this.#call, timeoutMs });
+  }
+
+  /** Ends every call under way. Batches stay readable until they are released. */
+  async close(): Promise<void> {
+    this.#flow.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  readonly #call: Call = async (method, request, options = {}) => {
+    const timeoutMs = this.#timeoutMs(options);
+    const { signal } = options;
+    const body = encodeCall(method, request, timeoutMs);
+    return decodeReply(method, await this.#flow.control(body, signal ? { timeoutMs, signal } : { timeoutMs }));
+  };
+
+  /** Resolves the paths in one message and reads what was found; failures of either keep their place. */
+  async #read(paths: readonly string[], options: FlowReadOptions, onError: OnError): Promise<Batch> {
+    const { timeoutMs, signal } = options;
+    const request = { paths: paths.map(parsePath) };
+    const asked = signal ? { signal } : {};
+    const { objects, failures } = await this.#call('resolve', request, { timeoutSeconds: timeoutMs / 1000, ...asked });
+    const unresolved = new Map(failures.map(({ index, error }) => [index, new MillpoolError(error)]));
+    const [first] = unresolved.values();
+    if (first !== undefined && (onError === 'raise' || unresolved.size === paths.length)) throw first;
+    const read = await this.#flow.readObjects(objects, options);
+    return settleBatch(read, rowsOf(paths, unresolved, read.failures), onError);
+  }
+
+  #readOptions(options: CallOptions): { timeoutMs: number; signal?: AbortSignal } {
+    const timeoutMs = this.#timeoutMs(options);
+    return options.signal ? { timeoutMs, signal: options.signal } : { timeoutMs };
+  }
+
+  #timeoutMs(options: CallOptions): number {
+    return (options.timeoutSeconds ?? this.#timeoutSeconds) * 1000;
+  }
+}
+
+function infoOf(entry: Entry): Info {
+  return {
+    path: entry.path,
+    name: entry.path === '/' ? '/' : nameOf(entry.path),
+    type: entry.type,
+    size: entry.size,
+    mtime: entry.mtimeMs === null ? null : new Date(entry.mtimeMs),
+    etag: etagOf(entry.tag),
+    identity: isWeak(entry.tag) ? 'weak' : 'strong',
+  };
+}
+
+/** The rows of a read of paths: those that never became objects have no place in it. */
+function rowsOf(
+  paths: readonly string[],
+  unresolved: ReadonlyMap<number, MillpoolError>,
+  failed: ReadonlyMap<number, MillpoolError>,
+): BatchRows {
+  const places = new Int32Array(paths.length).fill(-1);
+  const errors = new Map(unresolved);
+  let next = 0;
+  paths.forEach((_, i) => {
+    if (unresolved.has(i)) return;
+    const error = failed.get(next);
+    if (error !== undefined) errors.set(i, error);
+    places[i] = next++;
+  });
+  return { indices: Float64Array.from(paths.keys()), places, pathOf: (index) => paths[index] ?? '', errors };
+}
+
+function missing(path: string): ConstructorParameters<typeof MillpoolError>[0] {
+  return { code: 'internal', message: `The daemon did not answer for ${path}.`, remedy: 'Please report it.', path };
+}

@@ -1,0 +1,126 @@
+/** Why a consumer waited, the one list of DESIGN §2. `copy` is the copy to a GPU; `queue` is none of the others. */
+export const waitCauses = ['source', 'peer', 'device', 'gather', 'transform', 'copy', 'queue'] as const;
+export type WaitCause = (typeof waitCauses)[number];
+export type SecondsByCause = { readonly [cause in WaitCause]: number };
+
+/** What one batch cost, measured where it happened. */
+export interface BatchCost {
+  readonly samples: number;
+  readonly bytes: number;
+  /** Bytes of it that came from the under-storage while this batch waited. */
+  readonly sourceBytes: number;
+  /** Samples that needed nothing from the under-storage. */
+  readonly hitSamples: number;
+  /** Time its reading took, by what it was spent on. */
+  readonly seconds: SecondsByCause;
+}
+
+export interface Report {
+  readonly samples: number;
+  readonly batches: number;
+  readonly skipped: number;
+  readonly bytes: number;
+  readonly sourceBytes: number;
+  readonly cacheBytes: number;
+  readonly hitRatio: number;
+  /** From the first request for a batch to the last delivery. */
+  readonly seconds: number;
+  readonly samplesPerSecond: number;
+  readonly waitSeconds: SecondsByCause;
+  /** Samples a second that one stage alone would reach; null where nothing was measured. */
+  readonly ceilings: { readonly source: number | null; readonly gather: number | null; readonly step: number | null };
+  /** One sentence. */
+  readonly advice: string;
+}
+
+const none: SecondsByCause = { source: 0, peer: 0, device: 0, gather: 0, transform: 0, copy: 0, queue: 0 };
+
+/** Adds up what a loader's batches cost and how long their consumer waited for them. */
+export class StallAccount {
+  #samples = 0;
+  #batches = 0;
+  #skipped = 0;
+  #bytes = 0;
+  #sourceBytes = 0;
+  #hitSamples = 0;
+  #wait: Record<WaitCause, number> = { ...none };
+  #cost: Record<WaitCause, number> = { ...none };
+  #stepSeconds = 0;
+  #firstAskMs: number | null = null;
+  #lastDeliveryMs = 0;
+
+  /** The consumer asked at `askedMs` and got its batch at `deliveredMs` (monotonic milliseconds). */
+  delivered(cost: BatchCost, skipped: number, span: { readonly askedMs: number; readonly deliveredMs: number }): void {
+    if (this.#firstAskMs === null) this.#firstAskMs = span.askedMs;
+    else this.#stepSeconds += Math.max(0, span.askedMs - this.#lastDeliveryMs) / 1000;
+    this.#lastDeliveryMs = span.deliveredMs;
+    this.#batches += 1;
+    this.#samples += cost.samples;
+    this.#skipped += skipped;
+    this.#bytes += cost.bytes;
+    this.#sourceBytes += cost.sourceBytes;
+    this.#hitSamples += cost.hitSamples;
+    for (const cause of waitCauses) this.#cost[cause] += cost.seconds[cause];
+    this.#attribute(cost.seconds, (span.deliveredMs - span.askedMs) / 1000);
+  }
+
+  /**
+   * A wait is dealt over the causes in the proportion of what the batch's reading spent on each; what exceeds the whole
+   * reading was spent before it began, and is `queue`.
+   */
+  #attribute(seconds: SecondsByCause, waited: number): void {
+    const total = waitCauses.reduce((sum, cause) => sum + seconds[cause], 0);
+    const explained = Math.min(waited, total);
+    if (total > 0) for (const cause of waitCauses) this.#wait[cause] += (explained * seconds[cause]) / total;
+    this.#wait.queue += waited - explained;
+  }
+
+  report(): Report {
+    const seconds = this.#firstAskMs === null ? 0 : (this.#lastDeliveryMs - this.#firstAskMs) / 1000;
+    const rate = (samples: number, spent: number): number | null => (spent > 0 && samples > 0 ? samples / spent : null);
+    const ceilings = {
+      source: rate(this.#samples - this.#hitSamples, this.#cost.source),
+      gather: rate(this.#samples, this.#cost.gather + this.#cost.device),
+      step: rate(this.#samples, this.#stepSeconds),
+    };
+    return {
+      samples: this.#samples,
+      batches: this.#batches,
+      skipped: this.#skipped,
+      bytes: this.#bytes,
+      sourceBytes: this.#sourceBytes,
+      cacheBytes: this.#bytes - this.#sourceBytes,
+      hitRatio: this.#samples === 0 ? 0 : this.#hitSamples / this.#samples,
+      seconds,
+      samplesPerSecond: seconds > 0 ? this.#samples / seconds : 0,
+      waitSeconds: { ...this.#wait },
+      ceilings,
+      advice: adviceFor(this.#wait, seconds),
+    };
+  }
+}
+
+/** The largest share of the waiting, and what shortens it. */
+function adviceFor(wait: SecondsByCause, seconds: number): string {
+  const waited = waitCauses.reduce((sum, cause) => sum + wait[cause], 0);
+  if (seconds === 0) return 'Nothing was read yet.';
+  if (waited < 0.05 * seconds) return 'The loop hardly waits: its own work is what takes the time.';
+  const [worst] = [...waitCauses].sort((a, b) => wait[b] - wait[a]);
+  switch (worst) {
+    case 'source':
+      return 'The loop waits for the under-storage: run `millpool load` before training, or give the cache more room.';
+    case 'device':
+      return 'The loop waits for the cache device: give the cache a faster device, or several (--data DIR again).';
+    case 'gather':
+      return 'The loop waits for bytes to be copied: memory bandwidth is the limit; smaller samples would help.';
+    case 'peer':
+      return 'The loop waits for other nodes: the network between them is the limit.';
+    case 'transform':
+      return 'The loop waits for its transform: give it more threads, or do less in it.';
+    case 'copy':
+      return 'The loop waits for copies to the GPU: copy two batches ahead on a stream of its own.';
+    case 'queue':
+    case undefined:
+      return 'Batches were asked for late: give the loader a larger prefetch.';
+  }
+}

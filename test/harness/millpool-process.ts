@@ -1,0 +1,115 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+const startDeadlineMs = 30_000;
+const stopDeadlineMs = 30_000;
+
+/** The `millpool` program of this clone. */
+export const millpoolMain = createRequire(import.meta.url).resolve('@millpool/cli/main');
+
+export interface NodeOptions {
+  /** Holds sockets, state and (unless `data` says otherwise) the cache. */
+  readonly directory: string;
+  readonly sources?: readonly string[];
+  /** More arguments of `up`. */
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A real daemon in a process of its own, as `millpool up` starts it. */
+export class MillpoolNode {
+  readonly socket: string;
+  readonly dataDirectory: string;
+  readonly #child: ChildProcess;
+  readonly #env: NodeJS.ProcessEnv;
+  #stderr = '';
+
+  private constructor(options: NodeOptions) {
+    this.socket = join(options.directory, 'millpool.sock');
+    this.dataDirectory = join(options.directory, 'data');
+    this.#env = nodeEnvironment(options);
+    const args = ['up', ...(options.sources ?? []), '--data', this.dataDirectory, ...(options.args ?? []), '--json'];
+    this.#child = spawn(process.execPath, [millpoolMain, ...args], {
+      env: this.#env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.#stderr += text));
+  }
+
+  /** Resolves when the daemon answers; rejects with what it said when it ends instead. */
+  static async start(options: NodeOptions): Promise<MillpoolNode> {
+    const node = new MillpoolNode(options);
+    const ready = new Promise<void>((resolve) => {
+      let text = '';
+      node.#child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+        if (text.includes('\n')) resolve();
+      });
+    });
+    const ended = once(node.#child, 'exit').then(([code]) => {
+      throw new Error(`millpool up ended with ${String(code)}: ${node.#stderr}`);
+    });
+    const timer = AbortSignal.timeout(startDeadlineMs);
+    const late = once(timer, 'abort').then(() => {
+      node.#child.kill('SIGKILL');
+      throw new Error(`millpool up was not ready after ${startDeadlineMs} ms: ${node.#stderr}`);
+    });
+    ended.catch(() => undefined);
+    late.catch(() => undefined);
+    await Promise.race([ready, ended, late]);
+    return node;
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? -1;
+  }
+
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  /** Runs a CLI verb against this node. */
+  run(...args: readonly string[]): Promise<CommandResult> {
+    return runMillpool(args, this.#env);
+  }
+
+  /** Clean stop, as Ctrl-C does it; SIGKILL by `signal` for crash tests. */
+  async stop(signal: 'SIGINT' | 'SIGKILL' = 'SIGINT'): Promise<number | null> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return this.#child.exitCode;
+    const exit = once(this.#child, 'exit');
+    this.#child.kill(signal);
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), stopDeadlineMs);
+    await exit;
+    clearTimeout(timer);
+    return this.#child.exitCode;
+  }
+}
+
+function nodeEnvironment(options: NodeOptions): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    MILLPOOL_SOCKET: join(options.directory, 'millpool.sock'),
+    MILLPOOL_STATE: join(options.directory, 'state'),
+    ...options.env,
+  };
+}
+
+export interface CommandResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the program to its end with stdin closed. */
+export async function runMillpool(args: readonly string[], env: NodeJS.ProcessEnv): Promise<CommandResult> {
+  const child = spawn(process.execPath, [millpoolMain, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const out: Buffer[] = [];
+  const err: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
+  await once(child, 'close');
+  return { code: child.exitCode, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() };
+}
