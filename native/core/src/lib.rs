@@ -6,6 +6,8 @@ mod error;
 mod fill;
 mod key;
 mod location;
+#[cfg(all(test, loom))]
+mod loom_table;
 mod object;
 mod prefetch;
 mod store;
