@@ -1,10 +1,8 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Clock, Log } from '@millpool/host';
 import type { Metadata } from '@millpool/metadata';
-import { Engine } from '@millpool/native';
-import type { Caller, DeviceConfig } from '@millpool/native';
+import type { Caller, Engine } from '@millpool/native';
 import { decodeCall, encodeFailure, encodeReply } from '@millpool/protocol';
 import type { Handlers } from '@millpool/protocol';
 
@@ -17,20 +15,18 @@ import { Plans } from './plans.ts';
 import { ReadTally } from './read-tally.ts';
 
 export interface CacheConfig {
-  readonly devices: readonly DeviceConfig[];
   /** For what is neither segment nor metadata: dataset versions. */
   readonly stateDirectory: string;
   /** Where SDKs connect. */
   readonly socket: string;
   readonly socketMode: number;
   readonly budgetBytes: number;
-  readonly extentDelayMs: number;
-  readonly idleSealMs: number;
-  readonly threads: number;
   readonly version: string;
 }
 
 export interface CacheParts {
+  /** Opened, not serving yet; closed by `stop`. */
+  readonly engine: Engine;
   readonly metadata: Metadata;
   readonly clock: Clock;
   readonly log: Log;
@@ -46,18 +42,15 @@ export interface CacheDaemon {
 
 /** Starts the cache daemon of a node: segments, sources, and the socket that SDKs read through. */
 export async function startCache(config: CacheConfig, parts: CacheParts): Promise<CacheDaemon> {
-  const { metadata, clock, log, onShutdown } = parts;
-  const { devices, extentDelayMs, idleSealMs, budgetBytes, threads } = config;
-  for (const device of devices) await mkdir(device.path, { recursive: true });
+  const { engine, metadata, clock, log, onShutdown } = parts;
   const datasetDirectory = join(config.stateDirectory, 'datasets');
   const datasets = await Datasets.at(datasetDirectory, metadata);
-  const engine = await Engine.open({ devices, extentDelayMs, idleSealMs, budgetBytes, threads });
   const sources = await AttachedSources.start({ engine, metadata, clock, log });
   const plans = new Plans(datasets, engine);
   const jobs = new LoadJobs({ metadata, engine, clock });
   const tally = new ReadTally();
   const eviction = new Eviction({ engine, metadata, clock, log });
-  const { version } = config;
+  const { version, budgetBytes } = config;
   const parted = { engine, metadata, sources, datasets, plans, jobs, tally, onShutdown, version, budgetBytes };
 
   const answer = async (body: Uint8Array, { connection, signal }: Caller): Promise<Uint8Array> => {

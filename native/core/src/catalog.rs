@@ -1,0 +1,222 @@
+//! Which records are resident: the key table and the segments it points into, changed together under one lock.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::record_entry::RecordEntry;
+use crate::segment::{Segment, SegmentFile, SegmentParts, unix_seconds};
+use crate::{Code, Error, Location, RecordKey, Result, TableFull, TableHandle, TableWriter};
+
+/// Tables grow by this when a key finds no place.
+const GROWTH: usize = 2;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Freed {
+    /// Records that can no longer be found.
+    pub records: u64,
+    /// Their stored bytes. Space comes back when a segment has nothing live left.
+    pub bytes: u64,
+}
+
+/// What became of entries that were to be published.
+pub(crate) enum Published {
+    Done,
+    /// The segment was evicted meanwhile.
+    SegmentGone,
+    /// The table cannot grow; none, or some of the entries are found.
+    TableFull(Error),
+}
+
+pub(crate) struct Catalog {
+    state: Mutex<State>,
+}
+
+struct State {
+    table: TableWriter,
+    numbers: Vec<Number>,
+    /// Numbers to use again.
+    free: Vec<u32>,
+}
+
+/// A segment number and who has it.
+#[derive(Default)]
+struct Number {
+    generation: u32,
+    segment: Option<Arc<Segment>>,
+}
+
+impl Catalog {
+    pub fn new(record_capacity: usize) -> Result<Catalog> {
+        let table = TableWriter::create(record_capacity)?;
+        Ok(Catalog { state: Mutex::new(State { table, numbers: Vec::new(), free: Vec::new() }) })
+    }
+
+    /// Gives the segment a number. A number that is used again has a new generation.
+    pub fn register(&self, parts: SegmentParts) -> Arc<Segment> {
+        let mut state = self.state();
+        let number = state.free.pop().unwrap_or(state.numbers.len() as u32);
+        if number as usize == state.numbers.len() {
+            state.numbers.push(Number::default());
+        }
+        let place = &mut state.numbers[number as usize];
+        place.generation = place.generation.wrapping_add(1);
+        let segment = Arc::new(Segment::new(parts, number, place.generation));
+        place.segment = Some(segment.clone());
+        segment
+    }
+
+    /// Makes records findable, after the write of their extent returned. A key that is there already moves to its new
+    /// place: both hold the same bytes.
+    pub fn publish(&self, segment: &Arc<Segment>, entries: &[RecordEntry], keep_entries: bool) -> Published {
+        let mut state = self.state();
+        if state.segment(segment.number(), segment.generation()).is_none() {
+            return Published::SegmentGone;
+        }
+        if keep_entries {
+            segment.remember(entries);
+        }
+        let mut emptied = Vec::new();
+        let mut outcome = Published::Done;
+        for entry in entries {
+            let before = state.table.get(&entry.key);
+            let location = entry.location(segment.number(), segment.generation());
+            if let Err(error) = state.insert(&entry.key, &location) {
+                outcome = Published::TableFull(error);
+                break;
+            }
+            segment.add_live(entry.stored_len);
+            emptied.extend(before.and_then(|before| state.release(&before)));
+        }
+        drop(state);
+        emptied.iter().for_each(|segment| self.discard(segment));
+        outcome
+    }
+
+    pub fn lookup(&self, key: &RecordKey) -> Option<Location> {
+        let state = self.state();
+        let location = state.table.get(key)?;
+        state.segment(location.segment, location.generation)?;
+        Some(location)
+    }
+
+    pub fn segment(&self, number: u32, generation: u32) -> Option<Arc<SegmentFile>> {
+        Some(self.state().segment(number, generation)?.reader.clone())
+    }
+
+    pub fn segments(&self) -> Vec<Arc<Segment>> {
+        self.state().numbers.iter().filter_map(|number| number.segment.clone()).collect()
+    }
+
+    pub fn touch(&self, segments: &[u32]) {
+        let now = unix_seconds();
+        let state = self.state();
+        for segment in segments.iter().filter_map(|number| state.numbers.get(*number as usize)?.segment.as_ref()) {
+            segment.touch(now);
+        }
+    }
+
+    pub fn table(&self) -> TableHandle {
+        self.state().table.handle()
+    }
+
+    pub fn mark_verified(&self, keys: &[RecordKey]) {
+        let mut state = self.state();
+        for key in keys {
+            state.table.set_verified(key);
+        }
+    }
+
+    pub fn forget(&self, keys: &[RecordKey]) -> Freed {
+        let mut freed = Freed::default();
+        let mut emptied = Vec::new();
+        let mut state = self.state();
+        for key in keys {
+            let Some(location) = state.table.get(key) else { continue };
+            if !state.table.remove(key, location.generation) {
+                continue;
+            }
+            freed.records += 1;
+            freed.bytes += u64::from(location.stored_len);
+            emptied.extend(state.release(&location));
+        }
+        drop(state);
+        emptied.iter().for_each(|segment| self.discard(segment));
+        freed
+    }
+
+    pub fn evict(&self, numbers: &[u32]) -> Freed {
+        let taken: Vec<_> = {
+            let mut state = self.state();
+            numbers.iter().filter_map(|number| state.numbers.get_mut(*number as usize)?.segment.take()).collect()
+        };
+        let mut freed = Freed::default();
+        for segment in taken {
+            let of_segment = self.discard(&segment);
+            freed.records += of_segment.records;
+            freed.bytes += of_segment.bytes;
+        }
+        freed
+    }
+
+    /// Ends a segment that no number leads to any more. Its number is free only after its keys are out of the table, so
+    /// no location of it can ever seem to be of a later one.
+    fn discard(&self, segment: &Segment) -> Freed {
+        let entries = if segment.live_records() > 0 { segment.entries() } else { Vec::new() };
+        segment.unlink();
+        let mut freed = Freed::default();
+        let mut state = self.state();
+        for entry in entries {
+            let is_of_segment = |at: &Location| (at.segment, at.generation) == (segment.number(), segment.generation());
+            if state.table.get(&entry.key).as_ref().is_some_and(is_of_segment) {
+                state.table.remove(&entry.key, segment.generation());
+                freed.records += 1;
+                freed.bytes += u64::from(entry.stored_len);
+            }
+        }
+        state.free.push(segment.number());
+        freed
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn segment(&self, number: u32, generation: u32) -> Option<&Arc<Segment>> {
+        let place = self.numbers.get(number as usize)?;
+        place.segment.as_ref().filter(|_| place.generation == generation)
+    }
+
+    /// One record less at `location`. A segment that has none left is taken from its number, and is the caller's to
+    /// discard once the lock is released.
+    fn release(&mut self, location: &Location) -> Option<Arc<Segment>> {
+        let is_empty = self.segment(location.segment, location.generation)?.take_live(location.stored_len);
+        if is_empty { self.numbers[location.segment as usize].segment.take() } else { None }
+    }
+
+    fn insert(&mut self, key: &RecordKey, location: &Location) -> Result<()> {
+        let mut capacity = self.table.capacity();
+        while let Err(TableFull) = self.table.insert(key, location) {
+            capacity = capacity.saturating_mul(GROWTH);
+            self.grow(capacity)?;
+        }
+        Ok(())
+    }
+
+    /// A new table of `capacity` with all that can still be found takes the place of the old one.
+    fn grow(&mut self, capacity: usize) -> Result<()> {
+        let mut larger = TableWriter::create(capacity)?;
+        for (key, location) in self.table.entries() {
+            if self.segment(location.segment, location.generation).is_none() {
+                continue;
+            }
+            if let Err(TableFull) = larger.insert(&key, &location) {
+                let message = format!("a key table of {capacity} records has no place for what a smaller one held");
+                return Err(Error::new(Code::Full, message));
+            }
+        }
+        let old = std::mem::replace(&mut self.table, larger);
+        old.retire();
+        Ok(())
+    }
+}

@@ -1,0 +1,248 @@
+//! One directory on one device: its lock, its room, and whether it still works.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::{Code, Error, Result};
+
+/// Records that wait for one device's writer. They count in the daemon's byte budget anyway; this keeps one slow device
+/// from holding all of it.
+const MAX_QUEUED_BYTES: u64 = 256 << 20;
+/// A full device is tried again after this: others may have freed room that we are not told of.
+const FULL_RETRY: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Debug)]
+pub struct DeviceConfig {
+    pub path: PathBuf,
+    /// The cache's own files stay within this.
+    pub size_bytes: u64,
+    /// Left free on the filesystem; 0 when the size was given explicitly.
+    pub reserve_bytes: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DeviceState {
+    Ok,
+    /// Records are declined until something is freed.
+    Full,
+    /// It gave an error; nothing is written to it any more. What it holds is read while it can be.
+    Failed,
+}
+
+#[derive(Clone, Debug)]
+pub struct DeviceStatus {
+    pub path: PathBuf,
+    pub size_bytes: u64,
+    /// Taken by segments, with what open ones have claimed ahead.
+    pub used_bytes: u64,
+    /// Taken in and not written yet.
+    pub queued_bytes: u64,
+    pub state: DeviceState,
+    /// Why it is not `Ok`.
+    pub reason: Option<String>,
+}
+
+enum Health {
+    Ok,
+    Full { reason: String, since: Instant },
+    Failed { reason: String },
+}
+
+pub(crate) struct Device {
+    pub index: u32,
+    config: DeviceConfig,
+    /// Open and locked while this process has the directory.
+    lock: Mutex<Option<File>>,
+    used: AtomicU64,
+    /// Of `used`: claimed by open segments and not written yet.
+    claimed: AtomicU64,
+    queued: AtomicU64,
+    health: Mutex<Health>,
+}
+
+/// No room for what was asked: over the budget, or the filesystem is.
+#[derive(Debug)]
+pub(crate) struct NoRoom(pub String);
+
+impl Device {
+    /// Makes the directory where it is missing, and takes its lock. `Exists` when another process has it.
+    pub fn open(config: DeviceConfig, index: u32) -> Result<Device> {
+        let segments = config.path.join("segments");
+        fs::create_dir_all(&segments).map_err(|error| Error::io(format!("making {}", segments.display()), &error))?;
+        let lock = take_lock(&config.path)?;
+        Ok(Device {
+            index,
+            config,
+            lock: Mutex::new(Some(lock)),
+            used: AtomicU64::new(0),
+            claimed: AtomicU64::new(0),
+            queued: AtomicU64::new(0),
+            health: Mutex::new(Health::Ok),
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.config.path
+    }
+
+    pub fn segments_dir(&self) -> PathBuf {
+        self.config.path.join("segments")
+    }
+
+    /// Files that this version cannot read, and leaves to a person.
+    pub fn aside_dir(&self) -> PathBuf {
+        self.config.path.join("aside")
+    }
+
+    pub fn unlock(&self) {
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Whether a record of `bytes` would find room here, as far as one can tell before it is written.
+    pub fn accepts(&self, bytes: u64) -> bool {
+        let queued = self.queued.load(Ordering::Relaxed);
+        let free = self.config.size_bytes.saturating_sub(self.used.load(Ordering::Relaxed));
+        let room = free + self.claimed.load(Ordering::Relaxed);
+        queued + bytes <= MAX_QUEUED_BYTES.min(room) && self.is_ready()
+    }
+
+    fn is_ready(&self) -> bool {
+        let mut health = self.health();
+        match &*health {
+            Health::Ok => true,
+            Health::Failed { .. } => false,
+            Health::Full { since, .. } if since.elapsed() < FULL_RETRY => false,
+            Health::Full { .. } => {
+                *health = Health::Ok;
+                true
+            }
+        }
+    }
+
+    pub fn queued_bytes(&self) -> u64 {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    pub fn add_queued(&self, bytes: u64) {
+        self.queued.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub fn take_queued(&self, bytes: u64) {
+        self.queued.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts `bytes` as used, if the budget and the filesystem have them.
+    pub fn claim(&self, bytes: u64) -> std::result::Result<(), NoRoom> {
+        let size = self.config.size_bytes;
+        let within = |used: u64| used.checked_add(bytes).filter(|after| *after <= size);
+        if self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).is_err() {
+            return Err(NoRoom(format!("{} is at its size of {size} bytes", self.path().display())));
+        }
+        let free = match self.filesystem_free() {
+            Ok(free) => free,
+            Err(error) => {
+                self.release(bytes);
+                return Err(NoRoom(format!("statvfs of {}: {error}", self.path().display())));
+            }
+        };
+        if free < bytes.saturating_add(self.config.reserve_bytes) {
+            self.release(bytes);
+            let reserve = self.config.reserve_bytes;
+            let path = self.path().display();
+            return Err(NoRoom(format!("the filesystem of {path} has {free} bytes left, {reserve} are to stay free")));
+        }
+        Ok(())
+    }
+
+    fn filesystem_free(&self) -> std::io::Result<u64> {
+        let stat = rustix::fs::statvfs(self.path())?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// Space that segments found at the start take, be it within the budget or not.
+    pub fn adopt(&self, bytes: u64) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub fn release(&self, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        let mut health = self.health();
+        if matches!(*health, Health::Full { .. }) {
+            *health = Health::Ok;
+        }
+    }
+
+    /// An open segment's claimed and unwritten bytes changed.
+    pub fn change_claimed(&self, before: u64, after: u64) {
+        self.claimed.fetch_add(after, Ordering::Relaxed);
+        self.claimed.fetch_sub(before, Ordering::Relaxed);
+    }
+
+    pub fn mark_full(&self, reason: String) {
+        let mut health = self.health();
+        if !matches!(*health, Health::Failed { .. }) {
+            *health = Health::Full { reason, since: Instant::now() };
+        }
+    }
+
+    /// The first reason stays.
+    pub fn mark_failed(&self, reason: String) {
+        let mut health = self.health();
+        if !matches!(*health, Health::Failed { .. }) {
+            *health = Health::Failed { reason };
+        }
+    }
+
+    pub fn has_failed(&self) -> bool {
+        matches!(*self.health(), Health::Failed { .. })
+    }
+
+    pub fn status(&self) -> DeviceStatus {
+        let (state, reason) = match &*self.health() {
+            Health::Ok => (DeviceState::Ok, None),
+            Health::Full { reason, .. } => (DeviceState::Full, Some(reason.clone())),
+            Health::Failed { reason } => (DeviceState::Failed, Some(reason.clone())),
+        };
+        DeviceStatus {
+            path: self.config.path.clone(),
+            size_bytes: self.config.size_bytes,
+            used_bytes: self.used.load(Ordering::Relaxed),
+            queued_bytes: self.queued_bytes(),
+            state,
+            reason,
+        }
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The lock is the kernel's, so it ends with the process; the number inside is for the message only.
+fn take_lock(directory: &Path) -> Result<File> {
+    let path = directory.join("lock");
+    let io = |error: std::io::Error| Error::io(format!("locking {}", path.display()), &error);
+    let mut options = OpenOptions::new();
+    let mut file = options.read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            let (directory, holder) = (directory.display(), holder.trim());
+            let message = format!("{directory} is in use by process {holder}; stop it, or give another directory");
+            return Err(Error::new(Code::Exists, message));
+        }
+        Err(TryLockError::Error(error)) => return Err(io(error)),
+    }
+    file.set_len(0).map_err(io)?;
+    writeln!(file, "{}", std::process::id()).map_err(io)?;
+    Ok(file)
+}

@@ -1,0 +1,233 @@
+//! An extent: a header block or more with the entries of its records, then their payloads; written at once, and never
+//! again. Layout: docs/formats.md, "Extent".
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use crate::field::{bytes_at, put, u16_at, u32_at};
+use crate::record_entry::{BLOCK_BYTES, CODEC_RAW, ENTRY_BYTES, RecordEntry, alignment};
+use crate::{Identity, RecordBytes, RecordKey};
+
+pub(crate) const FORMAT_VERSION: u16 = 1;
+const MAGIC: [u8; 4] = *b"MPEX";
+const HEADER_BYTES: usize = 64;
+const HEADER_CRC_AT: usize = 60;
+/// Payload of one extent, gaps included.
+pub(crate) const EXTENT_PAYLOAD_BYTES: u32 = 4 << 20;
+/// What eight header blocks hold; with a gap behind each payload, as many slices as one pwritev takes (1,024).
+pub(crate) const EXTENT_RECORDS: usize = 511;
+const MAX_HEADER_BLOCKS: u32 = 8;
+const ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
+
+/// Which segment an extent is part of; repeated in each, so that a stray block is never taken for one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SegmentLabel {
+    pub id: [u8; 16],
+    pub identity: Identity,
+}
+
+/// A record on its way to a device.
+pub(crate) struct Record {
+    pub key: RecordKey,
+    pub piece: u32,
+    pub bytes: Arc<dyn RecordBytes>,
+}
+
+impl Record {
+    /// At most [`crate::PIECE_BYTES`]: checked when it was appended.
+    pub fn len(&self) -> u32 {
+        self.bytes.bytes().len() as u32
+    }
+}
+
+/// The room that some records take, without their places.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct ExtentSize {
+    pub records: usize,
+    aligned_bytes: u32,
+    small_bytes: u32,
+}
+
+impl ExtentSize {
+    /// With one record more, or `None` when an extent holds no more.
+    pub fn with(self, len: u32) -> Option<ExtentSize> {
+        let room = len.next_multiple_of(alignment(len));
+        let is_small = alignment(len) < BLOCK_BYTES;
+        let larger = ExtentSize {
+            records: self.records + 1,
+            aligned_bytes: self.aligned_bytes + if is_small { 0 } else { room },
+            small_bytes: self.small_bytes + if is_small { room } else { 0 },
+        };
+        (larger.records <= EXTENT_RECORDS && larger.payload_bytes() <= EXTENT_PAYLOAD_BYTES).then_some(larger)
+    }
+
+    fn payload_bytes(&self) -> u32 {
+        self.aligned_bytes + self.small_bytes.next_multiple_of(BLOCK_BYTES)
+    }
+
+    pub fn bytes(&self) -> u32 {
+        header_blocks(self.records) * BLOCK_BYTES + self.payload_bytes()
+    }
+}
+
+fn header_blocks(records: usize) -> u32 {
+    ((HEADER_BYTES + records * ENTRY_BYTES) as u32).div_ceil(BLOCK_BYTES)
+}
+
+/// Why no extent could be read where one was looked for.
+#[derive(Debug)]
+pub(crate) enum ExtentBreak {
+    /// Nothing was written here.
+    End,
+    /// Written by another version of this program.
+    Version(u16),
+    /// Something was, and its checksum or its numbers are wrong, or it is of another segment.
+    Damaged,
+    Unreadable(io::Error),
+}
+
+#[derive(Debug)]
+pub(crate) struct Extent {
+    pub label: SegmentLabel,
+    pub number: u32,
+    /// Unix seconds, for people.
+    pub written_at: u32,
+    /// Whole, header included; a multiple of a block.
+    pub bytes: u32,
+    pub entries: Vec<RecordEntry>,
+}
+
+impl Extent {
+    /// Gives each of `records` its place in an extent at `at`. Block-aligned payloads come first, whatever their order
+    /// in `records`, so that small ones lie together.
+    pub fn lay_out(label: SegmentLabel, number: u32, at: u32, records: &mut [Record]) -> Extent {
+        records.sort_by_key(|record| alignment(record.len()) < BLOCK_BYTES);
+        let mut offset = at + header_blocks(records.len()) * BLOCK_BYTES;
+        let mut entries = Vec::with_capacity(records.len());
+        for record in records {
+            let len = record.len();
+            offset = offset.next_multiple_of(alignment(len));
+            entries.push(RecordEntry {
+                key: record.key,
+                offset,
+                stored_len: len,
+                raw_len: len,
+                crc: record.bytes.crc(),
+                piece: record.piece,
+                codec: CODEC_RAW,
+                flags: 0,
+            });
+            offset += len;
+        }
+        let bytes = offset.next_multiple_of(BLOCK_BYTES) - at;
+        Extent { label, number, written_at: 0, bytes, entries }
+    }
+
+    pub fn encode_header(&self) -> Vec<u8> {
+        let blocks = header_blocks(self.entries.len());
+        let mut header = vec![0u8; (blocks * BLOCK_BYTES) as usize];
+        put(&mut header, 0, &MAGIC);
+        put(&mut header, 4, &FORMAT_VERSION.to_le_bytes());
+        put(&mut header, 6, &(blocks as u16).to_le_bytes());
+        put(&mut header, 8, &self.label.id);
+        put(&mut header, 24, &self.label.identity.0);
+        put(&mut header, 40, &self.number.to_le_bytes());
+        put(&mut header, 44, &(self.entries.len() as u32).to_le_bytes());
+        put(&mut header, 48, &self.bytes.to_le_bytes());
+        put(&mut header, 52, &self.written_at.to_le_bytes());
+        for (entry, out) in self.entries.iter().zip(header[HEADER_BYTES..].chunks_exact_mut(ENTRY_BYTES)) {
+            entry.encode(out);
+        }
+        let crc = crc_fast::crc32_iscsi(&header);
+        put(&mut header, HEADER_CRC_AT, &crc.to_le_bytes());
+        header
+    }
+
+    /// Writes the header and the payloads of `records`, which were laid out by `lay_out`, in one call where the kernel
+    /// takes all of it.
+    pub fn write(&self, file: &File, at: u32, records: &[Record]) -> io::Result<()> {
+        let header = self.encode_header();
+        let mut slices = Vec::with_capacity(1 + 2 * records.len());
+        slices.push(IoSlice::new(&header));
+        let starts = self.entries.iter().skip(1).map(|entry| entry.offset).chain([at + self.bytes]);
+        for ((record, entry), next) in records.iter().zip(&self.entries).zip(starts) {
+            slices.push(IoSlice::new(record.bytes.bytes()));
+            let gap = next - (entry.offset + entry.stored_len);
+            if gap > 0 {
+                slices.push(IoSlice::new(&ZEROS[..gap as usize]));
+            }
+        }
+        write_all(file, u64::from(at), &mut slices)
+    }
+
+    /// The extent at `at`, with nothing believed that its checksum does not cover. Payloads are not looked at.
+    pub fn read(file: &File, at: u32, file_len: u32) -> Result<Extent, ExtentBreak> {
+        if file_len.saturating_sub(at) < BLOCK_BYTES {
+            return Err(ExtentBreak::End);
+        }
+        let mut header = vec![0u8; BLOCK_BYTES as usize];
+        file.read_exact_at(&mut header, u64::from(at)).map_err(ExtentBreak::Unreadable)?;
+        if header[..4] != MAGIC {
+            let is_blank = header.iter().all(|byte| *byte == 0);
+            return Err(if is_blank { ExtentBreak::End } else { ExtentBreak::Damaged });
+        }
+        if u16_at(&header, 4) != FORMAT_VERSION {
+            return Err(ExtentBreak::Version(u16_at(&header, 4)));
+        }
+        let blocks = u32::from(u16_at(&header, 6));
+        if !(1..=MAX_HEADER_BLOCKS).contains(&blocks) || blocks * BLOCK_BYTES > file_len - at {
+            return Err(ExtentBreak::Damaged);
+        }
+        header.resize((blocks * BLOCK_BYTES) as usize, 0);
+        let rest = &mut header[BLOCK_BYTES as usize..];
+        file.read_exact_at(rest, u64::from(at + BLOCK_BYTES)).map_err(ExtentBreak::Unreadable)?;
+        Self::decode(&mut header, at, file_len).ok_or(ExtentBreak::Damaged)
+    }
+
+    fn decode(header: &mut [u8], at: u32, file_len: u32) -> Option<Extent> {
+        let crc = u32_at(header, HEADER_CRC_AT);
+        put(header, HEADER_CRC_AT, &[0; 4]);
+        if crc_fast::crc32_iscsi(header) != crc {
+            return None;
+        }
+        let records = u32_at(header, 44) as usize;
+        let bytes = u32_at(header, 48);
+        let header_bytes = header.len() as u32;
+        let is_sound = (1..=EXTENT_RECORDS).contains(&records)
+            && header_blocks(records) * BLOCK_BYTES == header_bytes
+            && bytes.is_multiple_of(BLOCK_BYTES)
+            && (header_bytes..=header_bytes + EXTENT_PAYLOAD_BYTES).contains(&bytes)
+            && bytes <= file_len - at;
+        if !is_sound {
+            return None;
+        }
+        let payload = at + header_bytes..at + bytes;
+        let entries = header[HEADER_BYTES..].chunks_exact(ENTRY_BYTES).take(records);
+        let label = SegmentLabel { id: bytes_at(header, 8), identity: Identity(bytes_at(header, 24)) };
+        Some(Extent {
+            label,
+            number: u32_at(header, 40),
+            written_at: u32_at(header, 52),
+            bytes,
+            entries: entries.map(|entry| RecordEntry::decode(entry, payload.clone())).collect::<Option<_>>()?,
+        })
+    }
+}
+
+/// One pwritev, and more only where the kernel took less.
+fn write_all(file: &File, mut at: u64, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+    while !slices.is_empty() {
+        match rustix::io::pwritev(file, slices, at) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                at += written as u64;
+                IoSlice::advance_slices(&mut slices, written);
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! The end of a sealed segment: a footer with all entries sorted by key, and a trailer that says what the file is.
+//! Layout: docs/formats.md, "Footer and trailer".
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use crate::Identity;
+use crate::extent::{FORMAT_VERSION, SegmentLabel};
+use crate::field::{bytes_at, put, u16_at, u32_at, u64_at};
+use crate::record_entry::{BLOCK_BYTES, ENTRY_BYTES, RecordEntry};
+
+const MAGIC: [u8; 4] = *b"MPSG";
+const TRAILER_BYTES: u32 = BLOCK_BYTES;
+const TRAILER_CRC_AT: usize = 4092;
+
+/// The place of a segment among those that were filled together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct StripePlace {
+    /// Random; zero for a segment that recovery sealed.
+    pub set: [u8; 16],
+    pub device: u32,
+    pub devices: u32,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Footer {
+    pub label: SegmentLabel,
+    pub stripe: StripePlace,
+    pub extents: u32,
+    /// Where the last extent ends and the footer begins.
+    pub data_end: u32,
+    /// Unix seconds, for people.
+    pub sealed_at: u64,
+    /// Sorted by key once encoded.
+    pub entries: Vec<RecordEntry>,
+}
+
+/// Bytes of footer and trailer for this many records.
+pub(crate) fn footer_bytes(records: usize) -> u32 {
+    ((records * ENTRY_BYTES) as u32).next_multiple_of(BLOCK_BYTES) + TRAILER_BYTES
+}
+
+impl Footer {
+    /// Footer and trailer, to be written at `data_end`; they end the file.
+    pub fn encode(&mut self) -> Vec<u8> {
+        self.entries.sort_by_key(|entry| entry.key);
+        let mut bytes = vec![0u8; footer_bytes(self.entries.len()) as usize];
+        for (entry, out) in self.entries.iter().zip(bytes.chunks_exact_mut(ENTRY_BYTES)) {
+            entry.encode(out);
+        }
+        let entries_len = self.entries.len() * ENTRY_BYTES;
+        let footer_crc = crc_fast::crc32_iscsi(&bytes[..entries_len]);
+        let payload: u64 = self.entries.iter().map(|entry| u64::from(entry.stored_len)).sum();
+        let trailer_at = bytes.len() - TRAILER_BYTES as usize;
+        let trailer = &mut bytes[trailer_at..];
+        put(trailer, 0, &MAGIC);
+        put(trailer, 4, &FORMAT_VERSION.to_le_bytes());
+        put(trailer, 8, &self.label.id);
+        put(trailer, 24, &self.label.identity.0);
+        put(trailer, 40, &self.stripe.set);
+        put(trailer, 56, &self.stripe.device.to_le_bytes());
+        put(trailer, 60, &self.stripe.devices.to_le_bytes());
+        put(trailer, 64, &self.extents.to_le_bytes());
+        put(trailer, 68, &(self.entries.len() as u32).to_le_bytes());
+        put(trailer, 72, &payload.to_le_bytes());
+        put(trailer, 80, &self.sealed_at.to_le_bytes());
+        put(trailer, 88, &self.data_end.to_le_bytes());
+        put(trailer, 92, &footer_crc.to_le_bytes());
+        let crc = crc_fast::crc32_iscsi(&trailer[..TRAILER_CRC_AT]);
+        put(trailer, TRAILER_CRC_AT, &crc.to_le_bytes());
+        bytes
+    }
+
+    /// `None` when the file does not end in a trailer and footer whose checksums and numbers are all right.
+    pub fn read(file: &File, file_len: u32) -> Option<Footer> {
+        let trailer_at = file_len.checked_sub(TRAILER_BYTES)?;
+        let mut trailer = [0u8; TRAILER_BYTES as usize];
+        file.read_exact_at(&mut trailer, u64::from(trailer_at)).ok()?;
+        let is_trailer = trailer[..4] == MAGIC
+            && u16_at(&trailer, 4) == FORMAT_VERSION
+            && u32_at(&trailer, TRAILER_CRC_AT) == crc_fast::crc32_iscsi(&trailer[..TRAILER_CRC_AT]);
+        let records = u32_at(&trailer, 68) as usize;
+        let data_end = u32_at(&trailer, 88);
+        if !is_trailer || records > trailer_at as usize / ENTRY_BYTES {
+            return None;
+        }
+        if data_end.checked_add(footer_bytes(records)) != Some(file_len) {
+            return None;
+        }
+        let mut bytes = vec![0u8; records * ENTRY_BYTES];
+        file.read_exact_at(&mut bytes, u64::from(data_end)).ok()?;
+        if crc_fast::crc32_iscsi(&bytes) != u32_at(&trailer, 92) {
+            return None;
+        }
+        let entries = bytes.chunks_exact(ENTRY_BYTES).map(|entry| RecordEntry::decode(entry, BLOCK_BYTES..data_end));
+        Some(Footer {
+            label: SegmentLabel { id: bytes_at(&trailer, 8), identity: Identity(bytes_at(&trailer, 24)) },
+            stripe: StripePlace {
+                set: bytes_at(&trailer, 40),
+                device: u32_at(&trailer, 56),
+                devices: u32_at(&trailer, 60),
+            },
+            extents: u32_at(&trailer, 64),
+            data_end,
+            sealed_at: u64_at(&trailer, 80),
+            entries: entries.collect::<Option<_>>()?,
+        })
+    }
+}

@@ -1,0 +1,210 @@
+//! A segment that the daemon knows: its number in this run, its file, what is still live in it.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::Identity;
+use crate::device::Device;
+use crate::extent::SegmentLabel;
+use crate::record_entry::{BLOCK_BYTES, RecordEntry};
+use crate::recover::examine;
+
+pub(crate) const OPEN_SUFFIX: &str = "open";
+pub(crate) const SEALED_SUFFIX: &str = "seg";
+/// Smaller ones would seal all the time; also the least room that a new segment is begun with.
+pub(crate) const MIN_SEGMENT_BYTES: u32 = 8 << 20;
+/// Larger ones would make eviction coarse. Offsets fit 28 bits.
+pub(crate) const MAX_SEGMENT_BYTES: u32 = 256 << 20;
+const SEGMENTS_OF_A_CACHE: u64 = 256;
+
+/// A segment as others in this process and in its clients see it: read-only, and readable for as long as it is held,
+/// whatever is evicted meanwhile.
+#[derive(Debug)]
+pub struct SegmentFile {
+    pub file: File,
+    /// Random; in the file's name and in each of its extents.
+    pub id: [u8; 16],
+    pub identity: Identity,
+    pub number: u32,
+    pub generation: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct SegmentStatus {
+    pub number: u32,
+    pub generation: u32,
+    pub identity: Identity,
+    /// Index into the store's devices.
+    pub device: u32,
+    /// Space taken on the device.
+    pub file_bytes: u64,
+    pub live_bytes: u64,
+    pub live_records: u64,
+    pub sealed: bool,
+    /// Unix seconds; of the file's last change until somebody reads.
+    pub last_read: u64,
+}
+
+/// Everything of a segment but its number, which the catalog gives.
+pub(crate) struct SegmentParts {
+    pub device: Arc<Device>,
+    pub label: SegmentLabel,
+    pub path: PathBuf,
+    pub file: File,
+    /// Counted as used on the device already.
+    pub space: u64,
+    pub sealed: bool,
+    pub last_read: u64,
+}
+
+pub(crate) struct Segment {
+    pub device: Arc<Device>,
+    pub reader: Arc<SegmentFile>,
+    place: Mutex<Place>,
+    space: AtomicU64,
+    sealed: AtomicBool,
+    /// Published entries, while there is no footer to read them from.
+    open_entries: Mutex<Vec<RecordEntry>>,
+    /// Both are changed under the catalog's lock only.
+    live_records: AtomicU64,
+    live_bytes: AtomicU64,
+    last_read: AtomicU64,
+}
+
+struct Place {
+    path: PathBuf,
+    is_unlinked: bool,
+}
+
+impl Segment {
+    pub fn new(parts: SegmentParts, number: u32, generation: u32) -> Segment {
+        let SegmentLabel { id, identity } = parts.label;
+        Segment {
+            device: parts.device,
+            reader: Arc::new(SegmentFile { file: parts.file, id, identity, number, generation }),
+            place: Mutex::new(Place { path: parts.path, is_unlinked: false }),
+            space: AtomicU64::new(parts.space),
+            sealed: AtomicBool::new(parts.sealed),
+            open_entries: Mutex::new(Vec::new()),
+            live_records: AtomicU64::new(0),
+            live_bytes: AtomicU64::new(0),
+            last_read: AtomicU64::new(parts.last_read),
+        }
+    }
+
+    pub fn number(&self) -> u32 {
+        self.reader.number
+    }
+
+    pub fn generation(&self) -> u32 {
+        self.reader.generation
+    }
+
+    pub fn touch(&self, now: u64) {
+        self.last_read.fetch_max(now, Ordering::Relaxed);
+    }
+
+    pub fn add_space(&self, bytes: u64) {
+        self.space.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Gives back what was cut off behind the footer.
+    pub fn shrink_space(&self, bytes: u64) {
+        let before = self.space.swap(bytes, Ordering::Relaxed);
+        self.device.release(before.saturating_sub(bytes));
+    }
+
+    pub fn add_live(&self, stored_len: u32) {
+        self.live_records.fetch_add(1, Ordering::Relaxed);
+        self.live_bytes.fetch_add(u64::from(stored_len), Ordering::Relaxed);
+    }
+
+    /// Says whether nothing is left.
+    pub fn take_live(&self, stored_len: u32) -> bool {
+        self.live_bytes.fetch_sub(u64::from(stored_len), Ordering::Relaxed);
+        self.live_records.fetch_sub(1, Ordering::Relaxed) == 1
+    }
+
+    pub fn live_records(&self) -> u64 {
+        self.live_records.load(Ordering::Relaxed)
+    }
+
+    pub fn remember(&self, entries: &[RecordEntry]) {
+        self.open_entries.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(entries);
+    }
+
+    /// All entries that this segment was published with; nothing where its device can no longer say.
+    pub fn entries(&self) -> Vec<RecordEntry> {
+        let open = self.open_entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if !open.is_empty() {
+            return open.clone();
+        }
+        drop(open);
+        examine(&self.reader.file).map(|found| found.entries).unwrap_or_default()
+    }
+
+    /// The footer is durable: takes the sealed name, unless the segment was unlinked meanwhile.
+    pub fn rename_sealed(&self) -> io::Result<()> {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        if !place.is_unlinked {
+            let sealed = place.path.with_extension(SEALED_SUFFIX);
+            fs::rename(&place.path, &sealed)?;
+            place.path = sealed;
+            sync_directory(&place.path)?;
+        }
+        drop(place);
+        self.sealed.store(true, Ordering::Relaxed);
+        *self.open_entries.lock().unwrap_or_else(PoisonError::into_inner) = Vec::new();
+        Ok(())
+    }
+
+    /// Takes the file's name away and its space off the device's count. Whoever has it open or mapped keeps it.
+    pub fn unlink(&self) {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        if !place.is_unlinked {
+            place.is_unlinked = true;
+            if let Err(error) = fs::remove_file(&place.path) {
+                let what = format!("removing {}: {error}", place.path.display());
+                self.device.mark_failed(what);
+            }
+        }
+        drop(place);
+        self.device.release(self.space.swap(0, Ordering::Relaxed));
+    }
+
+    pub fn status(&self) -> SegmentStatus {
+        SegmentStatus {
+            number: self.number(),
+            generation: self.generation(),
+            identity: self.reader.identity,
+            device: self.device.index,
+            file_bytes: self.space.load(Ordering::Relaxed),
+            live_bytes: self.live_bytes.load(Ordering::Relaxed),
+            live_records: self.live_records(),
+            sealed: self.sealed.load(Ordering::Relaxed),
+            last_read: self.last_read.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Makes a rename in the directory of `path` survive a loss of power.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Size at which segments of a cache of `cache_bytes` are full.
+pub(crate) fn segment_bytes(cache_bytes: u64) -> u32 {
+    let share = (cache_bytes / SEGMENTS_OF_A_CACHE).clamp(MIN_SEGMENT_BYTES.into(), MAX_SEGMENT_BYTES.into());
+    share as u32 / BLOCK_BYTES * BLOCK_BYTES
+}
+
+pub(crate) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,134 @@
+//! Connections to one endpoint: made, kept while idle, used again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use millpool_core::{Code, Error, Result};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use crate::counters::Counters;
+use crate::endpoint::Endpoint;
+
+pub(crate) type Sender = SendRequest<Empty<Bytes>>;
+
+/// Servers close idle connections after 5 s (Node) to 75 s (nginx); S3 after about 20 s.
+const IDLE: Duration = Duration::from_secs(15);
+const MOST_HEADER_BYTES: usize = 64 << 10;
+
+pub(crate) struct ConnectionPool {
+    endpoint: Endpoint,
+    tls: Option<TlsConnector>,
+    /// The last used is used next, so that those not needed grow old.
+    idle: Mutex<Vec<(Sender, Instant)>>,
+    counters: Arc<Counters>,
+}
+
+pub(crate) struct Connection {
+    pub sender: Sender,
+    /// It has carried a request before, so it may be closed at the other end without our knowing yet.
+    pub reused: bool,
+}
+
+impl ConnectionPool {
+    pub fn new(endpoint: Endpoint, counters: Arc<Counters>) -> Result<Self> {
+        let tls = if endpoint.tls { Some(tls_connector()?) } else { None };
+        Ok(ConnectionPool { endpoint, tls, idle: Mutex::new(Vec::new()), counters })
+    }
+
+    /// An idle connection that still seems alive, else a new one to an address looked up now.
+    pub async fn checkout(&self) -> std::io::Result<Connection> {
+        while let Some(mut sender) = self.pop_idle() {
+            if sender.ready().await.is_ok() {
+                return Ok(Connection { sender, reused: true });
+            }
+        }
+        self.connect().await
+    }
+
+    pub async fn connect(&self) -> std::io::Result<Connection> {
+        let tcp = self.connect_tcp().await?;
+        tcp.set_nodelay(true)?;
+        self.counters.connections.add(1);
+        let sender = match &self.tls {
+            None => handshake(tcp).await?,
+            Some(connector) => {
+                let name = ServerName::try_from(self.endpoint.host.clone())
+                    .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))?;
+                handshake(connector.connect(name, tcp).await?).await?
+            }
+        };
+        Ok(Connection { sender, reused: false })
+    }
+
+    /// Keeps a connection whose last answer was read to its end.
+    pub fn keep(&self, sender: Sender) {
+        if !sender.is_closed() {
+            self.lock().push((sender, Instant::now()));
+        }
+    }
+
+    fn pop_idle(&self) -> Option<Sender> {
+        let mut idle = self.lock();
+        let (sender, since) = idle.pop()?;
+        if since.elapsed() < IDLE {
+            return Some(sender);
+        }
+        // Those below are older still.
+        idle.clear();
+        None
+    }
+
+    /// Tries all addresses of the host, beginning with another one each time, which spreads load over them.
+    async fn connect_tcp(&self) -> std::io::Result<TcpStream> {
+        let host = (self.endpoint.host.as_str(), self.endpoint.port);
+        let mut addresses: Vec<_> = tokio::net::lookup_host(host).await?.collect();
+        if !addresses.is_empty() {
+            let turn = self.counters.connections.get() as usize % addresses.len();
+            addresses.rotate_left(turn);
+        }
+        TcpStream::connect(addresses.as_slice()).await
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Sender, Instant)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn handshake<T>(stream: T) -> std::io::Result<Sender>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (sender, connection) = http1::Builder::new()
+        .max_header_size(MOST_HEADER_BYTES)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(std::io::Error::other)?;
+    // It ends when the sender and the body in flight are dropped; its error also reaches whoever waits for an answer.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+fn tls_connector() -> Result<TlsConnector> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        let why = "this machine has no certificate authorities (install ca-certificates, or set SSL_CERT_FILE)";
+        return Err(Error::new(Code::Unsupported, why));
+    }
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::new(Code::Internal, format!("setting up TLS: {error}")))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}

@@ -1,0 +1,195 @@
+//! How many requests an endpoint gets at once: additive increase, multiplicative decrease.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+const START: usize = 32;
+const LEAST: usize = 1;
+
+/// Starts at 32. While throughput rises it grows by a quarter a window (as many completions as the limit), then by one
+/// a window as long as throughput does not fall; a sign of overload halves it, once for all requests of one moment.
+pub(crate) struct Limit {
+    state: Mutex<State>,
+    maximum: usize,
+}
+
+struct State {
+    limit: usize,
+    in_flight: usize,
+    ramping: bool,
+    window: Window,
+    /// Bytes a second of the window before.
+    last_rate: f64,
+    last_cut: Option<Instant>,
+}
+
+struct Window {
+    started: Instant,
+    completed: usize,
+    bytes: u64,
+    /// The limit, not the demand, held requests back.
+    pressed: bool,
+}
+
+impl Window {
+    fn starting(started: Instant) -> Self {
+        Window { started, completed: 0, bytes: 0, pressed: false }
+    }
+}
+
+impl Limit {
+    pub fn new(maximum: usize, now: Instant) -> Self {
+        let maximum = maximum.max(LEAST);
+        let state = State {
+            limit: START.min(maximum),
+            in_flight: 0,
+            ramping: true,
+            window: Window::starting(now),
+            last_rate: 0.0,
+            last_cut: None,
+        };
+        Limit { state: Mutex::new(state), maximum }
+    }
+
+    /// A request may start; it must be `finished` once.
+    pub fn try_start(&self) -> bool {
+        let mut state = self.lock();
+        if state.in_flight >= state.limit {
+            state.window.pressed = true;
+            return false;
+        }
+        state.in_flight += 1;
+        true
+    }
+
+    pub fn finished(&self) {
+        let mut state = self.lock();
+        state.in_flight = state.in_flight.saturating_sub(1);
+    }
+
+    pub fn succeeded(&self, bytes: u64, now: Instant) {
+        let mut state = self.lock();
+        state.window.completed += 1;
+        state.window.bytes += bytes;
+        if state.window.completed < state.limit {
+            return;
+        }
+        let seconds = now.saturating_duration_since(state.window.started).as_secs_f64();
+        let rate = state.window.bytes as f64 / seconds.max(1e-6);
+        if state.window.pressed {
+            state.grow(rate, self.maximum);
+        }
+        state.last_rate = rate;
+        state.window = Window::starting(now);
+    }
+
+    /// A request that was sent at `sent` was told to slow down, or had no answer in time.
+    pub fn overloaded(&self, sent: Instant, now: Instant) {
+        let mut state = self.lock();
+        if state.last_cut.is_some_and(|cut| sent < cut) {
+            return;
+        }
+        state.limit = (state.limit / 2).max(LEAST);
+        state.ramping = false;
+        state.last_cut = Some(now);
+        state.window = Window::starting(now);
+    }
+
+    pub fn current(&self) -> usize {
+        self.lock().limit
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.lock().in_flight
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn grow(&mut self, rate: f64, maximum: usize) {
+        if self.ramping && rate > self.last_rate * 1.05 {
+            self.limit += (self.limit / 4).max(1);
+        } else {
+            self.ramping = false;
+            if rate >= self.last_rate * 0.9 {
+                self.limit += 1;
+            }
+        }
+        self.limit = self.limit.min(maximum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Completes one window under full demand that took `millis`.
+    fn window(limit: &Limit, now: &mut Instant, millis: u64) {
+        let width = limit.current();
+        let started = (0..width).filter(|_| limit.try_start()).count();
+        assert_eq!(started, width);
+        assert!(!limit.try_start());
+        *now += Duration::from_millis(millis);
+        for _ in 0..width {
+            limit.succeeded(100_000, *now);
+            limit.finished();
+        }
+    }
+
+    #[test]
+    fn grows_fast_while_throughput_rises_and_up_to_the_maximum() {
+        let mut now = Instant::now();
+        let limit = Limit::new(100, now);
+        for _ in 0..10 {
+            window(&limit, &mut now, 10);
+        }
+        assert_eq!(limit.current(), 100);
+        assert_eq!(limit.in_flight(), 0);
+    }
+
+    #[test]
+    fn grows_by_one_when_throughput_is_flat_and_not_at_all_when_it_falls() {
+        let mut now = Instant::now();
+        let limit = Limit::new(512, now);
+        window(&limit, &mut now, 32);
+        assert_eq!(limit.current(), 40);
+        window(&limit, &mut now, 40);
+        window(&limit, &mut now, 41);
+        assert_eq!(limit.current(), 42);
+        window(&limit, &mut now, 420);
+        assert_eq!(limit.current(), 42);
+    }
+
+    #[test]
+    fn does_not_grow_without_demand() {
+        let now = Instant::now();
+        let limit = Limit::new(512, now);
+        for _ in 0..200 {
+            assert!(limit.try_start());
+            limit.succeeded(1, now + Duration::from_millis(1));
+            limit.finished();
+        }
+        assert_eq!(limit.current(), 32);
+    }
+
+    #[test]
+    fn one_storm_halves_once_and_the_next_again() {
+        let now = Instant::now();
+        let limit = Limit::new(512, now);
+        let later = now + Duration::from_millis(5);
+        for _ in 0..32 {
+            limit.overloaded(now, later);
+        }
+        assert_eq!(limit.current(), 16);
+        for step in 1..40 {
+            let sent = later + Duration::from_millis(step);
+            limit.overloaded(sent, sent);
+        }
+        assert_eq!(limit.current(), LEAST);
+    }
+}

@@ -1,0 +1,320 @@
+//! GETs from one bucket: attempts, their deadlines, and what follows from how they end.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use millpool_core::{Code, Error, Result};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::buffer::RecordWriter;
+use crate::config::Timeouts;
+use crate::connection::{Connection, ConnectionPool, Sender};
+use crate::counters::Counters;
+use crate::credentials::Credentials;
+use crate::endpoint::Bucket;
+use crate::lane::{Lane, Slot};
+use crate::retry::{ATTEMPTS, Again, Failure, pause};
+use crate::s3_request::{self, Stamped};
+use crate::s3_response::Asked;
+use crate::signature::Signer;
+use crate::source::{Fetched, Piece};
+
+/// Of an answer that is an error, this much is read: enough to know its code, and to use the connection again.
+const MOST_ERROR_BYTES: usize = 64 << 10;
+
+pub(crate) struct S3Source {
+    bucket: Bucket,
+    connections: ConnectionPool,
+    signer: watch::Sender<Option<Arc<Signer>>>,
+    lane: Arc<Lane>,
+    timeouts: Timeouts,
+    counters: Arc<Counters>,
+}
+
+/// What one attempt gets to know.
+struct Attempt<'a> {
+    asked: Asked<'a>,
+    number: u32,
+    signer: Option<Arc<Signer>>,
+}
+
+impl S3Source {
+    pub fn new(bucket: Bucket, lane: Arc<Lane>, timeouts: Timeouts, counters: Arc<Counters>) -> Result<Self> {
+        let connections = ConnectionPool::new(bucket.endpoint.clone(), counters.clone())?;
+        let (signer, _) = watch::channel(None);
+        Ok(S3Source { bucket, connections, signer, lane, timeouts, counters })
+    }
+
+    pub fn set_credentials(&self, credentials: Option<Credentials>) {
+        let region = self.bucket.region.clone();
+        self.signer.send_replace(credentials.map(|credentials| Arc::new(Signer::new(credentials, region))));
+    }
+
+    pub async fn fetch(&self, piece: &Piece, mut into: RecordWriter, _slot: Slot) -> Result<Fetched> {
+        let deadline = Instant::now() + self.timeouts.total;
+        let young = self.until_it_works(piece, &mut into, deadline).await?;
+        let record = into.finish().ok_or_else(|| Error::new(Code::Internal, "a record ended before its last byte"))?;
+        Ok(Fetched { record, young })
+    }
+
+    /// Attempts until one succeeds, the failure is final, or time, attempts or retry tokens are used up.
+    async fn until_it_works(&self, piece: &Piece, into: &mut RecordWriter, deadline: Instant) -> Result<bool> {
+        let asked = Asked { bucket: &self.bucket, piece };
+        let mut renewed = false;
+        let mut number = 0;
+        loop {
+            let signer = self.signer_or_wait(&asked).await?;
+            let sent = Instant::now();
+            let attempt = Attempt { asked, number, signer: signer.clone() };
+            let limit = deadline.min(sent + self.timeouts.attempt);
+            let ended = match timeout_at(limit, self.attempt(attempt, into)).await {
+                Ok(ended) => ended,
+                Err(_) => Err(self.too_slow(&asked, "the whole answer", sent.elapsed())),
+            };
+            let failure = match ended {
+                Ok(young) => {
+                    self.lane.retries.succeeded();
+                    self.lane.limit.succeeded(u64::from(piece.len()), Instant::now().into_std());
+                    return Ok(young);
+                }
+                Err(failure) => failure,
+            };
+            match failure.again {
+                Again::Never => return Err(failure.error),
+                Again::WithNewCredentials => {
+                    if renewed || !self.wait_for_other_than(signer).await {
+                        return Err(failure.error);
+                    }
+                    renewed = true;
+                    continue;
+                }
+                Again::Slower => self.lane.limit.overloaded(sent.into_std(), Instant::now().into_std()),
+                Again::Later => {}
+            }
+            number += 1;
+            self.pause_or_give_up(number, deadline, failure.error).await?;
+        }
+    }
+
+    async fn pause_or_give_up(&self, number: u32, deadline: Instant, error: Error) -> Result<()> {
+        let pause = pause(number);
+        let why = if number >= ATTEMPTS {
+            format!("gave up after {number} attempts")
+        } else if Instant::now() + pause >= deadline {
+            format!("gave up after {number} attempts in {} s", self.timeouts.total.as_secs_f32())
+        } else if !self.lane.retries.take() {
+            format!("gave up after {number} attempts: too much of what is asked of this endpoint fails")
+        } else {
+            self.counters.retries.add(1);
+            tokio::time::sleep(pause).await;
+            return Ok(());
+        };
+        Err(Error::new(error.code, format!("{}; {why}", error.message)))
+    }
+
+    /// One GET, and a HEAD where only that tells that the range was of the right version. True: the object is young.
+    async fn attempt(&self, attempt: Attempt<'_>, into: &mut RecordWriter) -> Result<bool, Failure> {
+        into.restart();
+        let piece = attempt.asked.piece;
+        let signed = attempt.signer.as_deref().map(stamped);
+        let request = s3_request::get(&self.bucket, piece, signed).map_err(|error| Failure::new(Again::Never, error))?;
+        self.counters.gets.add(1);
+        let (sender, response) = self.send(&attempt, request).await?;
+        let (head, body) = response.into_parts();
+        if !head.status.is_success() {
+            return Err(self.refusal(&attempt, sender, Response::from_parts(head, body)).await);
+        }
+        let accepted = attempt.asked.check_get(&head)?;
+        self.receive(&attempt, body, into).await?;
+        self.connections.keep(sender);
+        if piece.object.tag.starts_with(b"m") && !piece.is_whole_object() {
+            self.confirm(&attempt).await?;
+        }
+        Ok(accepted.young)
+    }
+
+    /// After a part of an object that has no ETag: it is still the same object.
+    async fn confirm(&self, attempt: &Attempt<'_>) -> Result<(), Failure> {
+        let signed = attempt.signer.as_deref().map(stamped);
+        let request = s3_request::head(&self.bucket, attempt.asked.piece, signed)
+            .map_err(|error| Failure::new(Again::Never, error))?;
+        self.counters.heads.add(1);
+        let (sender, response) = self.send(attempt, request).await?;
+        let (head, body) = response.into_parts();
+        if !head.status.is_success() {
+            return Err(self.refusal(attempt, sender, Response::from_parts(head, body)).await);
+        }
+        drop(body);
+        self.connections.keep(sender);
+        attempt.asked.check_head(&head)
+    }
+
+    /// Sends on an idle connection, or on a new one for a retry. A connection that turns out to have been closed while
+    /// idle costs no attempt.
+    async fn send(
+        &self,
+        attempt: &Attempt<'_>,
+        request: Request<Empty<Bytes>>,
+    ) -> Result<(Sender, Response<Incoming>), Failure> {
+        let asked = &attempt.asked;
+        let mut connection = self.connect(asked, attempt.number > 0).await?;
+        if connection.reused {
+            match self.first_byte(attempt, connection.sender.send_request(request.clone())).await? {
+                Ok(response) => return Ok((connection.sender, response)),
+                Err(error) if !may_be_stale(&error) => return Err(request_failure(asked, &error)),
+                Err(_) => connection = self.connect(asked, true).await?,
+            }
+        }
+        match self.first_byte(attempt, connection.sender.send_request(request)).await? {
+            Ok(response) => Ok((connection.sender, response)),
+            Err(error) => Err(request_failure(asked, &error)),
+        }
+    }
+
+    async fn connect(&self, asked: &Asked<'_>, fresh: bool) -> Result<Connection, Failure> {
+        let connecting = async {
+            if fresh { self.connections.connect().await } else { self.connections.checkout().await }
+        };
+        let endpoint = &self.bucket.endpoint.authority;
+        match timeout(self.timeouts.connect, connecting).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => Err(asked.later(format_args!("connecting to {endpoint}: {error}"))),
+            Err(_) => Err(self.too_slow(asked, "a connection", self.timeouts.connect)),
+        }
+    }
+
+    async fn first_byte<T>(&self, attempt: &Attempt<'_>, answer: impl Future<Output = T>) -> Result<T, Failure> {
+        let patience = if attempt.asked.piece.len() > Timeouts::SMALL_BYTES {
+            self.timeouts.first_byte
+        } else {
+            let doubled = self.timeouts.first_byte_small.saturating_mul(1 << attempt.number.min(16));
+            doubled.min(self.timeouts.first_byte)
+        };
+        timeout(patience, answer).await.map_err(|_| self.too_slow(&attempt.asked, "the first byte", patience))
+    }
+
+    async fn receive(&self, attempt: &Attempt<'_>, mut body: Incoming, into: &mut RecordWriter) -> Result<(), Failure> {
+        let asked = &attempt.asked;
+        loop {
+            let frame = timeout(self.timeouts.progress, body.frame())
+                .await
+                .map_err(|_| self.too_slow(asked, "more bytes of the body", self.timeouts.progress))?;
+            let chunk = match frame {
+                None => break,
+                Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+                Some(Err(error)) => return Err(body_failure(asked, &error, into.missing())),
+            };
+            self.counters.source_bytes.add(chunk.len() as u64);
+            if into.push(&chunk).is_err() {
+                return Err(asked.never(Code::SourceBroken, "the source sent more bytes than were asked for"));
+            }
+        }
+        match into.missing() {
+            0 => Ok(()),
+            missing => Err(cut(asked, missing)),
+        }
+    }
+
+    async fn refusal(&self, attempt: &Attempt<'_>, sender: Sender, response: Response<Incoming>) -> Failure {
+        let (head, mut body) = response.into_parts();
+        let mut text = Vec::new();
+        let reading = async {
+            while text.len() < MOST_ERROR_BYTES {
+                match body.frame().await {
+                    None => return true,
+                    Some(Ok(frame)) => text.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                    Some(Err(_)) => return false,
+                }
+            }
+            false
+        };
+        // The status alone decides when the explanation does not come.
+        if let Ok(true) = timeout(self.timeouts.progress, reading).await {
+            self.connections.keep(sender);
+        }
+        attempt.asked.refusal(&head, &text)
+    }
+
+    fn too_slow(&self, asked: &Asked<'_>, what: &str, waited: Duration) -> Failure {
+        let endpoint = &self.bucket.endpoint.authority;
+        let why = format!("waited {:.1} s for {what} from {endpoint}", waited.as_secs_f32());
+        asked.fail(Again::Slower, Code::SourceUnavailable, why)
+    }
+
+    async fn signer_or_wait(&self, asked: &Asked<'_>) -> Result<Option<Arc<Signer>>> {
+        if self.bucket.anonymous {
+            return Ok(None);
+        }
+        let mut pushed = self.signer.subscribe();
+        let signer = match timeout(self.timeouts.credentials, pushed.wait_for(Option::is_some)).await {
+            Ok(Ok(signer)) => signer.clone(),
+            _ => None,
+        };
+        match signer {
+            Some(signer) => Ok(Some(signer)),
+            None => Err(asked
+                .never(
+                    Code::Refused,
+                    format_args!("no credentials for bucket {}; set them, or attach it anonymous", self.bucket.name),
+                )
+                .error),
+        }
+    }
+
+    /// Waits shortly for credentials other than those that `used` has; false when none came.
+    async fn wait_for_other_than(&self, used: Option<Arc<Signer>>) -> bool {
+        let mut pushed = self.signer.subscribe();
+        let is_new = |now: &Option<Arc<Signer>>| match (now, &used) {
+            (Some(now), Some(used)) => now.credentials != used.credentials,
+            (now, _) => now.is_some(),
+        };
+        matches!(timeout(self.timeouts.credentials, pushed.wait_for(is_new)).await, Ok(Ok(_)))
+    }
+}
+
+fn stamped(signer: &Signer) -> Stamped<'_> {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    Stamped { signer, seconds }
+}
+
+/// Nothing was answered, as when the other end closed an idle connection. A GET may be sent again.
+fn may_be_stale(error: &hyper::Error) -> bool {
+    error.is_canceled() || error.is_closed() || error.is_incomplete_message() || is_io(error)
+}
+
+fn is_io(error: &hyper::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|cause| cause.is::<std::io::Error>())
+}
+
+fn request_failure(asked: &Asked<'_>, error: &hyper::Error) -> Failure {
+    if error.is_parse() || error.is_parse_too_large() {
+        return asked.never(Code::SourceBroken, format_args!("the source's answer is not HTTP: {}", chain(error)));
+    }
+    asked.later(format_args!("the connection ended before an answer: {}", chain(error)))
+}
+
+fn body_failure(asked: &Asked<'_>, error: &hyper::Error, missing: usize) -> Failure {
+    if error.is_incomplete_message() {
+        return cut(asked, missing);
+    }
+    asked.later(format_args!("the connection broke with {missing} bytes to come: {}", chain(error)))
+}
+
+fn cut(asked: &Asked<'_>, missing: usize) -> Failure {
+    let why = format_args!("the source ended its answer {missing} bytes early");
+    asked.fail(Again::Later, Code::SourceBroken, why)
+}
+
+/// hyper's messages leave out their cause.
+fn chain(error: &hyper::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}

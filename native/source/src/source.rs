@@ -1,0 +1,62 @@
+//! Where bytes come from: an S3 bucket or a folder.
+
+use std::sync::Arc;
+
+use millpool_core::{Error, ObjectRef, PIECE_BYTES, Result, piece_len};
+
+use crate::buffer::{RecordBuffer, RecordWriter};
+use crate::folder_source::FolderSource;
+use crate::lane::Slot;
+use crate::s3_source::S3Source;
+
+/// One piece of an object, as bytes of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    pub object: Arc<ObjectRef>,
+    pub index: u32,
+}
+
+impl Piece {
+    pub fn offset(&self) -> u64 {
+        u64::from(self.index) * PIECE_BYTES
+    }
+
+    pub fn len(&self) -> u32 {
+        piece_len(self.object.size, self.index)
+    }
+
+    pub fn is_whole_object(&self) -> bool {
+        u64::from(self.len()) == self.object.size
+    }
+
+    /// The object's key as a message shows it.
+    pub fn key_text(&self) -> String {
+        String::from_utf8_lossy(&self.object.source_key).into_owned()
+    }
+}
+
+pub(crate) struct Fetched {
+    pub record: RecordBuffer,
+    /// The object was written less than two seconds before it was read: what was read may be of two versions that have
+    /// one name, so it is served and not kept.
+    pub young: bool,
+}
+
+/// In seconds. DESIGN §3, rule 4.
+pub(crate) const YOUNG_SECONDS: i64 = 2;
+
+pub(crate) enum Source {
+    S3(Box<S3Source>),
+    Folder(Arc<FolderSource>),
+}
+
+impl Source {
+    /// Reads one piece, all of it, of exactly the version that its object names. `slot` is held for as long as the
+    /// source is kept busy, which can be longer than the caller waits.
+    pub async fn fetch(&self, piece: &Piece, into: RecordWriter, slot: Slot) -> Result<Fetched, Error> {
+        match self {
+            Source::S3(source) => source.fetch(piece, into, slot).await,
+            Source::Folder(source) => source.fetch(piece, into, slot).await,
+        }
+    }
+}

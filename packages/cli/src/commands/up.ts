@@ -1,0 +1,102 @@
+import { once } from 'node:events';
+
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import { openLog } from '@millpool/host';
+import { formatBytes, MillpoolError, parseFreshness, parseSize, policies } from '@millpool/protocol';
+import type { Attachment, Policy } from '@millpool/protocol';
+
+import type { CommandContext, Tools } from '../command-context.ts';
+import { startDetached } from '../detached.ts';
+import { startNode } from '../node.ts';
+import type { Node } from '../node.ts';
+import { absoluteSource } from '../source-argument.ts';
+import type { Settings } from '../settings.ts';
+import { attachmentJson } from './attach.ts';
+
+interface UpOptions {
+  readonly data: readonly string[];
+  readonly size?: string;
+  readonly at?: string;
+  readonly policy: Policy;
+  readonly detach?: boolean;
+}
+
+const repeat = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+
+export function upCommand(program: Command, context: CommandContext): void {
+  program
+    .command('up')
+    .description('Start the daemon of this node and attach sources; Ctrl-C stops it cleanly')
+    .argument('[source...]', 's3://BUCKET/PREFIX or a local folder; attachments made earlier come back by themselves')
+    .option('--data <dir>', 'where the cache lies; repeat it for several devices', repeat, [])
+    .option('--size <size>', 'stored bytes over all data directories (200GiB), or a share of each device (90%)')
+    .option('--at <path>', 'where the source appears (default: / and the last name of the source)')
+    .addOption(new Option('--policy <P>', 'what of the sources stays in the cache').choices([...policies]).default('auto'))
+    .option('--detach', 'return when the daemon is up; stop it with `millpool down`')
+    .action((sources: string[], options: UpOptions) =>
+      context.run((tools) => (options.detach === true ? runDetached(tools) : runUp(sources, options, tools))),
+    );
+}
+
+async function runUp(sources: readonly string[], options: UpOptions, { settings, output, signal }: Tools): Promise<void> {
+  if (options.at !== undefined && sources.length !== 1) {
+    throw new MillpoolError({
+      code: 'invalid',
+      message: `--at names one place, and there are ${sources.length} sources.`,
+      remedy: 'Attach the others with `millpool attach SOURCE --at PATH`.',
+    });
+  }
+  const wanted: Settings = {
+    ...settings,
+    dataDirectories: options.data.length > 0 ? options.data : settings.dataDirectories,
+    size: options.size === undefined ? settings.size : parseSize(options.size),
+  };
+  const log = openLog({ ...settings.log, write: (line) => void process.stderr.write(line) });
+  const asked = new AbortController();
+  const node = await startNode(wanted, log, () => asked.abort());
+  try {
+    for (const source of sources) await attachOnce(node, source, options, signal);
+    const { attachments } = await node.handlers.attachments({}, { signal });
+    const status = await node.handlers.status({}, { signal });
+    const lines = [
+      `Millpool is up (pid ${process.pid}).`,
+      ...attachments.map(({ path, source }) => `  ${path}  is  ${source}`),
+      ...status.devices.map((device) => `  cache in ${device.path}: up to ${formatBytes(device.sizeBytes)}`),
+      ...(status.cache.why === '' ? [] : [`  ${status.cache.why}`]),
+      `SDK: connect()  with MILLPOOL_SOCKET=${wanted.socket}`,
+      'Ctrl-C stops it; what is cached stays.',
+    ];
+    const ready = { pid: process.pid, socket: wanted.socket, attachments: attachments.map(attachmentJson) };
+    output.result(ready, lines.join('\n'));
+    const stopping = AbortSignal.any([signal, asked.signal]);
+    if (!stopping.aborted) await once(stopping, 'abort');
+  } finally {
+    await node.stop();
+  }
+}
+
+/** Attaches a source that is not there yet; the same source at the same path from an earlier run is left as it is. */
+async function attachOnce(node: Node, source: string, options: UpOptions, signal: AbortSignal): Promise<void> {
+  const { source: absolute, s3 } = absoluteSource(source);
+  const { attachments } = await node.handlers.attachments({}, { signal });
+  const path = options.at ?? `/${absolute.split('/').filter(Boolean).at(-1) ?? ''}`;
+  const there = attachments.find((attachment: Attachment) => attachment.path === path && attachment.source === absolute);
+  if (there !== undefined) return;
+  await node.handlers.attach(
+    {
+      source: absolute,
+      path: options.at ?? null,
+      freshness: parseFreshness('ttl=60s'),
+      policy: options.policy,
+      readOnly: false,
+      s3: s3 ? { endpoint: null, region: null, profile: null, anonymous: false, requesterPays: false } : null,
+    },
+    { signal },
+  );
+}
+
+async function runDetached({ settings, output, session, signal }: Tools): Promise<void> {
+  const started = await startDetached(settings, session, signal);
+  output.result(started, `Millpool is up (pid ${started.pid}); its log is ${started.log}. Stop it with \`millpool down\`.`);
+}

@@ -1,0 +1,73 @@
+import { mkdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
+
+import { sizeDevices, startCache } from '@millpool/cache';
+import { openLmdbStore } from '@millpool/coordination';
+import { systemClock } from '@millpool/host';
+import type { Log } from '@millpool/host';
+import { startMetadata } from '@millpool/metadata';
+import { Engine } from '@millpool/native';
+import type { Handlers } from '@millpool/protocol';
+import { listenTransport } from '@millpool/transport';
+import { openUnderStorage } from '@millpool/under-storage';
+
+import { controlSocketOf } from './sockets.ts';
+import type { Settings } from './settings.ts';
+import { version } from './version.ts';
+
+const socketMode = 0o660;
+
+export interface Node {
+  readonly handlers: Handlers;
+  /** Stops what was started, the last first. */
+  stop(): Promise<void>;
+}
+
+/**
+ * A whole node in this process: coordination store, metadata, cache, and the two sockets. What is started before a
+ * failure is stopped again. The first data directory also holds the node's small state.
+ */
+export async function startNode(settings: Settings, log: Log, onShutdown: () => void): Promise<Node> {
+  const { dataDirectories, socket, size, budgetBytes, extentDelayMs, idleSealMs } = settings;
+  const stops: (() => Promise<void>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (let last = stops.pop(); last !== undefined; last = stops.pop()) await last();
+  };
+  try {
+    for (const directory of dataDirectories) await mkdir(directory, { recursive: true });
+    await mkdir(dirname(socket), { recursive: true });
+    const [first = ''] = dataDirectories;
+    const stateDirectory = join(first, 'state');
+    await mkdir(stateDirectory, { recursive: true });
+    const devices = await sizeDevices(dataDirectories, size);
+
+    // First of all: it locks the data directories, so that two daemons never share the state in them.
+    const engine = await Engine.open({
+      devices, extentDelayMs, idleSealMs, budgetBytes,
+      threads: Math.max(2, Math.min(16, availableParallelism())),
+    });
+    stops.push(() => engine.close());
+    const store = await openLmdbStore(join(stateDirectory, 'coordination'));
+    stops.push(() => store.close());
+    const metadata = await startMetadata({
+      directory: join(stateDirectory, 'metadata'),
+      store,
+      open: openUnderStorage,
+      clock: systemClock,
+      log: log.with({ part: 'metadata' }),
+    });
+    stops.push(() => metadata.stop());
+    const cache = await startCache(
+      { stateDirectory, socket, socketMode, budgetBytes, version },
+      { engine, metadata, clock: systemClock, log: log.with({ part: 'cache' }), onShutdown },
+    );
+    stops.push(() => cache.stop());
+    const control = await listenTransport(controlSocketOf(socket), cache.handlers);
+    stops.push(() => control.close());
+    return { handlers: cache.handlers, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

@@ -1,0 +1,73 @@
+import { Command, CommanderError } from 'commander';
+import { MillpoolError } from '@millpool/protocol';
+
+import { CommandContext } from './command-context.ts';
+import { attachCommand } from './commands/attach.ts';
+import { attachmentsCommand } from './commands/attachments.ts';
+import { catCommand } from './commands/cat.ts';
+import { configCommand } from './commands/config.ts';
+import { cpCommand } from './commands/cp.ts';
+import { detachCommand } from './commands/detach.ts';
+import { downCommand } from './commands/down.ts';
+import { freeCommand } from './commands/free.ts';
+import { jobsCommand } from './commands/jobs.ts';
+import { loadCommand } from './commands/load.ts';
+import { lsCommand } from './commands/ls.ts';
+import { statCommand } from './commands/stat.ts';
+import { statusCommand } from './commands/status.ts';
+import { upCommand } from './commands/up.ts';
+import { Output } from './output.ts';
+import { loadSettings } from './settings.ts';
+import { version } from './version.ts';
+
+const exitCodes = `
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 partly done (a list says what not), 4 no such path,
+5 daemon not reachable, 6 refused (permission, credentials), 130 interrupted.`;
+
+/** The verbs, in the order in which help shows them. */
+const verbs = [
+  upCommand, downCommand, statusCommand,
+  attachCommand, detachCommand, attachmentsCommand,
+  lsCommand, statCommand, catCommand, cpCommand,
+  loadCommand, jobsCommand, freeCommand,
+  configCommand,
+] as const;
+
+/** Runs one command line to its end; the result is the exit code. */
+export async function program(argv: readonly string[]): Promise<number> {
+  const root = new Command('millpool')
+    .description('A data-loading and caching layer between object storage and training loops.')
+    .version(version, '-V, --version')
+    .option('--json', 'results as JSON: one object, or one a line for lists')
+    .option('-q, --quiet', 'results and errors only')
+    .option('-v, --verbose', 'log at level debug')
+    .option('--config <file>', 'configuration file')
+    .option('--socket <path>', "the daemon's socket (also MILLPOOL_SOCKET)")
+    .addHelpText('after', exitCodes)
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined });
+  const context = new CommandContext(() => loadSettings(root.opts(), process.env));
+  for (const verb of verbs) verb(root, context);
+  for (const command of root.commands) {
+    command.exitOverride().configureOutput({ outputError: () => undefined });
+  }
+  try {
+    await root.parseAsync(argv);
+    return context.exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return usage(error, argv);
+    throw error;
+  }
+}
+
+/** What commander says of a wrong command line, as our one kind of error. */
+function usage(error: CommanderError, argv: readonly string[]): number {
+  if (error.exitCode === 0) return 0;
+  if (error.code === 'commander.help') return 2;
+  const message = error.message.replace(/^error: /, '').replace(/^\w/, (first) => first.toUpperCase());
+  const remedy = 'See `millpool --help`, or `millpool VERB --help`.';
+  new Output({ json: argv.includes('--json'), quiet: false }).error(
+    new MillpoolError({ code: 'invalid', message, remedy }).shape,
+  );
+  return 2;
+}

@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto';
+
+import { bytesOfName, joinPath, keyOfPath, nameOfBytes } from '@millpool/protocol';
+
+import { idBytes } from './store/keys.ts';
+import type { DirectoryName } from './store/keys.ts';
+
+/** A directory of an attachment: which it is follows from its prefix alone, so no look-up leads to it. */
+export interface Directory extends DirectoryName {
+  readonly attachment: number;
+  /** In the namespace. */
+  readonly path: string;
+  /** The source keys of all that is in it begin so: empty, or ends in `/`. */
+  readonly prefix: Uint8Array;
+}
+
+const slash = 0x2f;
+
+export interface DirectoryPlace {
+  readonly attachment: number;
+  readonly path: string;
+  readonly prefix: Uint8Array;
+}
+
+/** Its id: the first 128 bits of SHA-256(attachment as u32 big-endian, prefix). Its home: the id's first 32 bits modulo `shards`. */
+export function directoryOf(place: DirectoryPlace, shards: number): Directory {
+  const attachment = Buffer.alloc(4);
+  attachment.writeUInt32BE(place.attachment);
+  const id = createHash('sha256').update(attachment).update(place.prefix).digest().subarray(0, idBytes);
+  return { ...place, id, home: id.readUInt32BE(0) % shards };
+}
+
+export function childOf(directory: Directory, name: string, shards: number): Directory {
+  const key = sourceKeyOf(directory, name);
+  const prefix = new Uint8Array(key.length + 1);
+  prefix.set(key);
+  prefix[key.length] = slash;
+  return directoryOf({ attachment: directory.attachment, path: joinPath(directory.path, name), prefix }, shards);
+}
+
+/** The source key of a file in it. */
+export function sourceKeyOf(directory: Pick<Directory, 'prefix'>, name: string): Uint8Array {
+  const bytes = isPlain(name) ? Buffer.from(name) : bytesOfName(name);
+  const key = new Uint8Array(directory.prefix.length + bytes.length);
+  key.set(directory.prefix);
+  key.set(bytes, directory.prefix.length);
+  return key;
+}
+
+/** The prefix of the directory at `relativePath` below `root`; `root` itself for an empty one. */
+export function prefixOf(root: Uint8Array, relativePath: string): Uint8Array {
+  if (relativePath === '') return root;
+  return Buffer.concat([root, keyOfPath(relativePath), Uint8Array.of(slash)]);
+}
+
+/** The name of the file with this key, which is directly in the directory with this prefix. */
+export function nameOfKey(prefix: Uint8Array, key: Uint8Array): string {
+  return nameOfBytes(key.subarray(prefix.length));
+}
+
+/** Whether a name is the source's own bytes, so that names and source keys have one order. */
+export function isPlain(name: string): boolean {
+  return !name.includes('%') || Buffer.from(name).equals(bytesOfName(name));
+}
+
+/**
+ * Where the next name of `key` below `prefix` ends, if it is a directory's: the offset after its slash; -1 when what is
+ * left is the file's name. Slashes that begin a name belong to it (protocol's `pathOfKey`).
+ */
+export function directoryEnd(key: Uint8Array, prefixLength: number): number {
+  let at = prefixLength;
+  while (key[at] === slash) at += 1;
+  const end = key.indexOf(slash, at);
+  return end === -1 ? -1 : end + 1;
+}

@@ -1,0 +1,137 @@
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+
+import type { Log } from '@millpool/host';
+import { MillpoolError } from '@millpool/protocol';
+import { open } from 'lmdb';
+import type { RootDatabase } from 'lmdb';
+
+import type { KeyRange } from './keys.ts';
+
+export interface Pair {
+  readonly key: Buffer;
+  readonly value: Buffer;
+}
+
+/** A null value removes the key. */
+export interface Write {
+  readonly key: Buffer;
+  readonly value: Buffer | null;
+}
+
+const versionKey = Buffer.from([0]);
+const versionText = 'millpool metadata 1';
+/** Pages of 8 KiB let keys be 4,026 bytes: a source key of 1,024, each byte of it escaped, fits. */
+const pageBytes = 8192;
+const mapBytes = 2 ** 40;
+
+/**
+ * The LMDB environment of one metadata service. All in it can be listed again from the sources, so one that this version
+ * cannot read is set aside, with a notice, and an empty one takes its place.
+ */
+export class MetadataStore {
+  readonly #database: RootDatabase<Buffer, Buffer>;
+
+  private constructor(database: RootDatabase<Buffer, Buffer>) {
+    this.#database = database;
+  }
+
+  static async open(directory: string, log: Log): Promise<MetadataStore> {
+    mkdirSync(directory, { recursive: true });
+    const file = join(directory, 'namespace.mdb');
+    const store = await openKnown(file, log);
+    if (store !== null) return new MetadataStore(store);
+    setAside(file, log);
+    const fresh = await openKnown(file, log);
+    if (fresh === null) throw unusable(file);
+    return new MetadataStore(fresh);
+  }
+
+  /** A copy: yours for good. */
+  get(key: Buffer): Buffer | undefined {
+    return this.#database.get(key);
+  }
+
+  /** To be gone through without awaiting: it holds a read transaction until its end or its `return`. */
+  scan(range: KeyRange): IterableIterator<Pair> {
+    return this.#database.getRange({ start: range.start, end: range.end })[Symbol.iterator]() as IterableIterator<Pair>;
+  }
+
+  first(range: KeyRange, limit: number): Pair[] {
+    return Array.from(this.#database.getRange({ start: range.start, end: range.end, limit }).asArray as Iterable<Pair>);
+  }
+
+  /** In runs of up to `size`, each read by itself, so that a caller may await and write between them. */
+  *chunks(range: KeyRange, size: number): Generator<Pair[]> {
+    let start = range.start;
+    for (;;) {
+      const chunk = this.first({ start, end: range.end }, size);
+      if (chunk.length > 0) yield chunk;
+      const last = chunk.at(-1);
+      if (last === undefined || chunk.length < size) return;
+      start = Buffer.concat([last.key, Buffer.of(0)]);
+    }
+  }
+
+  /** One transaction, on disk when the promise ends. Sorted here: LMDB is many times faster so. Of one key the last write holds. */
+  async write(writes: readonly Write[]): Promise<void> {
+    if (writes.length === 0) return;
+    const sorted = writes.toSorted((left, right) => left.key.compare(right.key));
+    await this.#database.batch(() => {
+      for (const { key, value } of sorted) {
+        if (value === null) void this.#database.remove(key);
+        else void this.#database.put(key, value);
+      }
+    });
+  }
+
+  async clear(range: KeyRange): Promise<void> {
+    for (const chunk of this.chunks(range, 8192)) await this.write(chunk.map(({ key }) => ({ key, value: null })));
+  }
+
+  async close(): Promise<void> {
+    await this.#database.close();
+  }
+}
+
+/** Null where the file is there and of another version or none at all. */
+async function openKnown(file: string, log: Log): Promise<RootDatabase<Buffer, Buffer> | null> {
+  const known = existsSync(file);
+  let database: RootDatabase<Buffer, Buffer>;
+  try {
+    database = open<Buffer, Buffer>({
+      path: file,
+      noSubdir: true,
+      encoding: 'binary',
+      keyEncoding: 'binary',
+      pageSize: pageBytes,
+      mapSize: mapBytes,
+    });
+  } catch (error) {
+    log.warn('metadata store cannot be opened', { file, error: String(error) });
+    return null;
+  }
+  if (!known) await database.put(versionKey, Buffer.from(versionText));
+  const found = database.get(versionKey)?.toString('utf8');
+  if (found === versionText) return database;
+  log.warn('metadata store has another version', { file, found: found ?? 'none' });
+  await database.close();
+  return null;
+}
+
+function setAside(file: string, log: Log): void {
+  let number = 1;
+  while (existsSync(`${file}.set-aside-${number}`)) number += 1;
+  const aside = `${file}.set-aside-${number}`;
+  renameSync(file, aside);
+  if (existsSync(`${file}-lock`)) renameSync(`${file}-lock`, `${aside}-lock`);
+  log.warn('metadata store was set aside; directories are listed again', { aside });
+}
+
+function unusable(file: string): MillpoolError {
+  return new MillpoolError({
+    code: 'io',
+    message: `the metadata store ${file} cannot be opened`,
+    remedy: 'See whether its disk has room and the user may write there.',
+  });
+}

@@ -1,0 +1,116 @@
+/**
+ * Every key of the store; numbers are big-endian, so that keys sort as their fields do. The shard comes first: what a
+ * shard holds is a few ranges, which is what a move copies.
+ *
+ *     01 shard id                          → directory record (at the shard of partition 0, its home)
+ *     02 shard id partition                → names in the partition
+ *     03 shard id partition class name     → entry record
+ *     04 shard id run class name           → one item of a run that outgrew memory (at the home)
+ *     05 shard id parent child             → a split under way (at the home)
+ */
+const tags = { directory: 1, partition: 2, entry: 3, run: 4, split: 5 } as const;
+
+/**
+ * Entries of one class and partition are in the byte order of their names. Plain files have names that are the source's
+ * own bytes, so their order is also the source's; that of the two others is not (`a%2Fb` stands for `a//b`, and a
+ * directory `a` is listed by S3 after `a.txt`, as `a/`), so a listing is joined with them only when it has ended.
+ */
+export const entryClasses = { plainFile: 0, oddFile: 1, directory: 2 } as const;
+export type EntryClass = (typeof entryClasses)[keyof typeof entryClasses];
+
+export interface KeyRange {
+  readonly start: Buffer;
+  /** Exclusive. */
+  readonly end: Buffer;
+}
+
+export const idBytes = 16;
+const directoryBytes = 3 + idBytes;
+const partitionAt = directoryBytes;
+const classAt = partitionAt + 2;
+/** Where the name begins in an entry's key, and in a run item's. */
+export const nameAt = classAt + 1;
+
+export interface DirectoryName {
+  readonly id: Uint8Array;
+  readonly home: number;
+}
+
+export function directoryKey(directory: DirectoryName): Buffer {
+  return prefixOf(tags.directory, directory.home, directory.id, directoryBytes);
+}
+
+export function partitionKey(id: Uint8Array, shard: number, partition: number): Buffer {
+  const key = prefixOf(tags.partition, shard, id, directoryBytes + 2);
+  key.writeUInt16BE(partition, partitionAt);
+  return key;
+}
+
+/** What all entries of one class in one partition have before their names. */
+export function entryPrefix(place: { id: Uint8Array; shard: number; partition: number; kind: EntryClass }): Buffer {
+  const key = prefixOf(tags.entry, place.shard, place.id, nameAt);
+  key.writeUInt16BE(place.partition, partitionAt);
+  key.writeUInt8(place.kind, classAt);
+  return key;
+}
+
+export function partitionRange(id: Uint8Array, shard: number, partition: number): KeyRange {
+  const start = entryPrefix({ id, shard, partition, kind: entryClasses.plainFile }).subarray(0, classAt);
+  return { start, end: successorOf(start) };
+}
+
+/** `run` tells apart the runs of one directory: what a listing saw, and what it changes. */
+export function runPrefix(directory: DirectoryName, run: number, kind: EntryClass): Buffer {
+  const key = prefixOf(tags.run, directory.home, directory.id, nameAt);
+  key.writeUInt16BE(run, partitionAt);
+  key.writeUInt8(kind, classAt);
+  return key;
+}
+
+export function runRange(directory: DirectoryName, run: number): KeyRange {
+  const start = runPrefix(directory, run, entryClasses.plainFile).subarray(0, classAt);
+  return { start, end: successorOf(start) };
+}
+
+export function splitKey(directory: DirectoryName, parent: number, child: number): Buffer {
+  const key = prefixOf(tags.split, directory.home, directory.id, directoryBytes + 4);
+  key.writeUInt16BE(parent, partitionAt);
+  key.writeUInt16BE(child, partitionAt + 2);
+  return key;
+}
+
+export function splitOfKey(key: Buffer): { directory: DirectoryName; parent: number; child: number } {
+  const directory = { home: key.readUInt16BE(1), id: Buffer.from(key.subarray(3, directoryBytes)) };
+  return { directory, parent: key.readUInt16BE(partitionAt), child: key.readUInt16BE(partitionAt + 2) };
+}
+
+export const allDirectories = tagRange(tags.directory);
+export const allSplits = tagRange(tags.split);
+
+export function named(prefix: Buffer, name: Uint8Array): Buffer {
+  const key = Buffer.allocUnsafe(prefix.length + name.length);
+  key.set(prefix, 0);
+  key.set(name, prefix.length);
+  return key;
+}
+
+/** The least key after all that begin with `prefix`, which must not be all 0xff. */
+export function successorOf(prefix: Buffer): Buffer {
+  let last = prefix.length - 1;
+  while (prefix[last] === 0xff) last -= 1;
+  const next = Buffer.from(prefix.subarray(0, last + 1));
+  next.writeUInt8(next.readUInt8(last) + 1, last);
+  return next;
+}
+
+function tagRange(tag: number): KeyRange {
+  return { start: Buffer.from([tag]), end: Buffer.from([tag + 1]) };
+}
+
+function prefixOf(tag: number, shard: number, id: Uint8Array, length: number): Buffer {
+  const key = Buffer.alloc(length);
+  key.writeUInt8(tag, 0);
+  key.writeUInt16BE(shard, 1);
+  key.set(id, 3);
+  return key;
+}
