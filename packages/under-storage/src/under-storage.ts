@@ -102,6 +102,8 @@ export interface Capabilities {
   readonly oddKeys: boolean;
   /** A file `a` may stand beside files below `a/`. */
   readonly fileBesideDirectory: boolean;
+  /** Keys may hold newlines and other control characters. */
+  readonly controlCharacters: boolean;
   /** A directory without files is listed. */
   readonly emptyDirectories: boolean;
 }

@@ -1,10 +1,10 @@
 import type { BigIntStats } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
 
+import { systemClock, withDeadline } from '@millpool/host';
+import type { Wait } from '@millpool/host';
 import { MillpoolError } from '@millpool/protocol';
 
-import { within } from '../deadline.ts';
-import type { Wait } from '../deadline.ts';
 import { checkListRequest, shown } from '../key.ts';
 import type {
   Capabilities, Credentials, ListPage, ListRequest, NativeSource, SourceFile, UnderStorage,
@@ -28,6 +28,7 @@ export class LocalStorage implements UnderStorage {
     anyBytes: true,
     oddKeys: false,
     fileBesideDirectory: false,
+    controlCharacters: true,
     emptyDirectories: true,
   });
   readonly native: NativeSource;
@@ -45,8 +46,7 @@ export class LocalStorage implements UnderStorage {
 
   /** `not-found`, `invalid` (no folder), `refused`. */
   static async open(folder: string): Promise<LocalStorage> {
-    const wait = waitFor(`opening the folder ${JSON.stringify(folder)}`);
-    return within(wait, new AbortController().signal, async () => {
+    return withDeadline(waitFor(`the folder ${folder}`, undefined), async () => {
       const real = await realPathOf(folder);
       return new LocalStorage(real, (await folderStats(real)).dev);
     });
@@ -59,15 +59,15 @@ export class LocalStorage implements UnderStorage {
   async list(request: ListRequest): Promise<ListPage> {
     this.#checkOpen();
     checkListRequest(request, this.root);
-    const wait = waitFor(`the listing of ${shown(request.prefix)} in ${this.source}`);
-    return within(wait, request.signal, (signal) => this.#page(request, signal));
+    const wait = waitFor(`the listing of ${shown(request.prefix)} in ${this.source}`, request.signal);
+    return withDeadline(wait, (signal) => this.#page(request, signal));
   }
 
   async stat(key: Uint8Array, signal: AbortSignal): Promise<SourceFile | null> {
     this.#checkOpen();
     const name = byteString(key);
     if (!isPlainKey(name)) return null;
-    return within(waitFor(`the look-up of ${shown(key)} in ${this.source}`), signal, async () => {
+    return withDeadline(waitFor(`the look-up of ${shown(key)} in ${this.source}`, signal), async () => {
       const file = await this.#folder.find(name);
       if (file === null) await this.#checkPresent();
       return file;
@@ -118,8 +118,8 @@ function isPlainKey(key: string): boolean {
   return !key.includes('\0') && key.split('/').every((name) => name !== '' && name !== '.' && name !== '..');
 }
 
-function waitFor(name: string): Wait {
-  return { name, timeoutMs, remedy: 'Check the device or the mount below the folder.' };
+function waitFor(name: string, signal: AbortSignal | undefined): Wait {
+  return { name, timeoutMs, clock: systemClock, signal };
 }
 
 async function realPathOf(folder: string): Promise<string> {

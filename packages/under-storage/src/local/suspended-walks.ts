@@ -1,3 +1,5 @@
+import { systemClock } from '@millpool/host';
+
 import type { Walk, WalkRequest } from './walk.ts';
 
 const walksMax = 16;
@@ -24,7 +26,7 @@ export class SuspendedWalks {
     this.#dropIdle();
     const [oldest] = this.#walks.keys();
     if (this.#walks.size >= walksMax && oldest !== undefined) this.#walks.delete(oldest);
-    this.#walks.set(nameOf(where), { walk, since: performance.now() });
+    this.#walks.set(nameOf(where), { walk, since: systemClock.monotonicMs() });
   }
 
   clear(): void {
@@ -32,7 +34,7 @@ export class SuspendedWalks {
   }
 
   #dropIdle(): void {
-    const oldestKept = performance.now() - idleMs;
+    const oldestKept = systemClock.monotonicMs() - idleMs;
     for (const [name, { since }] of this.#walks) if (since < oldestKept) this.#walks.delete(name);
   }
 }

@@ -50,11 +50,15 @@ export class Walk {
   async page(steps: number, signal: AbortSignal): Promise<ListPage> {
     const files: { key: ByteString; isLink: boolean }[] = [];
     const directories: Uint8Array[] = [];
-    for (let step = 0; step < steps && this.#top() !== undefined; step += 1) {
+    for (let left = steps; left > 0 && this.#top() !== undefined; ) {
       signal.throwIfAborted();
       const { frame, name } = this.#pass();
       const key = frame.prefix + name;
-      this.#last = key;
+      // The directories that `after` lies in are gone into again: no progress.
+      if (key > this.#last) {
+        this.#last = key;
+        left -= 1;
+      }
       if (!name.endsWith('/')) files.push({ key, isLink: frame.children.links.has(name) });
       else if (this.#recursive) await this.#descend(frame, name.slice(0, -1));
       else directories.push(bytesOf(key));

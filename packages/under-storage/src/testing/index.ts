@@ -1,1 +1,2 @@
-export {};
+export { underStorageContract } from './contract.ts';
+export type { UnderStorageFixture } from './contract.ts';
