@@ -111,6 +111,13 @@ pub(crate) fn key_words(key: &RecordKey) -> [u64; 2] {
     [low, high].map(|half| u64::from_le_bytes(half.try_into().expect("half of 16 bytes")))
 }
 
+pub(crate) fn key_of([low, high]: [u64; 2]) -> RecordKey {
+    let mut bytes = [0u8; 16];
+    bytes[..8].copy_from_slice(&low.to_le_bytes());
+    bytes[8..].copy_from_slice(&high.to_le_bytes());
+    RecordKey(bytes)
+}
+
 /// `head`: sequence in the low half (odd while the writer is inside), checksum of the entries in the high half.
 #[repr(C, align(128))]
 pub(crate) struct Bucket<W = AtomicU64, const ENTRIES: usize = 3> {

@@ -66,7 +66,12 @@ impl Catalog {
 
     /// Makes records findable, after the write of their extent returned. A key that is there already moves to its new
     /// place: both hold the same bytes.
-    pub fn publish(&self, segment: &Arc<Segment>, entries: &[RecordEntry], keep_entries: bool) -> Published {
+    pub fn publish(
+        &self,
+        segment: &Arc<Segment>,
+        entries: &[RecordEntry],
+        keep_entries: bool,
+    ) -> Published {
         let mut state = self.state();
         if state.segment(segment.number(), segment.generation()).is_none() {
             return Published::SegmentGone;
@@ -87,7 +92,9 @@ impl Catalog {
             emptied.extend(before.and_then(|before| state.release(&before)));
         }
         drop(state);
-        emptied.iter().for_each(|segment| self.discard(segment));
+        for segment in &emptied {
+            self.discard(segment);
+        }
         outcome
     }
 
@@ -109,7 +116,10 @@ impl Catalog {
     pub fn touch(&self, segments: &[u32]) {
         let now = unix_seconds();
         let state = self.state();
-        for segment in segments.iter().filter_map(|number| state.numbers.get(*number as usize)?.segment.as_ref()) {
+        for segment in segments
+            .iter()
+            .filter_map(|number| state.numbers.get(*number as usize)?.segment.as_ref())
+        {
             segment.touch(now);
         }
     }
@@ -139,14 +149,19 @@ impl Catalog {
             emptied.extend(state.release(&location));
         }
         drop(state);
-        emptied.iter().for_each(|segment| self.discard(segment));
+        for segment in &emptied {
+            self.discard(segment);
+        }
         freed
     }
 
     pub fn evict(&self, numbers: &[u32]) -> Freed {
         let taken: Vec<_> = {
             let mut state = self.state();
-            numbers.iter().filter_map(|number| state.numbers.get_mut(*number as usize)?.segment.take()).collect()
+            numbers
+                .iter()
+                .filter_map(|number| state.numbers.get_mut(*number as usize)?.segment.take())
+                .collect()
         };
         let mut freed = Freed::default();
         for segment in taken {
@@ -165,7 +180,9 @@ impl Catalog {
         let mut freed = Freed::default();
         let mut state = self.state();
         for entry in entries {
-            let is_of_segment = |at: &Location| (at.segment, at.generation) == (segment.number(), segment.generation());
+            let is_of_segment = |at: &Location| {
+                (at.segment, at.generation) == (segment.number(), segment.generation())
+            };
             if state.table.get(&entry.key).as_ref().is_some_and(is_of_segment) {
                 state.table.remove(&entry.key, segment.generation());
                 freed.records += 1;
@@ -190,7 +207,8 @@ impl State {
     /// One record less at `location`. A segment that has none left is taken from its number, and is the caller's to
     /// discard once the lock is released.
     fn release(&mut self, location: &Location) -> Option<Arc<Segment>> {
-        let is_empty = self.segment(location.segment, location.generation)?.take_live(location.stored_len);
+        let is_empty =
+            self.segment(location.segment, location.generation)?.take_live(location.stored_len);
         if is_empty { self.numbers[location.segment as usize].segment.take() } else { None }
     }
 
@@ -211,7 +229,9 @@ impl State {
                 continue;
             }
             if let Err(TableFull) = larger.insert(&key, &location) {
-                let message = format!("a key table of {capacity} records has no place for what a smaller one held");
+                let message = format!(
+                    "a key table of {capacity} records has no place for what a smaller one held"
+                );
                 return Err(Error::new(Code::Full, message));
             }
         }

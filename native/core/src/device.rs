@@ -72,7 +72,8 @@ impl Device {
     /// Makes the directory where it is missing, and takes its lock. `Exists` when another process has it.
     pub fn open(config: DeviceConfig, index: u32) -> Result<Device> {
         let segments = config.path.join("segments");
-        fs::create_dir_all(&segments).map_err(|error| Error::io(format!("making {}", segments.display()), &error))?;
+        fs::create_dir_all(&segments)
+            .map_err(|error| Error::io(format!("making {}", segments.display()), &error))?;
         let lock = take_lock(&config.path)?;
         Ok(Device {
             index,
@@ -140,7 +141,10 @@ impl Device {
         let size = self.config.size_bytes;
         let within = |used: u64| used.checked_add(bytes).filter(|after| *after <= size);
         if self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).is_err() {
-            return Err(NoRoom(format!("{} is at its size of {size} bytes", self.path().display())));
+            return Err(NoRoom(format!(
+                "{} is at its size of {size} bytes",
+                self.path().display()
+            )));
         }
         let free = match self.filesystem_free() {
             Ok(free) => free,
@@ -153,7 +157,9 @@ impl Device {
             self.release(bytes);
             let reserve = self.config.reserve_bytes;
             let path = self.path().display();
-            return Err(NoRoom(format!("the filesystem of {path} has {free} bytes left, {reserve} are to stay free")));
+            return Err(NoRoom(format!(
+                "the filesystem of {path} has {free} bytes left, {reserve} are to stay free"
+            )));
         }
         Ok(())
     }
@@ -200,10 +206,6 @@ impl Device {
         }
     }
 
-    pub fn has_failed(&self) -> bool {
-        matches!(*self.health(), Health::Failed { .. })
-    }
-
     pub fn status(&self) -> DeviceStatus {
         let (state, reason) = match &*self.health() {
             Health::Ok => (DeviceState::Ok, None),
@@ -230,14 +232,17 @@ fn take_lock(directory: &Path) -> Result<File> {
     let path = directory.join("lock");
     let io = |error: std::io::Error| Error::io(format!("locking {}", path.display()), &error);
     let mut options = OpenOptions::new();
-    let mut file = options.read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
+    let mut file =
+        options.read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
             let _ = file.read_to_string(&mut holder);
             let (directory, holder) = (directory.display(), holder.trim());
-            let message = format!("{directory} is in use by process {holder}; stop it, or give another directory");
+            let message = format!(
+                "{directory} is in use by process {holder}; stop it, or give another directory"
+            );
             return Err(Error::new(Code::Exists, message));
         }
         Err(TryLockError::Error(error)) => return Err(io(error)),

@@ -60,7 +60,8 @@ impl ExtentSize {
             aligned_bytes: self.aligned_bytes + if is_small { 0 } else { room },
             small_bytes: self.small_bytes + if is_small { room } else { 0 },
         };
-        (larger.records <= EXTENT_RECORDS && larger.payload_bytes() <= EXTENT_PAYLOAD_BYTES).then_some(larger)
+        (larger.records <= EXTENT_RECORDS && larger.payload_bytes() <= EXTENT_PAYLOAD_BYTES)
+            .then_some(larger)
     }
 
     fn payload_bytes(&self) -> u32 {
@@ -137,7 +138,9 @@ impl Extent {
         put(&mut header, 44, &(self.entries.len() as u32).to_le_bytes());
         put(&mut header, 48, &self.bytes.to_le_bytes());
         put(&mut header, 52, &self.written_at.to_le_bytes());
-        for (entry, out) in self.entries.iter().zip(header[HEADER_BYTES..].chunks_exact_mut(ENTRY_BYTES)) {
+        for (entry, out) in
+            self.entries.iter().zip(header[HEADER_BYTES..].chunks_exact_mut(ENTRY_BYTES))
+        {
             entry.encode(out);
         }
         let crc = crc_fast::crc32_iscsi(&header);
@@ -205,13 +208,16 @@ impl Extent {
         }
         let payload = at + header_bytes..at + bytes;
         let entries = header[HEADER_BYTES..].chunks_exact(ENTRY_BYTES).take(records);
-        let label = SegmentLabel { id: bytes_at(header, 8), identity: Identity(bytes_at(header, 24)) };
+        let label =
+            SegmentLabel { id: bytes_at(header, 8), identity: Identity(bytes_at(header, 24)) };
         Some(Extent {
             label,
             number: u32_at(header, 40),
             written_at: u32_at(header, 52),
             bytes,
-            entries: entries.map(|entry| RecordEntry::decode(entry, payload.clone())).collect::<Option<_>>()?,
+            entries: entries
+                .map(|entry| RecordEntry::decode(entry, payload.clone()))
+                .collect::<Option<_>>()?,
         })
     }
 }

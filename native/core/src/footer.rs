@@ -78,7 +78,8 @@ impl Footer {
         file.read_exact_at(&mut trailer, u64::from(trailer_at)).ok()?;
         let is_trailer = trailer[..4] == MAGIC
             && u16_at(&trailer, 4) == FORMAT_VERSION
-            && u32_at(&trailer, TRAILER_CRC_AT) == crc_fast::crc32_iscsi(&trailer[..TRAILER_CRC_AT]);
+            && u32_at(&trailer, TRAILER_CRC_AT)
+                == crc_fast::crc32_iscsi(&trailer[..TRAILER_CRC_AT]);
         let records = u32_at(&trailer, 68) as usize;
         let data_end = u32_at(&trailer, 88);
         if !is_trailer || records > trailer_at as usize / ENTRY_BYTES {
@@ -92,9 +93,14 @@ impl Footer {
         if crc_fast::crc32_iscsi(&bytes) != u32_at(&trailer, 92) {
             return None;
         }
-        let entries = bytes.chunks_exact(ENTRY_BYTES).map(|entry| RecordEntry::decode(entry, BLOCK_BYTES..data_end));
+        let entries = bytes
+            .chunks_exact(ENTRY_BYTES)
+            .map(|entry| RecordEntry::decode(entry, BLOCK_BYTES..data_end));
         Some(Footer {
-            label: SegmentLabel { id: bytes_at(&trailer, 8), identity: Identity(bytes_at(&trailer, 24)) },
+            label: SegmentLabel {
+                id: bytes_at(&trailer, 8),
+                identity: Identity(bytes_at(&trailer, 24)),
+            },
             stripe: StripePlace {
                 set: bytes_at(&trailer, 40),
                 device: u32_at(&trailer, 56),

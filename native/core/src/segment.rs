@@ -201,7 +201,8 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
 
 /// Size at which segments of a cache of `cache_bytes` are full.
 pub(crate) fn segment_bytes(cache_bytes: u64) -> u32 {
-    let share = (cache_bytes / SEGMENTS_OF_A_CACHE).clamp(MIN_SEGMENT_BYTES.into(), MAX_SEGMENT_BYTES.into());
+    let share = (cache_bytes / SEGMENTS_OF_A_CACHE)
+        .clamp(MIN_SEGMENT_BYTES.into(), MAX_SEGMENT_BYTES.into());
     share as u32 / BLOCK_BYTES * BLOCK_BYTES
 }
 

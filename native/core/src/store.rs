@@ -1,133 +1,298 @@
 //! The store: what this node has of all attachments, on its devices.
 
-use std::fs::File;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
-use crate::{Identity, Location, RecordBytes, RecordKey, Result, TableHandle};
+use crate::catalog::{Catalog, Freed, Published};
+use crate::device::{Device, DeviceConfig, DeviceStatus};
+use crate::extent::Record;
+use crate::open_segment::OpenSegment;
+use crate::recover::{Found, Unusable, examine};
+use crate::segment::{
+    OPEN_SUFFIX, SEALED_SUFFIX, Segment, SegmentFile, SegmentParts, SegmentStatus, segment_bytes,
+};
+use crate::writer::{Writer, WriterConfig, random_id};
+use crate::{
+    Code, Error, Identity, Location, PIECE_BYTES, RecordBytes, RecordKey, Result, TableHandle,
+};
 
-pub struct DeviceConfig {
-    pub path: PathBuf,
-    pub size_bytes: u64,
-    pub reserve_bytes: u64,
-}
+/// The table begins with room for so many records, and doubles.
+const FIRST_TABLE_RECORDS: usize = 1 << 16;
 
 pub struct StoreConfig {
     pub devices: Vec<DeviceConfig>,
+    /// A record waits at most this long for others to share its extent.
     pub extent_delay: Duration,
+    /// A segment that nothing was added to for this long is sealed.
     pub idle_seal: Duration,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Admission {
+    /// It will be written and found, unless its device fails or fills up meanwhile.
     Queued,
+    /// No device has room, or the attachment admits nothing: its bytes are served, not kept.
     Declined,
 }
 
-#[derive(Debug)]
-pub struct SegmentFile {
-    pub file: File,
-    pub id: [u8; 16],
-    pub identity: Identity,
-    pub number: u32,
-    pub generation: u32,
+/// All methods may be called from any thread.
+pub struct Store {
+    writers: Vec<Writer>,
+    catalog: Arc<Catalog>,
+    attachments: RwLock<HashMap<u32, Attachment>>,
+    notices: Vec<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Freed {
-    pub records: u64,
-    pub bytes: u64,
+#[derive(Clone, Copy)]
+struct Attachment {
+    identity: Identity,
+    admit: bool,
 }
-
-#[derive(Clone, Debug)]
-pub struct SegmentStatus {
-    pub number: u32,
-    pub generation: u32,
-    pub identity: Identity,
-    /// Index into [`Store::devices`].
-    pub device: u32,
-    /// Space taken on the device.
-    pub file_bytes: u64,
-    pub live_bytes: u64,
-    pub live_records: u64,
-    pub sealed: bool,
-    /// Unix seconds.
-    pub last_read: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DeviceState {
-    Ok,
-    Full,
-    Failed,
-}
-
-#[derive(Clone, Debug)]
-pub struct DeviceStatus {
-    pub path: PathBuf,
-    pub size_bytes: u64,
-    pub used_bytes: u64,
-    pub queued_bytes: u64,
-    pub state: DeviceState,
-}
-
-pub struct Store {}
 
 impl Store {
-    pub fn open(_config: StoreConfig) -> Result<Arc<Store>> {
-        unimplemented!()
+    /// Locks the directories, reads what earlier runs left in them, and starts their writers. `Exists` when another
+    /// process has one of them.
+    pub fn open(config: StoreConfig) -> Result<Arc<Store>> {
+        if config.devices.is_empty() {
+            return Err(Error::new(Code::Invalid, "a store needs at least one directory"));
+        }
+        let total = config.devices.iter().map(|device| device.size_bytes).sum();
+        let writer = WriterConfig {
+            extent_delay: config.extent_delay,
+            idle_seal: config.idle_seal,
+            segment_bytes: segment_bytes(total),
+            stripe_set: random_id().map_err(|error| Error::io("naming a stripe set", &error))?,
+            devices: config.devices.len() as u32,
+        };
+        let devices = config.devices.into_iter().enumerate();
+        let devices: Vec<_> = devices
+            .map(|(n, device)| Device::open(device, n as u32).map(Arc::new))
+            .collect::<Result<_>>()?;
+        let catalog = Arc::new(Catalog::new(FIRST_TABLE_RECORDS)?);
+        let mut notices = Vec::new();
+        for device in &devices {
+            recover_device(device, &catalog, &mut notices)?;
+        }
+        let start = |device: Arc<Device>| Writer::start(device, catalog.clone(), writer.clone());
+        let writers = devices.into_iter().map(start).collect::<Result<_>>()?;
+        Ok(Arc::new(Store { writers, catalog, attachments: RwLock::default(), notices }))
     }
-    pub fn attach(&self, _attachment: u32, _identity: Identity, _admit: bool) {
-        unimplemented!()
+
+    /// From now on records of `attachment` are of `identity`, and kept or not. Again for one that is there: changes it.
+    pub fn attach(&self, attachment: u32, identity: Identity, admit: bool) {
+        let mut attachments = self.attachments.write().unwrap_or_else(PoisonError::into_inner);
+        attachments.insert(attachment, Attachment { identity, admit });
     }
-    pub fn detach(&self, _attachment: u32) {
-        unimplemented!()
+
+    /// Nothing more of it is admitted; its segments stay until they are evicted.
+    pub fn detach(&self, attachment: u32) {
+        let mut attachments = self.attachments.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(gone) = attachments.remove(&attachment) {
+            self.writers.iter().for_each(|writer| writer.seal(gone.identity));
+        }
     }
-    pub fn append(&self, _attachment: u32, _key: RecordKey, _piece: u32, _bytes: Arc<dyn RecordBytes>) -> Admission {
-        unimplemented!()
+
+    /// Never blocks. The bytes are held until they are written; the device with the fewest queued bytes takes them.
+    pub fn append(
+        &self,
+        attachment: u32,
+        key: RecordKey,
+        piece: u32,
+        bytes: Arc<dyn RecordBytes>,
+    ) -> Admission {
+        let len = bytes.bytes().len() as u64;
+        let Some(Attachment { identity, admit: true }) = self.attachment(attachment) else {
+            return Admission::Declined;
+        };
+        if len == 0 || len > PIECE_BYTES {
+            return Admission::Declined;
+        }
+        let ready = self.writers.iter().filter(|writer| writer.device.accepts(len));
+        let Some(writer) = ready.min_by_key(|writer| writer.device.queued_bytes()) else {
+            return Admission::Declined;
+        };
+        if writer.push(identity, Record { key, piece, bytes }) {
+            Admission::Queued
+        } else {
+            Admission::Declined
+        }
     }
-    pub fn lookup(&self, _key: &RecordKey) -> Option<Location> {
-        unimplemented!()
+
+    fn attachment(&self, attachment: u32) -> Option<Attachment> {
+        self.attachments.read().unwrap_or_else(PoisonError::into_inner).get(&attachment).copied()
     }
-    pub fn segment(&self, _number: u32, _generation: u32) -> Option<Arc<SegmentFile>> {
-        unimplemented!()
+
+    pub fn lookup(&self, key: &RecordKey) -> Option<Location> {
+        self.catalog.lookup(key)
     }
+
+    /// `None` when the segment is gone: the location is old.
+    pub fn segment(&self, number: u32, generation: u32) -> Option<Arc<SegmentFile>> {
+        self.catalog.segment(number, generation)
+    }
+
     pub fn table(&self) -> TableHandle {
-        unimplemented!()
+        self.catalog.table()
     }
-    pub fn mark_verified(&self, _keys: &[RecordKey]) {
-        unimplemented!()
+
+    /// Some reader found the bytes of these records to match their CRC.
+    pub fn mark_verified(&self, keys: &[RecordKey]) {
+        self.catalog.mark_verified(keys);
     }
-    pub fn touch(&self, _segments: &[u32]) {
-        unimplemented!()
+
+    /// Somebody read from these segments just now.
+    pub fn touch(&self, segments: &[u32]) {
+        self.catalog.touch(segments);
     }
-    pub fn forget(&self, _keys: &[RecordKey]) -> Freed {
-        unimplemented!()
+
+    /// Makes records unreachable. A segment that has none left is unlinked; what is mapped stays readable.
+    pub fn forget(&self, keys: &[RecordKey]) -> Freed {
+        self.catalog.forget(keys)
     }
-    pub fn evict(&self, _segments: &[u32]) -> Freed {
-        unimplemented!()
+
+    /// Forgets all records of these segments, then unlinks them; what is mapped stays readable.
+    pub fn evict(&self, segments: &[u32]) -> Freed {
+        self.catalog.evict(segments)
     }
+
     pub fn segments(&self) -> Vec<SegmentStatus> {
-        unimplemented!()
+        self.catalog.segments().iter().map(|segment| segment.status()).collect()
     }
+
     pub fn devices(&self) -> Vec<DeviceStatus> {
-        unimplemented!()
+        self.writers.iter().map(|writer| writer.device.status()).collect()
     }
-    /// What a person should know of the opening: files set aside, tails cut.
+
+    /// What a person should know of the opening: files that were set aside or could not be used.
     pub fn notices(&self) -> &[String] {
-        unimplemented!()
+        &self.notices
     }
-    pub fn read(&self, _location: &Location) -> Result<Vec<u8>> {
-        unimplemented!()
+
+    /// A record's bytes from its device, checked. `Corrupt` when they do not match, `NotFound` when the segment is gone.
+    pub fn read(&self, location: &Location) -> Result<Vec<u8>> {
+        let Some(segment) = self.segment(location.segment, location.generation) else {
+            return Err(Error::new(
+                Code::NotFound,
+                format!("segment {} is gone", location.segment),
+            ));
+        };
+        let mut bytes = vec![0u8; location.stored_len as usize];
+        let read = segment.file.read_exact_at(&mut bytes, u64::from(location.offset));
+        read.map_err(|error| Error::io(format!("reading segment {}", location.segment), &error))?;
+        if crc_fast::crc32_iscsi(&bytes) != location.crc {
+            let message = format!(
+                "a record at {} of segment {} is damaged",
+                location.offset, location.segment
+            );
+            return Err(Error::new(Code::Corrupt, message));
+        }
+        Ok(bytes)
     }
-    pub fn seal(&self, _attachment: u32, _timeout: Duration) -> Result<()> {
-        unimplemented!()
+
+    /// Returns when all that was queued is written and found, or was refused by its device.
+    pub fn flush(&self, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
+        self.writers.iter().try_for_each(|writer| writer.flush(deadline))
     }
-    pub fn flush(&self, _timeout: Duration) -> Result<()> {
-        unimplemented!()
-    }
+
+    /// Writes what is queued, seals all open segments, gives the directories back. Idempotent.
     pub fn close(&self) {
-        unimplemented!()
+        self.writers.iter().for_each(Writer::close);
+        self.writers.iter().for_each(|writer| writer.device.unlock());
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Takes over every segment file of a device that can be believed.
+fn recover_device(
+    device: &Arc<Device>,
+    catalog: &Catalog,
+    notices: &mut Vec<String>,
+) -> Result<()> {
+    let directory = device.segments_dir();
+    let io = |error: std::io::Error| Error::io(format!("reading {}", directory.display()), &error);
+    for entry in fs::read_dir(&directory).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        let suffix = path.extension().and_then(|suffix| suffix.to_str());
+        if matches!(suffix, Some(OPEN_SUFFIX | SEALED_SUFFIX)) {
+            recover_file(device, catalog, &path, notices)?;
+        }
+    }
+    Ok(())
+}
+
+fn recover_file(
+    device: &Arc<Device>,
+    catalog: &Catalog,
+    path: &Path,
+    notices: &mut Vec<String>,
+) -> Result<()> {
+    let shown = path.display();
+    let io = |error: std::io::Error| Error::io(format!("recovering {}", path.display()), &error);
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
+    let found = match examine(&file) {
+        Ok(found) => found,
+        Err(Unusable::Version(version)) => {
+            set_aside(device, path).map_err(io)?;
+            notices.push(format!("{shown} has format version {version}: set aside, its data comes from the source again"));
+            return Ok(());
+        }
+        Err(Unusable::Unreadable(error)) => {
+            notices.push(format!("{shown} cannot be read: {error}"));
+            return Ok(());
+        }
+        Err(unusable @ (Unusable::Empty | Unusable::Damaged)) => {
+            if matches!(unusable, Unusable::Damaged) {
+                notices.push(format!("{shown} is damaged from its first extent on: removed"));
+            }
+            return fs::remove_file(path).map_err(io);
+        }
+    };
+    let segment = adopt(device, catalog, path, &file, &found).map_err(io)?;
+    if let Published::TableFull(error) = catalog.publish(&segment, &found.entries, false) {
+        return Err(error);
+    }
+    if !found.sealed {
+        OpenSegment::resume(segment, file, &found).seal().map_err(io)?;
+    }
+    Ok(())
+}
+
+fn adopt(
+    device: &Arc<Device>,
+    catalog: &Catalog,
+    path: &Path,
+    file: &File,
+    found: &Found,
+) -> std::io::Result<Arc<Segment>> {
+    let metadata = file.metadata()?;
+    let space = metadata.len();
+    device.adopt(space);
+    Ok(catalog.register(SegmentParts {
+        device: device.clone(),
+        label: found.label,
+        path: path.to_path_buf(),
+        file: File::open(path)?,
+        space,
+        sealed: found.sealed,
+        last_read: u64::try_from(metadata.mtime()).unwrap_or(0),
+    }))
+}
+
+fn set_aside(device: &Device, path: &Path) -> std::io::Result<()> {
+    let aside = device.aside_dir();
+    fs::create_dir_all(&aside)?;
+    match path.file_name() {
+        Some(name) => fs::rename(path, aside.join(name)),
+        None => Ok(()),
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, SealFlags};
 
-use crate::bucket::{Bucket, Entry, key_words};
+use crate::bucket::{Bucket, Entry, key_of, key_words};
 use crate::cuckoo::{Cuckoo, Inserted, TableFull};
 use crate::prefetch::prefetch;
 use crate::{Code, Error, Location, RecordKey, Result};
@@ -149,6 +149,21 @@ impl TableWriter {
             cuckoo.write(place, entry.verified());
         }
         true
+    }
+
+    /// All keys and their locations, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = (RecordKey, Location)> {
+        let cuckoo = self.cuckoo();
+        let places = (0..self.bucket_count)
+            .flat_map(|bucket| (0..ENTRIES_A_BUCKET).map(move |slot| (bucket, slot)));
+        places.filter_map(move |place| {
+            let entry = cuckoo.at(place);
+            entry
+                .occupied()
+                .then(|| entry.location())
+                .flatten()
+                .map(|location| (key_of(entry.key()), location))
+        })
     }
 
     /// Tells every reader to ask for the table that takes this one's place.

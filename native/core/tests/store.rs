@@ -1,0 +1,352 @@
+//! The store against a map of key to bytes, through crashes, evictions, damage and full devices.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use millpool_core::{
+    Admission, Code, DeviceConfig, DeviceState, Identity, PIECE_BYTES, RecordBytes, RecordKey,
+    Store, StoreConfig,
+};
+use proptest::prelude::*;
+
+const SECONDS: Duration = Duration::from_secs(20);
+
+struct Bytes(Vec<u8>);
+
+impl RecordBytes for Bytes {
+    fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+    fn crc(&self) -> u32 {
+        crc_fast::crc32_iscsi(&self.0)
+    }
+}
+
+/// Bytes that tell which record they are of.
+fn content(n: u64, len: usize) -> Vec<u8> {
+    let mut state = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+fn key(n: u64) -> RecordKey {
+    RecordKey((u128::from(n) * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_le_bytes())
+}
+
+fn open_at(paths: &[PathBuf], size_bytes: u64) -> Arc<Store> {
+    let devices = paths
+        .iter()
+        .map(|path| DeviceConfig { path: path.clone(), size_bytes, reserve_bytes: 0 })
+        .collect();
+    let config = StoreConfig {
+        devices,
+        extent_delay: Duration::from_millis(5),
+        idle_seal: Duration::from_secs(30),
+    };
+    let store = Store::open(config).expect("the store opens");
+    store.attach(1, Identity::of("test"), true);
+    store
+}
+
+fn put(store: &Store, n: u64, len: usize) -> Admission {
+    store.append(1, key(n), 0, Arc::new(Bytes(content(n, len))))
+}
+
+fn get(store: &Store, n: u64) -> Option<Vec<u8>> {
+    store.lookup(&key(n)).and_then(|location| store.read(&location).ok())
+}
+
+/// As a kill leaves it: nothing flushed, nothing sealed. The files are copied, since the locks end with this process.
+fn crash_copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to.join("segments")).unwrap();
+    for entry in fs::read_dir(from.join("segments")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, to.join("segments").join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+fn segment_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(directory.join("segments"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn records_of_every_size_come_back_before_and_after_a_restart() {
+    let place = tempfile::tempdir().unwrap();
+    let paths = [place.path().to_path_buf()];
+    let sizes = [
+        1,
+        63,
+        64,
+        65,
+        2047,
+        2048,
+        4095,
+        4096,
+        4097,
+        100_000,
+        PIECE_BYTES as usize - 1,
+        PIECE_BYTES as usize,
+    ];
+    for pass in 0..2 {
+        let store = open_at(&paths, 1 << 30);
+        for (n, size) in sizes.iter().enumerate() {
+            if pass == 0 {
+                assert_eq!(put(&store, n as u64, *size), Admission::Queued);
+            }
+        }
+        store.flush(SECONDS).unwrap();
+        for (n, size) in sizes.iter().enumerate() {
+            assert_eq!(
+                get(&store, n as u64),
+                Some(content(n as u64, *size)),
+                "{size} bytes, pass {pass}"
+            );
+        }
+        store.close();
+    }
+    assert!(
+        segment_files(place.path())
+            .iter()
+            .all(|path| path.extension().is_some_and(|suffix| suffix == "seg"))
+    );
+}
+
+#[test]
+fn empty_and_oversized_records_and_unknown_attachments_are_declined() {
+    let place = tempfile::tempdir().unwrap();
+    let store = open_at(&[place.path().to_path_buf()], 1 << 30);
+    assert_eq!(put(&store, 1, 0), Admission::Declined);
+    assert_eq!(put(&store, 2, PIECE_BYTES as usize + 1), Admission::Declined);
+    assert_eq!(store.append(9, key(3), 0, Arc::new(Bytes(vec![1]))), Admission::Declined);
+    store.attach(1, Identity::of("test"), false);
+    assert_eq!(put(&store, 4, 10), Admission::Declined);
+}
+
+#[test]
+fn a_second_store_on_the_same_directory_is_refused_by_directory_and_process() {
+    let place = tempfile::tempdir().unwrap();
+    let _first = open_at(&[place.path().to_path_buf()], 1 << 30);
+    let devices = vec![DeviceConfig {
+        path: place.path().to_path_buf(),
+        size_bytes: 1 << 30,
+        reserve_bytes: 0,
+    }];
+    let config = StoreConfig { devices, extent_delay: Duration::ZERO, idle_seal: SECONDS };
+    let error = Store::open(config).err().expect("it is refused");
+    assert_eq!(error.code, Code::Exists);
+    assert!(error.message.contains(&place.path().display().to_string()), "{error}");
+    assert!(error.message.contains(&std::process::id().to_string()), "{error}");
+}
+
+#[test]
+fn records_spread_over_devices_and_one_that_is_lost_costs_only_its_own() {
+    let place = tempfile::tempdir().unwrap();
+    let paths = ["a", "b", "c"].map(|name| place.path().join(name));
+    let store = open_at(&paths, 1 << 30);
+    for n in 0..300 {
+        put(&store, n, 50_000);
+        if n % 30 == 29 {
+            store.flush(SECONDS).unwrap();
+        }
+    }
+    store.flush(SECONDS).unwrap();
+    store.close();
+    drop(store);
+    fs::remove_dir_all(paths[1].join("segments")).unwrap();
+    let store = open_at(&paths, 1 << 30);
+    let left = (0..300).filter(|n| get(&store, *n).is_some()).count();
+    assert!(left > 100 && left < 300, "{left} of 300 records are left of three devices less one");
+    for n in 0..300 {
+        assert!(get(&store, n).is_none_or(|bytes| bytes == content(n, 50_000)));
+    }
+}
+
+#[test]
+fn a_full_device_declines_and_takes_records_again_when_something_is_evicted() {
+    let place = tempfile::tempdir().unwrap();
+    let store = open_at(&[place.path().to_path_buf()], 24 << 20);
+    for n in 0..400 {
+        put(&store, n, 100_000);
+        store.flush(SECONDS).unwrap();
+    }
+    assert!(store.segments().iter().map(|segment| segment.file_bytes).sum::<u64>() <= 24 << 20);
+    assert_eq!(store.devices()[0].state, DeviceState::Full);
+    let kept = (0..400).filter(|n| get(&store, *n).is_some()).count();
+    assert!(kept > 100, "{kept} records are kept");
+    let all: Vec<_> = store.segments().iter().map(|segment| segment.number).collect();
+    assert_eq!(store.evict(&all).records as usize, kept);
+    put(&store, 1000, 100_000);
+    store.flush(SECONDS).unwrap();
+    assert_eq!(get(&store, 1000), Some(content(1000, 100_000)));
+}
+
+#[test]
+fn an_evicted_segment_stays_readable_for_who_holds_it_and_its_number_gets_a_new_generation() {
+    let place = tempfile::tempdir().unwrap();
+    let store = open_at(&[place.path().to_path_buf()], 1 << 30);
+    put(&store, 1, 5000);
+    store.flush(SECONDS).unwrap();
+    let location = store.lookup(&key(1)).unwrap();
+    let held = store.segment(location.segment, location.generation).unwrap();
+    store.evict(&[location.segment]);
+    assert!(store.lookup(&key(1)).is_none());
+    assert!(store.segment(location.segment, location.generation).is_none());
+    let mut bytes = vec![0u8; 5000];
+    held.file.read_exact_at(&mut bytes, u64::from(location.offset)).unwrap();
+    assert_eq!(bytes, content(1, 5000));
+    put(&store, 2, 5000);
+    store.flush(SECONDS).unwrap();
+    let next = store.lookup(&key(2)).unwrap();
+    assert_eq!(next.segment, location.segment);
+    assert_ne!(next.generation, location.generation);
+    assert_eq!(store.read(&location).unwrap_err().code, Code::NotFound);
+}
+
+#[test]
+fn a_file_of_a_newer_format_is_set_aside_and_said() {
+    let place = tempfile::tempdir().unwrap();
+    let store = open_at(&[place.path().to_path_buf()], 1 << 30);
+    put(&store, 1, 5000);
+    store.close();
+    drop(store);
+    let [file] = &segment_files(place.path())[..] else { panic!("one segment") };
+    let mut bytes = fs::read(file).unwrap();
+    bytes[4] = 9;
+    let trailer = bytes.len() - 4096;
+    bytes[trailer + 4] = 9;
+    fs::write(file, bytes).unwrap();
+    let store = open_at(&[place.path().to_path_buf()], 1 << 30);
+    assert!(get(&store, 1).is_none());
+    assert!(store.notices()[0].contains("version 9"), "{:?}", store.notices());
+    assert!(place.path().join("aside").join(file.file_name().unwrap()).exists());
+}
+
+/// Every byte of a small sealed segment, flipped one at a time: each record is right or absent, never wrong.
+#[test]
+fn no_flipped_byte_of_a_segment_gives_a_wrong_record() {
+    let place = tempfile::tempdir().unwrap();
+    let store = open_at(&[place.path().to_path_buf()], 1 << 30);
+    let sizes = [100usize, 3000, 700];
+    sizes
+        .iter()
+        .enumerate()
+        .for_each(|(n, size)| assert_eq!(put(&store, n as u64, *size), Admission::Queued));
+    store.close();
+    drop(store);
+    let [file] = &segment_files(place.path())[..] else { panic!("one segment") };
+    let whole = fs::read(file).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let mut healed = 0;
+    let mut absent = 0;
+    // Zero padding is the larger part of the file and protects nothing: every 16th byte of long zero runs stands for it.
+    for at in (0..whole.len()).filter(|at| whole[*at] != 0 || at % 16 == 0) {
+        let copy = other.path().join("segments").join(file.file_name().unwrap());
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        fs::write(&copy, bytes).unwrap();
+        let store = open_at(&[other.path().to_path_buf()], 1 << 30);
+        for (n, size) in sizes.iter().enumerate() {
+            match get(&store, n as u64) {
+                Some(bytes) => {
+                    assert_eq!(bytes, content(n as u64, *size), "byte {at} flipped");
+                    healed += 1;
+                }
+                None => absent += 1,
+            }
+        }
+        store.close();
+        drop(store);
+        fs::remove_dir_all(other.path().join("segments")).unwrap();
+    }
+    assert!(healed > 0 && absent > 0, "{healed} records were right, {absent} absent");
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(u64, usize),
+    Forget(u64),
+    EvictOne,
+    Flush,
+    Crash,
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..60u64, 1..40_000usize).prop_map(|(n, len)| Step::Put(n, len)),
+        2 => (0..60u64).prop_map(Step::Forget),
+        1 => Just(Step::EvictOne),
+        2 => Just(Step::Flush),
+        1 => Just(Step::Crash),
+        1 => Just(Step::Restart),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn whatever_happens_a_record_is_right_or_absent(steps in prop::collection::vec(step(), 1..50)) {
+        let place = tempfile::tempdir().unwrap();
+        let mut runs = 0;
+        let mut directory = place.path().join("run-0");
+        let mut store = open_at(&[directory.clone()], 1 << 30);
+        // A key's length is part of its version in the real thing: here the first one put stays.
+        let mut lengths: HashMap<u64, usize> = HashMap::new();
+        for step in steps {
+            match step {
+                Step::Put(n, len) => {
+                    let len = *lengths.entry(n).or_insert(len);
+                    put(&store, n, len);
+                }
+                Step::Forget(n) => {
+                    store.flush(SECONDS).unwrap();
+                    store.forget(&[key(n)]);
+                    prop_assert!(get(&store, n).is_none());
+                }
+                Step::EvictOne => {
+                    let first: Vec<_> = store.segments().iter().map(|segment| segment.number).take(1).collect();
+                    store.evict(&first);
+                }
+                Step::Flush => store.flush(SECONDS).unwrap(),
+                Step::Crash => {
+                    runs += 1;
+                    let next = place.path().join(format!("run-{runs}"));
+                    crash_copy(&directory, &next);
+                    directory = next;
+                    store = open_at(&[directory.clone()], 1 << 30);
+                }
+                Step::Restart => {
+                    let before: Vec<_> = lengths.keys().filter(|n| get(&store, **n).is_some()).copied().collect();
+                    store.close();
+                    drop(store);
+                    store = open_at(&[directory.clone()], 1 << 30);
+                    for n in before {
+                        prop_assert_eq!(get(&store, n), Some(content(n, lengths[&n])));
+                    }
+                }
+            }
+            for (n, len) in &lengths {
+                if let Some(bytes) = get(&store, *n) {
+                    prop_assert_eq!(bytes, content(*n, *len));
+                }
+            }
+        }
+    }
+}
