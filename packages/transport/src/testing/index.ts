@@ -1,1 +1,1 @@
-export {};
+export { handlersWith } from './handlers.ts';

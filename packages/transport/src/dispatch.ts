@@ -1,0 +1,26 @@
+import { systemClock, withDeadline } from '@millpool/host';
+import { decodeCall, encodeFailure, encodeReply } from '@millpool/protocol';
+import type { Handlers, Method, Reply, Request } from '@millpool/protocol';
+
+/**
+ * One control body in, one out; never rejects. The request is checked before a handler sees it, the handler's signal
+ * aborts at the caller's deadline or with `signal`, and whatever goes wrong travels back as an error. Both roads, flow
+ * frames and ws messages, end here.
+ */
+export async function dispatch(handlers: Handlers, body: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  try {
+    const call = decodeCall(body);
+    const wait = { name: `the daemon to do ${call.method}`, timeoutMs: call.timeoutMs, clock: systemClock, signal };
+    return encodeReply(await withDeadline(wait, (ended) => run<Method>(handlers, call, ended)));
+  } catch (error) {
+    return encodeFailure(error);
+  }
+}
+
+function run<M extends Method>(
+  handlers: Handlers,
+  { method, request }: { readonly method: M; readonly request: Request<M> },
+  signal: AbortSignal,
+): Promise<Reply<M>> {
+  return handlers[method](request, { signal });
+}
