@@ -1,0 +1,189 @@
+import { delimiter, join, resolve } from 'node:path';
+import { MillpoolError, parseBytes, parseDurationMs, parseFreshness, parseSize, policies } from '@millpool/protocol';
+import type { Freshness, Policy, Size } from '@millpool/protocol';
+import { logFormats, logLevels } from './log.ts';
+import type { LogFormat, LogLevel } from './log.ts';
+import type { Place } from './place.ts';
+
+/** Every setting there is. What is written for one is always text, wherever it is written; `config.ts` says where. */
+export interface Config {
+  readonly dataDirectories: readonly string[];
+  /** Stored bytes over all data directories, or a share of each; null: all that is free, save a reserve. */
+  readonly size: Size | null;
+  readonly socket: string;
+  /** HOST:PORT for other machines; null: none. */
+  readonly listen: string | null;
+  readonly stateDirectory: string;
+  readonly runtimeDirectory: string;
+  readonly budgetBytes: number;
+  readonly policy: Policy;
+  readonly freshness: Freshness;
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
+  /** Null: standard error. */
+  readonly logFile: string | null;
+  readonly extentDelayMs: number;
+  readonly idleSealMs: number;
+  readonly callTimeoutMs: number;
+  readonly stopTimeoutMs: number;
+}
+
+export type SettingName = keyof Config;
+
+export interface SettingRow<T> {
+  readonly env: string;
+  /** One line, as `millpool config` prints it. */
+  readonly doc: string;
+  /** `invalid` for what it cannot be. `texts` has one member, or as many as were written where `many`. */
+  readonly parse: (texts: readonly string[]) => T;
+  /** When nobody says anything. `chosen` has the settings that stand above this one in the table. */
+  readonly otherwise: (place: Place, chosen: Partial<Config>) => T;
+  /** Several values: repeated as a flag, a list in a file, separated by `:` in the environment. */
+  readonly many?: true;
+}
+
+const giB = 1024 ** 3;
+
+export const settingTable: { readonly [N in SettingName]: SettingRow<Config[N]> } = {
+  dataDirectories: {
+    env: 'MILLPOOL_DATA',
+    doc: 'where the cache lies; one directory a device',
+    many: true,
+    parse: (texts) => texts.map(directory),
+    otherwise: (place) => [place.dataDirectory],
+  },
+  size: {
+    env: 'MILLPOOL_SIZE',
+    doc: 'stored bytes over all data directories (200GiB), or a share of each device (90%)',
+    parse: only(parseSize),
+    otherwise: () => null,
+  },
+  stateDirectory: {
+    env: 'MILLPOOL_STATE_DIRECTORY',
+    doc: 'where what must outlive a restart is kept',
+    parse: only(directory),
+    otherwise: (place) => place.stateDirectory,
+  },
+  runtimeDirectory: {
+    env: 'MILLPOOL_RUNTIME_DIRECTORY',
+    doc: 'where sockets are made',
+    parse: only(directory),
+    otherwise: (place) => place.runtimeDirectory,
+  },
+  socket: {
+    env: 'MILLPOOL_SOCKET',
+    doc: "the daemon's socket",
+    parse: only(directory),
+    otherwise: (place, chosen) => join(chosen.runtimeDirectory ?? place.runtimeDirectory, 'millpool.sock'),
+  },
+  listen: {
+    env: 'MILLPOOL_LISTEN',
+    doc: 'HOST:PORT where other machines reach this node',
+    parse: only(address),
+    otherwise: () => null,
+  },
+  budgetBytes: {
+    env: 'MILLPOOL_BUDGET',
+    doc: "memory for the daemon's buffers and tables; pages of the cache itself are the kernel's and not counted",
+    parse: only(parseBytes),
+    otherwise: (place) => Math.floor(Math.min(4 * giB, Math.max(giB / 4, place.memoryBytes / 8))),
+  },
+  policy: {
+    env: 'MILLPOOL_POLICY',
+    doc: `what of a source stays in the cache, where its attachment does not say: ${policies.join(', ')}`,
+    parse: only(oneOf(policies)),
+    otherwise: () => 'auto',
+  },
+  freshness: {
+    env: 'MILLPOOL_FRESHNESS',
+    doc: 'how old metadata may be, where its attachment does not say: immutable, ttl=DURATION, strict',
+    parse: only(parseFreshness),
+    otherwise: () => ({ kind: 'ttl', seconds: 60 }),
+  },
+  logLevel: {
+    env: 'MILLPOOL_LOG_LEVEL',
+    doc: `the least that is logged: ${logLevels.join(', ')}`,
+    parse: only(oneOf(logLevels)),
+    otherwise: () => 'info',
+  },
+  logFormat: {
+    env: 'MILLPOOL_LOG_FORMAT',
+    doc: `how a line of the log is written: ${logFormats.join(', ')}`,
+    parse: only(oneOf(logFormats)),
+    otherwise: () => 'text',
+  },
+  logFile: {
+    env: 'MILLPOOL_LOG_FILE',
+    doc: 'where the log is written; standard error without it',
+    parse: only(directory),
+    otherwise: () => null,
+  },
+  extentDelayMs: {
+    env: 'MILLPOOL_EXTENT_DELAY',
+    doc: 'how long fetched bytes wait for others before they are written together',
+    parse: only(durationBetween(1, 60_000)),
+    otherwise: () => 50,
+  },
+  idleSealMs: {
+    env: 'MILLPOOL_IDLE_SEAL',
+    doc: 'how long a segment stays open after the last write',
+    parse: only(durationBetween(100, 3_600_000)),
+    otherwise: () => 30_000,
+  },
+  callTimeoutMs: {
+    env: 'MILLPOOL_CALL_TIMEOUT',
+    doc: 'how long a question to the daemon may take',
+    parse: only(durationBetween(1, 86_400_000)),
+    otherwise: () => 30_000,
+  },
+  stopTimeoutMs: {
+    env: 'MILLPOOL_STOP_TIMEOUT',
+    doc: 'how long each part may take to stop',
+    parse: only(durationBetween(1, 3_600_000)),
+    otherwise: () => 30_000,
+  },
+};
+
+/** As they are listed to people, and chosen one after another. */
+export const settingNames = Object.keys(settingTable) as readonly SettingName[];
+
+export const listSeparator = delimiter;
+
+function only<T>(parse: (text: string) => T): (texts: readonly string[]) => T {
+  return (texts) => {
+    const [text, second] = texts;
+    if (text === undefined || second !== undefined) throw invalid(`${texts.length} values were given, not one`);
+    return parse(text);
+  };
+}
+
+function directory(text: string): string {
+  if (text === '') throw invalid('an empty path was given');
+  return resolve(text);
+}
+
+function oneOf<const T extends string>(choices: readonly T[]): (text: string) => T {
+  return (text) => {
+    const choice = choices.find((candidate) => candidate === text);
+    if (choice === undefined) throw invalid(`${JSON.stringify(text)} is none of ${choices.join(', ')}`);
+    return choice;
+  };
+}
+
+function durationBetween(minMs: number, maxMs: number): (text: string) => number {
+  return (text) => {
+    const durationMs = parseDurationMs(text);
+    if (durationMs < minMs || durationMs > maxMs) throw invalid(`${text} is not from ${minMs}ms to ${maxMs}ms`);
+    return durationMs;
+  };
+}
+
+function address(text: string): string {
+  const port = Number(/^(?:[^:\s]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})$/.exec(text)?.[1]);
+  if (!(port <= 65_535)) throw invalid(`${JSON.stringify(text)} is not HOST:PORT`);
+  return text;
+}
+
+function invalid(message: string): MillpoolError {
+  return new MillpoolError({ code: 'invalid', message, remedy: 'See `millpool config` for each setting.' });
+}
