@@ -2,22 +2,29 @@
 
 mod bucket;
 mod catalog;
+mod crc;
 mod cuckoo;
+mod dataset;
 mod device;
 mod error;
 mod extent;
+pub mod fault;
 mod field;
 mod fill;
 mod footer;
+mod gather;
 mod key;
 mod location;
 #[cfg(all(test, loom))]
 mod loom_table;
+mod mapping;
 mod object;
 mod open_segment;
+mod order;
 mod prefetch;
 mod record_entry;
 mod recover;
+mod schedule;
 mod segment;
 mod store;
 mod table;
@@ -25,12 +32,17 @@ mod writer;
 
 pub use catalog::Freed;
 pub use cuckoo::TableFull;
+pub use dataset::{Dataset, DatasetRoot, DatasetSummary, DatasetWriter};
 pub use device::{DeviceConfig, DeviceState, DeviceStatus};
 pub use error::{Code, Error, Result};
 pub use fill::{Done, Fill, Filled, RecordBytes, Urgency};
+pub use gather::{Copy, Outcome, gather};
 pub use key::{Identity, ObjectKey, PIECE_BYTES, RecordKey, piece_count, piece_len};
 pub use location::Location;
+pub use mapping::{Mapping, SegmentName};
 pub use object::{ObjectRef, Want};
+pub use order::{MAX_SAMPLES, Permutation};
+pub use schedule::{Schedule, ScheduleConfig, Step};
 pub use segment::{SegmentFile, SegmentStatus};
 pub use store::{Admission, Store, StoreConfig};
 pub use table::{TableHandle, TableReader, TableWriter};

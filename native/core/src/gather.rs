@@ -1,0 +1,157 @@
+//! A batch of resident samples, copied from mapped segments into a slot in one call.
+
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{Ordering, fence};
+
+use crate::crc::copy_with_crc;
+use crate::fault;
+use crate::prefetch::prefetch;
+use crate::{Location, Mapping};
+
+/// Copies whose first lines are asked for ahead of their turn, and how many of those: the processor finds the rest.
+const PREFETCH_COPIES: usize = 4;
+const PREFETCH_LINES: u32 = 4;
+const LINE_BYTES: u32 = 64;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Copied; its checksum was not asked for.
+    Copied,
+    /// Copied, and the record matches its checksum.
+    Verified,
+    /// The record does not match its checksum: what was copied is not what was stored.
+    Mismatch,
+    /// The record could not be read: what was copied may be anything.
+    Faulted,
+}
+
+/// One record, or a part of one, and where it goes.
+pub struct Copy<'a> {
+    mapping: &'a Mapping,
+    offset: u32,
+    stored_len: u32,
+    crc: u32,
+    part: Range<u32>,
+    target: *mut u8,
+    /// Check the whole record against its CRC, whatever part is wanted. True at first unless the location says that
+    /// somebody did.
+    pub verify: bool,
+}
+
+// SAFETY: the target is this copy's alone, by the contract of `new`; a mapping is shared freely.
+unsafe impl Send for Copy<'_> {}
+
+impl<'a> Copy<'a> {
+    /// `part` of the record at `location` goes to `target`. `None` when the location is not of this mapping's segment
+    /// and generation, or does not lie inside its file, or the part not inside the record: all are misses.
+    ///
+    /// # Safety
+    /// `target` is writable for the length of `part`, and used by nobody else until the gather has returned.
+    pub unsafe fn new(
+        mapping: &'a Mapping,
+        location: &Location,
+        part: Range<u32>,
+        target: *mut u8,
+    ) -> Option<Copy<'a>> {
+        let name = mapping.name();
+        let is_named = (name.number, name.generation) == (location.segment, location.generation);
+        let is_inside = part.start <= part.end && part.end <= location.stored_len;
+        (is_named && is_inside && mapping.readable(location.offset, location.stored_len)).then_some(
+            Copy {
+                mapping,
+                offset: location.offset,
+                stored_len: location.stored_len,
+                crc: location.crc,
+                part,
+                target,
+                verify: !location.verified,
+            },
+        )
+    }
+
+    fn len(&self) -> usize {
+        self.part.len()
+    }
+
+    fn is_whole(&self) -> bool {
+        self.part == (0..self.stored_len)
+    }
+
+    fn judge(&self, crc: u32) -> Outcome {
+        if crc == self.crc { Outcome::Verified } else { Outcome::Mismatch }
+    }
+
+    fn prefetch(&self) {
+        let start = self.mapping.start().wrapping_add((self.offset + self.part.start) as usize);
+        for line in 0..PREFETCH_LINES.min(self.len() as u32 / LINE_BYTES + 1) {
+            prefetch(start.wrapping_add((line * LINE_BYTES) as usize));
+        }
+    }
+
+    fn copy_mapped(&self) -> Outcome {
+        // SAFETY: `new` checked that the record lies inside the mapping; a byte that cannot be read is replaced by the
+        // fault handler. The target is by the contract of `new`.
+        unsafe {
+            let record = self.mapping.start().add(self.offset as usize);
+            if self.verify && self.is_whole() {
+                return self.judge(copy_with_crc(record, self.target, self.len()));
+            }
+            let part = record.add(self.part.start as usize);
+            std::ptr::copy_nonoverlapping(part, self.target, self.len());
+            if !self.verify {
+                return Outcome::Copied;
+            }
+            self.judge(crc_fast::crc32_iscsi(std::slice::from_raw_parts(
+                record,
+                self.stored_len as usize,
+            )))
+        }
+    }
+
+    /// The slow and certain way, which raises no signal. After a fault every record is checked.
+    fn read_file(&self) -> Outcome {
+        let verify = self.verify || self.mapping.failed();
+        // SAFETY: by the contract of `new`; whatever the memory held, bytes are bytes.
+        let target = unsafe { std::slice::from_raw_parts_mut(self.target, self.len()) };
+        let file = self.mapping.file();
+        if verify && !self.is_whole() {
+            let mut record = vec![0; self.stored_len as usize];
+            if file.read_exact_at(&mut record, self.offset.into()).is_err() {
+                return Outcome::Faulted;
+            }
+            target.copy_from_slice(&record[self.part.start as usize..self.part.end as usize]);
+            return self.judge(crc_fast::crc32_iscsi(&record));
+        }
+        let at = u64::from(self.offset) + u64::from(self.part.start);
+        match file.read_exact_at(target, at) {
+            Err(_) => Outcome::Faulted,
+            Ok(()) if verify => self.judge(crc_fast::crc32_iscsi(target)),
+            Ok(()) => Outcome::Copied,
+        }
+    }
+}
+
+/// Makes all `copies`; `outcomes` gets one each, in order, in place of what it held. When a segment faults, all its
+/// samples of the batch are read again through its descriptor and checked, and those that cannot be are `Faulted`.
+pub fn gather(copies: &[Copy<'_>], outcomes: &mut Vec<Outcome>) {
+    outcomes.clear();
+    outcomes.reserve(copies.len());
+    if !fault::on_top() {
+        outcomes.extend(copies.iter().map(Copy::read_file));
+        return;
+    }
+    for (n, copy) in copies.iter().enumerate() {
+        if let Some(ahead) = copies.get(n + PREFETCH_COPIES) {
+            ahead.prefetch();
+        }
+        outcomes.push(if copy.mapping.failed() { Outcome::Faulted } else { copy.copy_mapped() });
+    }
+    // The mark is set before zeros are put in place, so whoever read zeros sees it from here on.
+    fence(Ordering::Acquire);
+    for (copy, outcome) in copies.iter().zip(outcomes) {
+        if copy.mapping.failed() {
+            *outcome = copy.read_file();
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! A file in memory, read-only, that may be cut or lose its device at any time without taking the program with it.
+
+use std::fs::File;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use memmap2::{MmapOptions, MmapRaw};
+
+use crate::extent::{Extent, ExtentBreak, FORMAT_VERSION};
+use crate::fault::{self, Registration};
+use crate::segment::MAX_SEGMENT_BYTES;
+use crate::{Code, Error, Identity, Result};
+
+/// Mapped bytes that the fault handler guards. Reading past the file's end is allowed, gives zeros, and is remembered.
+#[derive(Debug)]
+pub(crate) struct GuardedBytes {
+    // Dropped in this order: the handler must not know an address that may be somebody else's next.
+    registration: Registration,
+    memory: MmapRaw,
+}
+
+impl GuardedBytes {
+    pub fn map(file: &File, len: usize) -> Result<GuardedBytes> {
+        fault::install()?;
+        let io = |error: std::io::Error| Error::io("mapping a file", &error);
+        let memory = MmapOptions::new().len(len).map_raw_read_only(file).map_err(io)?;
+        let registration = Registration::new(memory.as_ptr(), memory.len())?;
+        Ok(GuardedBytes { registration, memory })
+    }
+
+    pub fn as_ptr(&self) -> *const u8 {
+        self.memory.as_ptr()
+    }
+
+    /// Asked after reading: some of it may have been zeros put in place of bytes.
+    pub fn failed(&self) -> bool {
+        self.registration.failed()
+    }
+}
+
+/// Which segment a descriptor is said to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SegmentName {
+    pub number: u32,
+    pub generation: u32,
+    pub id: [u8; 16],
+    pub identity: Identity,
+}
+
+/// A segment's file, mapped at its largest possible length, since an open one grows.
+#[derive(Debug)]
+pub struct Mapping {
+    bytes: GuardedBytes,
+    file: File,
+    name: SegmentName,
+    /// Of the file when it was last looked at. The daemon cuts only what it never published.
+    known_len: AtomicU64,
+}
+
+impl Mapping {
+    /// `Corrupt` when the file does not begin with an extent of the segment that it is said to be.
+    pub fn map(file: &File, name: &SegmentName) -> Result<Mapping> {
+        let io =
+            |error: std::io::Error| Error::io(format!("mapping segment {}", name.number), &error);
+        let file = file.try_clone().map_err(io)?;
+        let len = file.metadata().map_err(io)?.len();
+        check_label(&file, len, name)?;
+        let bytes = GuardedBytes::map(&file, MAX_SEGMENT_BYTES as usize)?;
+        Ok(Mapping { bytes, file, name: *name, known_len: AtomicU64::new(len) })
+    }
+
+    pub fn name(&self) -> &SegmentName {
+        &self.name
+    }
+
+    /// Whether the file has `len` bytes at `offset`; looks again when it did not the last time.
+    pub fn readable(&self, offset: u32, len: u32) -> bool {
+        let end = u64::from(offset) + u64::from(len);
+        if end > u64::from(MAX_SEGMENT_BYTES) {
+            return false;
+        }
+        if end <= self.known_len.load(Ordering::Relaxed) {
+            return true;
+        }
+        let Ok(metadata) = self.file.metadata() else { return false };
+        self.known_len.store(metadata.len(), Ordering::Relaxed);
+        end <= metadata.len()
+    }
+
+    /// Asked after copying: everything that was read of this segment since the last time it was false is worthless.
+    pub fn failed(&self) -> bool {
+        self.bytes.failed()
+    }
+
+    pub(crate) fn start(&self) -> *const u8 {
+        self.bytes.as_ptr()
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+fn check_label(file: &File, len: u64, name: &SegmentName) -> Result<()> {
+    let refuse =
+        |code, what: &str| Err(Error::new(code, format!("segment {} {what}", name.number)));
+    match Extent::read(file, 0, u32::try_from(len).unwrap_or(u32::MAX)) {
+        Ok(extent) if extent.label.id == name.id && extent.label.identity == name.identity => {
+            Ok(())
+        }
+        Ok(_) => refuse(Code::Corrupt, "is another segment than it is said to be"),
+        Err(ExtentBreak::End | ExtentBreak::Damaged) => {
+            refuse(Code::Corrupt, "does not begin like one")
+        }
+        Err(ExtentBreak::Version(version)) => {
+            let what = format!("has format version {version}, this program reads {FORMAT_VERSION}");
+            refuse(Code::Unsupported, &what)
+        }
+        Err(ExtentBreak::Unreadable(error)) => {
+            Err(Error::io(format!("reading the first extent of segment {}", name.number), &error))
+        }
+    }
+}
