@@ -282,10 +282,31 @@ fn a_foreign_fault_still_kills() {
     }
 }
 
-fn install_and_be_sent_the_signal() {
+/// As in a program that is not Rust's: its runtime has a handler of its own, for stack overflows.
+fn install_over_nothing() {
+    // SAFETY: the default needs no code.
+    unsafe { libc::signal(libc::SIGBUS, libc::SIG_DFL) };
     fault::install().unwrap();
+    assert!(fault::on_top());
+}
+
+fn install_and_be_sent_the_signal() {
+    install_over_nothing();
     // SAFETY: a signal to ourselves.
     unsafe { libc::raise(libc::SIGBUS) };
+}
+
+fn install_over_nothing_and_fault_elsewhere() {
+    install_over_nothing();
+    fault_elsewhere();
+}
+
+#[test]
+fn a_foreign_fault_still_kills_where_no_handler_was() {
+    let name = "a_foreign_fault_still_kills_where_no_handler_was";
+    if let Some(output) = in_child(name, install_over_nothing_and_fault_elsewhere) {
+        assert_eq!(output.status.signal(), Some(libc::SIGBUS), "{}", output.status);
+    }
 }
 
 #[test]
