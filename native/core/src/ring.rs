@@ -1,10 +1,16 @@
 //! A process's pool of reusable buffers: each slot holds one batch. Fresh memory costs ten times what a copy into it
 //! does, so slots are kept and used again.
+//!
+//! After a fork the child has the parent's slots, private and as they were, and may read them. Its parent's pool may be
+//! locked by a thread that the child does not have, so the child never touches it, and makes one of its own.
 
+use std::mem::ManuallyDrop;
+use std::process;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use memmap2::{MmapMut, MmapOptions};
+use memmap2::{Advice, MmapMut, MmapOptions};
 
 use crate::{Code, Error, Result};
 
@@ -12,6 +18,13 @@ use crate::{Code, Error, Result};
 const SLOT_STEP_BYTES: usize = 2 << 20;
 
 pub struct Ring {
+    budget_bytes: usize,
+    /// One strong count of an `Arc`. Replaced, and the count leaked, in a child that finds its parent's.
+    pool: AtomicPtr<Pool>,
+}
+
+struct Pool {
+    process: u32,
     budget_bytes: usize,
     state: Mutex<State>,
     freed: Condvar,
@@ -26,31 +39,84 @@ struct State {
 }
 
 impl Ring {
+    /// A ring whose slots, held and free, take at most `budget_bytes` together, in whole huge pages.
     pub fn new(budget_bytes: usize) -> Arc<Ring> {
-        Arc::new(Ring { budget_bytes, state: Mutex::default(), freed: Condvar::new() })
+        let budget_bytes = budget_bytes.next_multiple_of(SLOT_STEP_BYTES);
+        Arc::new(Ring { budget_bytes, pool: AtomicPtr::new(Pool::create(budget_bytes)) })
     }
 
     /// Memory taken, held and free.
     pub fn bytes(&self) -> usize {
-        self.state().bytes
+        self.pool().state().bytes
     }
 
     /// A slot of at least `bytes`, nobody else's until it is dropped. Waits for one while the budget is held by others;
     /// `Timeout` says so, `Full` that it can never be had.
-    pub fn lease(self: &Arc<Ring>, bytes: usize, deadline: Instant) -> Result<Slot> {
-        let size = bytes.max(1).next_multiple_of(SLOT_STEP_BYTES);
-        if size > self.budget_bytes.next_multiple_of(SLOT_STEP_BYTES) {
-            let message = format!(
-                "a batch of {bytes} bytes is larger than the ring of {} bytes",
-                self.budget_bytes
-            );
+    pub fn lease(&self, bytes: usize, deadline: Instant) -> Result<Slot> {
+        let budget = self.budget_bytes;
+        if bytes > budget {
+            let message =
+                format!("a batch of {bytes} bytes is larger than the ring of {budget} bytes");
             return Err(Error::new(Code::Full, message));
         }
+        let size = bytes.max(1).next_multiple_of(SLOT_STEP_BYTES);
+        let pool = self.pool();
+        let memory = pool.take(size, deadline)?;
+        Ok(Slot { memory: ManuallyDrop::new(memory), pool: ManuallyDrop::new(pool) })
+    }
+
+    /// This process's own.
+    fn pool(&self) -> Arc<Pool> {
+        let mut pool = self.pool.load(Ordering::Acquire);
+        // SAFETY: it is released by `drop` only, which nothing outlives; a parent's is never released here.
+        if !unsafe { &*pool }.is_here() {
+            let own = Pool::create(self.budget_bytes);
+            match self.pool.compare_exchange(pool, own, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => pool = own,
+                Err(other) => {
+                    // SAFETY: made above, and seen by nobody.
+                    drop(unsafe { Arc::from_raw(own) });
+                    pool = other;
+                }
+            }
+        }
+        // SAFETY: the ring's own count keeps it alive meanwhile.
+        unsafe {
+            Arc::increment_strong_count(pool);
+            Arc::from_raw(pool)
+        }
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        let pool = *self.pool.get_mut();
+        // SAFETY: the count that `new` or `pool` made; a parent's is leaked, since it is not this process's to change.
+        unsafe {
+            if (*pool).is_here() {
+                drop(Arc::from_raw(pool));
+            }
+        }
+    }
+}
+
+impl Pool {
+    fn create(budget_bytes: usize) -> *mut Pool {
+        let (state, freed) = (Mutex::default(), Condvar::new());
+        Arc::into_raw(Arc::new(Pool { process: process::id(), budget_bytes, state, freed }))
+            .cast_mut()
+    }
+
+    fn is_here(&self) -> bool {
+        self.process == process::id()
+    }
+
+    fn take(&self, size: usize, deadline: Instant) -> Result<MmapMut> {
         let mut state = self.state();
         loop {
             if let Some(memory) = state.take(size, self.budget_bytes)? {
                 state.held += 1;
-                return Ok(Slot { memory: Some(memory), ring: self.clone() });
+                return Ok(memory);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left == Duration::ZERO {
@@ -82,32 +148,32 @@ impl State {
         if let Some((index, _)) = best {
             return Ok(Some(self.free.swap_remove(index)));
         }
-        while self.bytes + size > budget.next_multiple_of(SLOT_STEP_BYTES) {
+        while self.bytes + size > budget {
             let Some(dropped) = self.free.pop() else { return Ok(None) };
             self.bytes -= dropped.len();
         }
         let memory = MmapOptions::new().len(size).map_anon();
         let memory = memory.map_err(|error| Error::io("making a slot of the ring", &error))?;
         // Where huge pages are not allowed, small ones serve.
-        let _ = memory.advise(memmap2::Advice::HugePage);
+        let _ = memory.advise(Advice::HugePage);
         self.bytes += size;
         Ok(Some(memory))
     }
 }
 
-/// Memory for one batch.
+/// Memory for one batch, which goes back to its ring when this is dropped, or to the system when the ring is gone.
 pub struct Slot {
-    memory: Option<MmapMut>,
-    ring: Arc<Ring>,
+    memory: ManuallyDrop<MmapMut>,
+    pool: ManuallyDrop<Arc<Pool>>,
 }
 
 impl Slot {
     pub fn as_ptr(&self) -> *mut u8 {
-        self.memory.as_ref().map_or(std::ptr::null_mut(), |memory| memory.as_ptr().cast_mut())
+        self.memory.as_ptr().cast_mut()
     }
 
     pub fn len(&self) -> usize {
-        self.memory.as_ref().map_or(0, |memory| memory.len())
+        self.memory.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -117,11 +183,18 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut state = self.ring.state();
+        if !self.pool.is_here() {
+            return;
+        }
+        // SAFETY: neither is used again.
+        let (memory, pool) =
+            unsafe { (ManuallyDrop::take(&mut self.memory), ManuallyDrop::take(&mut self.pool)) };
+        let mut state = pool.state();
         state.held -= 1;
-        state.free.extend(self.memory.take());
+        state.free.push(memory);
         drop(state);
-        self.ring.freed.notify_one();
+        // Waiters want different sizes: the first of them may have no use for this one.
+        pool.freed.notify_all();
     }
 }
 
@@ -165,5 +238,14 @@ mod tests {
         });
         drop(held);
         assert_eq!(waiter.join().unwrap().unwrap(), 2 << 20);
+    }
+
+    #[test]
+    fn a_slot_outlives_its_ring() {
+        let ring = Ring::new(2 << 20);
+        let slot = ring.lease(5, soon()).unwrap();
+        drop(ring);
+        // SAFETY: the slot is held, and as long as that.
+        unsafe { slot.as_ptr().add(slot.len() - 1).write(7) };
     }
 }
