@@ -1,4 +1,123 @@
+import { Buffer } from 'node:buffer';
+
+import { systemClock, withDeadline } from '@millpool/host';
+import { MillpoolError } from '@millpool/protocol';
 import type { S3Settings } from '@millpool/protocol';
+
+import { checkListRequest, startsWith } from '../key.ts';
 import type { SourceUri } from '../source-uri.ts';
-import type { UnderStorage } from '../under-storage.ts';
-export class S3Storage { static async open(_uri: SourceUri, _settings: S3Settings): Promise<UnderStorage> { throw new Error(); } }
+import type {
+  Capabilities, Credentials, ListPage, ListRequest, NativeSource, SourceFile, UnderStorage,
+} from '../under-storage.ts';
+import { awsSettings } from './aws-settings.ts';
+import { Bucket } from './bucket.ts';
+import { readListAnswer } from './list-answer.ts';
+import { Listing } from './listing.ts';
+import { openBucket } from './open-bucket.ts';
+import { brokenAnswer, S3RequestError } from './s3-error.ts';
+import { versionTag } from './version-tag.ts';
+
+const timeoutMs = 60_000;
+const keyBytesMax = 1024;
+
+/**
+ * A bucket of anything that speaks S3, or what lies below a prefix of one. Only asks LIST and HEAD; the native side reads.
+ * A bucket with a policy of its own per prefix must allow LIST of the attached one.
+ */
+export class S3Storage implements UnderStorage {
+  readonly scheme = 's3';
+  readonly source: string;
+  readonly root: Uint8Array;
+  readonly supports: Capabilities = Object.freeze({
+    anyBytes: false,
+    oddKeys: true,
+    fileBesideDirectory: true,
+    controlCharacters: true,
+    emptyDirectories: false,
+  });
+  readonly native: NativeSource;
+  readonly #bucket: Bucket;
+  readonly #closing = new AbortController();
+
+  private constructor(bucket: Bucket, prefix: string) {
+    this.source = `s3://${bucket.native.bucket}/${prefix}`.replace(/\/$/, '');
+    this.root = Buffer.from(prefix);
+    this.native = bucket.native;
+    this.#bucket = bucket;
+  }
+
+  /** `not-found` (bucket, or nothing below the prefix), `refused`, `invalid` (region, settings), `source-unavailable`. */
+  static async open(uri: Extract<SourceUri, { scheme: 's3' }>, settings: S3Settings): Promise<S3Storage> {
+    const wait = { name: `the bucket s3://${uri.bucket}`, timeoutMs, clock: systemClock };
+    return withDeadline(wait, async (signal) => {
+      const found = await openBucket(uri, await awsSettings(settings, process.env), signal);
+      return new S3Storage(found, uri.prefix);
+    });
+  }
+
+  identity(): string {
+    return `s3\0${this.#bucket.native.endpoint}\0${this.#bucket.native.bucket}`;
+  }
+
+  async list(request: ListRequest): Promise<ListPage> {
+    checkListRequest(request, this.root);
+    const prefix = Buffer.from(request.prefix);
+    const after = request.after === null ? null : Buffer.from(request.after);
+    return this.#within(`the LIST of ${this.source}`, request.signal, (signal) => {
+      const listing = new Listing(this.#bucket, signal);
+      const level = { prefix, after, limit: request.limit };
+      return request.recursive ? listing.flat(level) : listing.directory(level);
+    });
+  }
+
+  async stat(key: Uint8Array, signal: AbortSignal): Promise<SourceFile | null> {
+    return this.#within(`the HEAD in ${this.source}`, signal, async (stop) => {
+      const name = textOfKey(key);
+      return name === null || !startsWith(key, this.root) ? null : this.#find(name, stop);
+    });
+  }
+
+  async credentials(): Promise<Credentials | null> {
+    return this.#bucket.credentials();
+  }
+
+  async close(): Promise<void> {
+    const message = `${this.source} was detached`;
+    this.#closing.abort(new MillpoolError({ code: 'closed', message, remedy: '' }));
+    this.#bucket.close();
+  }
+
+  /**
+   * A HEAD has no body that could tell a missing key from a missing bucket, an unknown access key or a missing permission
+   * to list; so what it denies is asked once more as a LIST of that key alone.
+   */
+  async #find(name: string, signal: AbortSignal): Promise<SourceFile | null> {
+    try {
+      const { ContentLength, ETag, LastModified } = await this.#bucket.head(name, signal);
+      const tag = versionTag(ETag, LastModified);
+      if (ContentLength === undefined || tag === null) {
+        const doing = `the HEAD of s3://${this.native.kind}`;
+        throw brokenAnswer(this.#bucket.native, doing, 'gives no size or no version');
+      }
+      return { key: Buffer.from(name), size: ContentLength, mtimeMs: LastModified?.getTime() ?? 0, tag };
+    } catch (thrown) {
+      if (!(thrown instanceof S3RequestError) || thrown.failure.status < 400 || thrown.failure.status > 404) throw thrown;
+    }
+    const query = { prefix: name, startAfter: null, delimited: false, keysMax: 1, token: null };
+    const output = await this.#bucket.list(query, signal);
+    const key = Buffer.from(name);
+    return readListAnswer(output, key, this.#bucket.native).files.find((file) => key.equals(file.key)) ?? null;
+  }
+
+  #within<T>(name: string, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const either = AbortSignal.any([signal, this.#closing.signal]);
+    return withDeadline({ name, timeoutMs, clock: systemClock, signal: either }, work);
+  }
+}
+
+/** Null for what no object is called: bytes that are not UTF-8, nothing, too much, or the key of a directory. */
+function textOfKey(key: Uint8Array): string | null {
+  const text = Buffer.from(key).toString();
+  const isName = text !== '' && !text.endsWith('/') && key.length <= keyBytesMax;
+  return isName && Buffer.from(text).equals(key) ? text : null;
+}

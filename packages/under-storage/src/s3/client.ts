@@ -1,0 +1,55 @@
+import { S3Client } from '@aws-sdk/client-s3';
+
+import type { NativeSource } from '../under-storage.ts';
+import type { AwsSettings } from './aws-settings.ts';
+import { providerChain } from './credentials.ts';
+
+const attemptsMax = 4;
+const connectionTimeout = 5_000;
+const requestTimeout = 20_000;
+const socketsMax = 64;
+
+/** The SDK's client for one region. It retries what may heal, with full jitter, each attempt within its time-out. */
+export function s3Client(settings: AwsSettings, region: string): S3Client {
+  return new S3Client({
+    region,
+    forcePathStyle: settings.pathStyle,
+    ...(settings.endpoint === null ? {} : { endpoint: settings.endpoint }),
+    ...(settings.anonymous ? unsigned : { credentials: providerChain(settings.profile, region) }),
+    maxAttempts: attemptsMax,
+    retryMode: 'standard',
+    requestHandler: {
+      connectionTimeout,
+      requestTimeout,
+      throwOnRequestTimeout: true,
+      httpAgent: { keepAlive: true, maxSockets: socketsMax },
+      httpsAgent: { keepAlive: true, maxSockets: socketsMax },
+    },
+  });
+}
+
+/** The SDK wants an identity even where nothing is signed with it. */
+const unsigned = {
+  credentials: { accessKeyId: 'anonymous', secretAccessKey: 'anonymous' },
+  signer: { sign: <Request>(request: Request): Promise<Request> => Promise.resolve(request) },
+};
+
+export type NativeBucket = Extract<NativeSource, { readonly kind: 's3' }>;
+
+/** Where the client finds a bucket, as the native side needs to know it. */
+export async function nativeBucket(client: S3Client, bucket: string, settings: AwsSettings): Promise<NativeBucket> {
+  const region = await client.config.region();
+  const { url } = client.config.endpointProvider({
+    Bucket: bucket,
+    Region: region,
+    ...(settings.endpoint === null ? {} : { Endpoint: settings.endpoint }),
+    ForcePathStyle: settings.pathStyle,
+    UseFIPS: await client.config.useFipsEndpoint(),
+    UseDualStack: await client.config.useDualstackEndpoint(),
+  });
+  const virtual = url.host.startsWith(`${bucket}.`);
+  const host = virtual ? url.host.slice(bucket.length + 1) : url.host;
+  const { anonymous, requesterPays } = settings;
+  const endpoint = `${url.protocol}//${host}`;
+  return { kind: 's3', endpoint, region, bucket, pathStyle: !virtual, anonymous, requesterPays };
+}

@@ -1,0 +1,102 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, connect } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const startTimeoutMs = 30_000;
+const stopTimeoutMs = 10_000;
+const askAgainMs = 20;
+const logBytesMax = 64 << 10;
+
+/** A port of this machine that nobody listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** A server as a child of this process: it listens when `start` resolves, and is gone after `stop` or with this process. */
+export class ServerProcess {
+  readonly port: number;
+  readonly #program: string;
+  readonly #child: ChildProcess;
+  readonly #killWithUs = (): void => void this.#child.kill('SIGKILL');
+  #log = '';
+
+  private constructor(program: string, args: readonly string[], port: number, env: Readonly<Record<string, string>>) {
+    this.port = port;
+    this.#program = program;
+    this.#child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => (this.#log = (this.#log + text).slice(-logBytesMax)));
+    }
+    process.once('exit', this.#killWithUs);
+  }
+
+  static async start(
+    program: string,
+    argsFor: (port: number) => readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<ServerProcess> {
+    const port = await freePort();
+    const server = new ServerProcess(program, argsFor(port), port, env);
+    try {
+      await server.#listening();
+      return server;
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? -1;
+  }
+
+  /** What it printed lately. */
+  get log(): string {
+    return this.#log;
+  }
+
+  /** Harmless when it has ended already. */
+  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+    process.removeListener('exit', this.#killWithUs);
+    if (this.#hasEnded) return;
+    const exit = once(this.#child, 'exit');
+    this.#child.kill(signal);
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), stopTimeoutMs);
+    await exit;
+    clearTimeout(timer);
+  }
+
+  get #hasEnded(): boolean {
+    return this.#child.pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  async #listening(): Promise<void> {
+    let failure: Error | null = null;
+    this.#child.once('error', (error) => (failure = error));
+    const deadline = performance.now() + startTimeoutMs;
+    while (!(await canConnect(this.port))) {
+      const late = performance.now() > deadline;
+      if (failure !== null || this.#hasEnded || late) {
+        const why = late ? `does not listen after ${startTimeoutMs / 1000} s` : 'ended at once';
+        throw new Error(`${this.#program} ${why}: ${String(failure ?? '')} ${this.#log}`, { cause: failure });
+      }
+      await sleep(askAgainMs);
+    }
+  }
+}
+
+function canConnect(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}

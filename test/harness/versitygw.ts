@@ -1,0 +1,27 @@
+import { mkdir } from 'node:fs/promises';
+
+import type { S3Server } from './s3-server.ts';
+import { ServerProcess } from './server-process.ts';
+
+export interface VersitygwOptions {
+  /** The program (`ensureVersitygw`). */
+  readonly binary: string;
+  /** Each folder in it is a bucket; nothing else may write there, since files put past the server have no ETag. */
+  readonly directory: string;
+  readonly region?: string;
+}
+
+const accessKey = 'millpool-test';
+const secretKey = 'millpool-test-secret';
+
+export async function startVersitygw(options: VersitygwOptions): Promise<S3Server & { readonly pid: number }> {
+  const { binary, directory, region = 'us-east-1' } = options;
+  await mkdir(directory, { recursive: true });
+  const server = await ServerProcess.start(
+    binary,
+    (port) => ['--quiet', '--keep-alive', '--port', `127.0.0.1:${port}`, '--region', region, 'posix', directory],
+    { ROOT_ACCESS_KEY: accessKey, ROOT_SECRET_KEY: secretKey },
+  );
+  const endpoint = `http://127.0.0.1:${server.port}`;
+  return { endpoint, region, accessKey, secretKey, pid: server.pid, stop: () => server.stop() };
+}

@@ -1,0 +1,28 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { S3Server } from '../harness/s3-server.ts';
+
+/** Names of the profiles that `writeProfiles` makes. */
+export const profiles = ['right', 'wrong-secret', 'unknown-key'] as const;
+export type ProfileName = (typeof profiles)[number];
+
+/** AWS files of their own for this process, with the right credentials of a server and wrong ones. */
+export async function writeProfiles(directory: string, server: Omit<S3Server, 'stop'>): Promise<void> {
+  const { accessKey, secretKey, endpoint, region } = server;
+  const credentials: Record<ProfileName, readonly [string, string]> = {
+    right: [accessKey, secretKey],
+    'wrong-secret': [accessKey, 'not-the-secret'],
+    'unknown-key': ['nobody-has-this-key', secretKey],
+  };
+  const lines = Object.entries(credentials).map(
+    ([name, [key, secret]]) => `[${name}]\naws_access_key_id = ${key}\naws_secret_access_key = ${secret}\n`,
+  );
+  const config = profiles.map((name) => `[profile ${name}]\nregion = ${region}\nservices = all\n`);
+  await writeFile(join(directory, 'credentials'), lines.join('\n'));
+  await writeFile(join(directory, 'config'), `${config.join('\n')}\n[services all]\ns3 =\n  endpoint_url = ${endpoint}\n`);
+  for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) delete process.env[name];
+  process.env['AWS_SHARED_CREDENTIALS_FILE'] = join(directory, 'credentials');
+  process.env['AWS_CONFIG_FILE'] = join(directory, 'config');
+  process.env['AWS_EC2_METADATA_DISABLED'] = 'true';
+}
