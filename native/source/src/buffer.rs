@@ -42,7 +42,8 @@ impl BufferPool {
         }
         let reused = shelves.pop(capacity);
         shelves.used_bytes += capacity as u64;
-        let dropped = shelves.shrink_to(self.budget - shelves.used_bytes);
+        let room = self.budget - shelves.used_bytes;
+        let dropped = shelves.shrink_to(room);
         drop(shelves);
         drop(dropped);
         let bytes = reused.unwrap_or_else(|| Vec::with_capacity(capacity));
@@ -210,7 +211,10 @@ mod tests {
     fn capacities_waste_at_most_an_eighth() {
         for len in [1, 4096, 4097, 100 << 10, 131_073, (4 << 20) - 1, 4 << 20] {
             let capacity = capacity_for(len);
-            assert!(capacity >= len && (len <= SMALLEST || capacity <= len + len / 8), "{len} {capacity}");
+            assert!(
+                capacity >= len && (len <= SMALLEST || capacity <= len + len / 8),
+                "{len} {capacity}"
+            );
         }
         assert_eq!(capacity_for(4 << 20), 4 << 20);
     }

@@ -60,8 +60,9 @@ impl ConnectionPool {
         let sender = match &self.tls {
             None => handshake(tcp).await?,
             Some(connector) => {
-                let name = ServerName::try_from(self.endpoint.host.clone())
-                    .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))?;
+                let name = ServerName::try_from(self.endpoint.host.clone()).map_err(|error| {
+                    std::io::Error::new(std::io::ErrorKind::InvalidInput, error)
+                })?;
                 handshake(connector.connect(name, tcp).await?).await?
             }
         };

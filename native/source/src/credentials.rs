@@ -31,6 +31,9 @@ mod tests {
             expires: None,
         };
         let shown = format!("{credentials:?}");
-        assert!(!shown.contains("AKID") && !shown.contains("hush") && !shown.contains("token\""), "{shown}");
+        assert!(
+            !shown.contains("AKID") && !shown.contains("hush") && !shown.contains("token\""),
+            "{shown}"
+        );
     }
 }

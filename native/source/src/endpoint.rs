@@ -31,10 +31,14 @@ pub(crate) struct Bucket {
 impl Bucket {
     /// `None` for a folder.
     pub fn of(source: &SourceConfig) -> Result<Option<Bucket>> {
-        let SourceConfig::S3 { endpoint, region, bucket, path_style, anonymous, requester_pays } = source else {
+        let SourceConfig::S3 { endpoint, region, bucket, path_style, anonymous, requester_pays } =
+            source
+        else {
             return Ok(None);
         };
-        check_name("bucket", bucket, |byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))?;
+        check_name("bucket", bucket, |byte| {
+            byte.is_ascii_alphanumeric() || b".-_".contains(&byte)
+        })?;
         check_name("region", region, |byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))?;
         let url = match endpoint.as_str() {
             "" => format!("https://s3.{region}.amazonaws.com"),
@@ -72,7 +76,10 @@ impl Endpoint {
         }
         let authority = uri.authority().ok_or_else(|| wrong("names no host"))?;
         if authority.as_str().contains('@') {
-            return Err(Error::new(Code::Invalid, "an S3 endpoint must not contain a user or password"));
+            return Err(Error::new(
+                Code::Invalid,
+                "an S3 endpoint must not contain a user or password",
+            ));
         }
         let in_host = if path_style { String::new() } else { format!("{bucket}.") };
         let host = format!("{in_host}{}", authority.host());
@@ -97,9 +104,13 @@ mod tests {
     #[test]
     fn path_style_and_host_style() {
         let path = Endpoint::parse("http://127.0.0.1:9000", "photos", true).expect("valid");
-        assert_eq!((path.authority.as_str(), path.path_prefix.as_str()), ("127.0.0.1:9000", "/photos/"));
+        assert_eq!(
+            (path.authority.as_str(), path.path_prefix.as_str()),
+            ("127.0.0.1:9000", "/photos/")
+        );
         assert_eq!((path.tls, path.port), (false, 9000));
-        let host = Endpoint::parse("https://s3.eu-west-1.amazonaws.com/", "photos", false).expect("valid");
+        let host =
+            Endpoint::parse("https://s3.eu-west-1.amazonaws.com/", "photos", false).expect("valid");
         assert_eq!(host.authority, "photos.s3.eu-west-1.amazonaws.com");
         assert_eq!((host.tls, host.port, host.path_prefix.as_str()), (true, 443, "/"));
         let six = Endpoint::parse("http://[::1]:9000", "photos", true).expect("valid");

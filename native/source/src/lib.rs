@@ -1,1 +1,25 @@
+//! Where bytes come from: GETs from S3 and reads from folders, each want answered once however many have it.
 
+mod buffer;
+mod calendar;
+mod config;
+mod connection;
+mod counters;
+mod credentials;
+mod endpoint;
+mod filler;
+mod flights;
+mod folder_source;
+mod lane;
+mod limit;
+mod retry;
+mod s3_request;
+mod s3_response;
+mod s3_source;
+mod signature;
+mod source;
+
+pub use config::{FillerConfig, SourceConfig, Timeouts};
+pub use counters::FillCounters;
+pub use credentials::Credentials;
+pub use filler::Filler;

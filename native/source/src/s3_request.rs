@@ -37,7 +37,11 @@ impl<'a> Version<'a> {
     }
 }
 
-pub(crate) fn get(bucket: &Bucket, piece: &Piece, signed: Option<Stamped<'_>>) -> Result<Request<Empty<Bytes>>> {
+pub(crate) fn get(
+    bucket: &Bucket,
+    piece: &Piece,
+    signed: Option<Stamped<'_>>,
+) -> Result<Request<Empty<Bytes>>> {
     let range = (!piece.is_whole_object()).then(|| {
         let first = piece.offset();
         format!("bytes={first}-{}", first + u64::from(piece.len()) - 1)
@@ -45,7 +49,11 @@ pub(crate) fn get(bucket: &Bucket, piece: &Piece, signed: Option<Stamped<'_>>) -
     build(bucket, Ask { method: Method::GET, object: &piece.object, range }, signed)
 }
 
-pub(crate) fn head(bucket: &Bucket, piece: &Piece, signed: Option<Stamped<'_>>) -> Result<Request<Empty<Bytes>>> {
+pub(crate) fn head(
+    bucket: &Bucket,
+    piece: &Piece,
+    signed: Option<Stamped<'_>>,
+) -> Result<Request<Empty<Bytes>>> {
     build(bucket, Ask { method: Method::HEAD, object: &piece.object, range: None }, signed)
 }
 
@@ -62,9 +70,14 @@ struct Ask<'a> {
     range: Option<String>,
 }
 
-fn build(bucket: &Bucket, ask: Ask<'_>, signed: Option<Stamped<'_>>) -> Result<Request<Empty<Bytes>>> {
+fn build(
+    bucket: &Bucket,
+    ask: Ask<'_>,
+    signed: Option<Stamped<'_>>,
+) -> Result<Request<Empty<Bytes>>> {
     let version = Version::of(ask.object)?;
-    let path = format!("{}{}", bucket.endpoint.path_prefix, percent_encode(&ask.object.source_key, true));
+    let path =
+        format!("{}{}", bucket.endpoint.path_prefix, percent_encode(&ask.object.source_key, true));
     let query = match version {
         Version::Id(id) => format!("versionId={}", percent_encode(id, false)),
         _ => String::new(),
@@ -81,16 +94,25 @@ fn build(bucket: &Bucket, ask: Ask<'_>, signed: Option<Stamped<'_>>) -> Result<R
         request.headers_mut().insert(HeaderName::from_static(name), header_value(name, value)?);
     }
     if let (Some(signed), Some(stamp)) = (signed, &stamp) {
-        let canonical =
-            Canonical { method: ask.method.as_str(), path: &path, query: &query, headers: &headers, stamp };
-        let mut value = header_value("authorization", signed.signer.authorize(&canonical).as_bytes())?;
+        let canonical = Canonical {
+            method: ask.method.as_str(),
+            path: &path,
+            query: &query,
+            headers: &headers,
+            stamp,
+        };
+        let mut value =
+            header_value("authorization", signed.signer.authorize(&canonical).as_bytes())?;
         value.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, value);
     }
     let target = if query.is_empty() { path } else { format!("{path}?{query}") };
     *request.uri_mut() = target.try_into().map_err(|_| {
         let key = String::from_utf8_lossy(&ask.object.source_key);
-        Error::new(Code::Invalid, format!("the key {key:?} of bucket {} does not fit in a request", bucket.name))
+        Error::new(
+            Code::Invalid,
+            format!("the key {key:?} of bucket {} does not fit in a request", bucket.name),
+        )
     })?;
     *request.method_mut() = ask.method;
     Ok(request)
@@ -120,9 +142,12 @@ fn add_signing_headers(headers: &mut Headers, signer: &Signer, stamp: &str) {
     }
 }
 
-
 /// The value itself is never shown: it may be a secret.
 fn header_value(name: &str, value: &[u8]) -> Result<HeaderValue> {
-    HeaderValue::from_bytes(value)
-        .map_err(|_| Error::new(Code::Invalid, format!("the value of the header {name} has characters it must not have")))
+    HeaderValue::from_bytes(value).map_err(|_| {
+        Error::new(
+            Code::Invalid,
+            format!("the value of the header {name} has characters it must not have"),
+        )
+    })
 }

@@ -1,6 +1,8 @@
 //! What an S3 answer means: the bytes that were asked for, or why not. Nothing that it says is believed unchecked.
 
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED,
+};
 use http::{StatusCode, response};
 use millpool_core::{Code, Error};
 
@@ -42,7 +44,10 @@ impl Asked<'_> {
 
     fn changed(&self, what: &str, now: &str) -> Failure {
         let shown: String = now.chars().take(200).collect();
-        self.never(Code::SourceChanged, format_args!("its {what} is {shown} now; it was replaced since it was listed"))
+        self.never(
+            Code::SourceChanged,
+            format_args!("its {what} is {shown} now; it was replaced since it was listed"),
+        )
     }
 
     fn broken(&self, why: impl std::fmt::Display) -> Failure {
@@ -60,7 +65,9 @@ impl Asked<'_> {
                            more than 4 MiB without support for ranges";
                 return Err(self.broken(why));
             }
-            (status, _) => return Err(self.broken(format_args!("the source answered {status} to a GET"))),
+            (status, _) => {
+                return Err(self.broken(format_args!("the source answered {status} to a GET")));
+            }
         }
         self.check_version(&head.headers)?;
         Ok(Accepted { young: self.is_young(&head.headers)? })
@@ -76,7 +83,8 @@ impl Asked<'_> {
         let Some(length) = text(headers, &CONTENT_LENGTH) else { return Ok(()) };
         match length.parse::<u64>() {
             Ok(size) if size == self.piece.object.size => Ok(()),
-            Ok(size) => Err(self.changed("size", &format!("{size} instead of {} bytes", self.piece.object.size))),
+            Ok(size) => Err(self
+                .changed("size", &format!("{size} instead of {} bytes", self.piece.object.size))),
             Err(_) => Err(self.broken("the source declared a length that is no number")),
         }
     }
@@ -87,18 +95,21 @@ impl Asked<'_> {
             return Err(self.broken("the source sent a part without saying which (Content-Range)"));
         };
         if total != self.piece.object.size {
-            return Err(self.changed("size", &format!("{total} instead of {} bytes", self.piece.object.size)));
+            return Err(self
+                .changed("size", &format!("{total} instead of {} bytes", self.piece.object.size)));
         }
         let asked = self.piece.offset();
         let asked_last = asked + u64::from(self.piece.len()) - 1;
         if (first, last) != (asked, asked_last) {
-            let why = format_args!("the source sent bytes {first}-{last} instead of {asked}-{asked_last}");
+            let why = format_args!(
+                "the source sent bytes {first}-{last} instead of {asked}-{asked_last}"
+            );
             return Err(self.broken(why));
         }
         match text(headers, &CONTENT_LENGTH).map(str::parse::<u64>) {
-            Some(Ok(length)) if length != u64::from(self.piece.len()) => {
-                Err(self.broken(format_args!("the source declared {length} bytes for the range {first}-{last}")))
-            }
+            Some(Ok(length)) if length != u64::from(self.piece.len()) => Err(self.broken(
+                format_args!("the source declared {length} bytes for the range {first}-{last}"),
+            )),
             Some(Err(_)) => Err(self.broken("the source declared a length that is no number")),
             _ => Ok(()),
         }
@@ -112,16 +123,19 @@ impl Asked<'_> {
                 }
                 _ => Ok(()),
             },
-            Version::Id(id) => match headers.get("x-amz-version-id") {
-                Some(now) if now.as_bytes() != id => {
-                    Err(self.broken("the source sent another version than the one that was asked for"))
+            Version::Id(id) => {
+                match headers.get("x-amz-version-id") {
+                    Some(now) if now.as_bytes() != id => Err(self
+                        .broken("the source sent another version than the one that was asked for")),
+                    _ => Ok(()),
                 }
-                _ => Ok(()),
-            },
+            }
             Version::Modified(seconds) => match date(headers, &LAST_MODIFIED) {
                 Some(now) if now == seconds => Ok(()),
                 Some(now) => Err(self.changed("Last-Modified", &format!("{now} s since 1970"))),
-                None => Err(self.broken("the source sends no Last-Modified, by which this object's version is known")),
+                None => Err(self.broken(
+                    "the source sends no Last-Modified, by which this object's version is known",
+                )),
             },
         }
     }
@@ -146,10 +160,17 @@ impl Asked<'_> {
                 let why = "the credentials have expired; renew them";
                 return self.fail(Again::WithNewCredentials, Code::Refused, why);
             }
-            "SlowDown" | "RequestLimitExceeded" | "TooManyRequests" => return self.status_again(head.status, &said),
-            "RequestTimeout" | "InternalError" => return self.later(format_args!("the source answered {said}")),
+            "SlowDown" | "RequestLimitExceeded" | "TooManyRequests" => {
+                return self.status_again(head.status, &said);
+            }
+            "RequestTimeout" | "InternalError" => {
+                return self.later(format_args!("the source answered {said}"));
+            }
             "InvalidAccessKeyId" => {
-                return self.never(Code::Refused, "the source does not know the access key; check the credentials");
+                return self.never(
+                    Code::Refused,
+                    "the source does not know the access key; check the credentials",
+                );
             }
             _ => {}
         }
@@ -160,12 +181,16 @@ impl Asked<'_> {
         match head.status.as_u16() {
             301 | 302 | 307 | 308 => self.elsewhere(&head.headers, body),
             400 if region_of(&head.headers, body).is_some() => self.elsewhere(&head.headers, body),
-            400 => self.never(Code::Invalid, format_args!("the source calls the request wrong (400 {said})")),
+            400 => self.never(
+                Code::Invalid,
+                format_args!("the source calls the request wrong (400 {said})"),
+            ),
             401 | 403 => self.denied(said),
             404 if said == "NoSuchBucket" => {
                 self.never(Code::NotFound, format_args!("there is no bucket {}", self.bucket.name))
             }
-            404 | 405 | 410 => self.never(Code::NotFound, "no such object in the bucket; it was deleted or never was"),
+            404 | 405 | 410 => self
+                .never(Code::NotFound, "no such object in the bucket; it was deleted or never was"),
             412 | 416 => self.changed("version", "another"),
             408 | 429 | 500 | 502 | 503 | 504 => self.status_again(head.status, said),
             status => self.broken(format_args!("the source answered {status} {said}")),
@@ -181,12 +206,21 @@ impl Asked<'_> {
 
     fn denied(&self, said: &str) -> Failure {
         let why = match said {
-            "SignatureDoesNotMatch" => "the source does not accept the signature; check the secret key",
-            "RequestTimeTooSkewed" => "this machine's clock differs too much from the source's; set the clock",
+            "SignatureDoesNotMatch" => {
+                "the source does not accept the signature; check the secret key"
+            }
+            "RequestTimeTooSkewed" => {
+                "this machine's clock differs too much from the source's; set the clock"
+            }
             _ if self.bucket.anonymous => "the bucket does not allow reading without credentials",
-            _ => "the source does not allow these credentials to read it (s3:GetObject); check the bucket's policy",
+            _ => {
+                "the source does not allow these credentials to read it (s3:GetObject); check the bucket's policy"
+            }
         };
-        self.never(Code::Refused, format_args!("{why} ({})", if said.is_empty() { "403" } else { said }))
+        self.never(
+            Code::Refused,
+            format_args!("{why} ({})", if said.is_empty() { "403" } else { said }),
+        )
     }
 
     fn elsewhere(&self, headers: &HeaderMap, body: &[u8]) -> Failure {
@@ -266,8 +300,12 @@ mod tests {
     }
 
     fn piece(size: u64, tag: &str, index: u32) -> Piece {
-        let object =
-            ObjectRef { attachment: 1, source_key: b"a/cat.jpg".to_vec(), size, tag: tag.as_bytes().to_vec() };
+        let object = ObjectRef {
+            attachment: 1,
+            source_key: b"a/cat.jpg".to_vec(),
+            size,
+            tag: tag.as_bytes().to_vec(),
+        };
         Piece { object: Arc::new(object), index }
     }
 
@@ -296,7 +334,10 @@ mod tests {
         assert_eq!(code(get(&piece, 200, &[("content-length", "11")])), Code::SourceChanged);
         assert_eq!(code(get(&piece, 200, &[("content-length", "-1")])), Code::SourceBroken);
         assert_eq!(code(get(&piece, 200, &[("etag", "\"f\"")])), Code::SourceChanged);
-        assert_eq!(code(get(&piece, 206, &[("content-range", "bytes 0-9/10")])), Code::SourceBroken);
+        assert_eq!(
+            code(get(&piece, 206, &[("content-range", "bytes 0-9/10")])),
+            Code::SourceBroken
+        );
         assert_eq!(code(get(&piece, 204, &[])), Code::SourceBroken);
     }
 
@@ -310,7 +351,9 @@ mod tests {
         assert_eq!(range("bytes 4194304-4194308/4194310", "5"), Code::SourceChanged);
         assert_eq!(range("bytes 4194303-4194307/4194309", "5"), Code::SourceBroken);
         assert_eq!(range("bytes 4194304-4194308/4194309", "6"), Code::SourceBroken);
-        for hostile in ["bytes */4194309", "bytes -5--1/4194309", "bytes 1-99999999999999999999/5", "", "x"] {
+        for hostile in
+            ["bytes */4194309", "bytes -5--1/4194309", "bytes 1-99999999999999999999/5", "", "x"]
+        {
             assert_eq!(range(hostile, "5"), Code::SourceBroken, "{hostile}");
         }
         assert_eq!(code(get(&piece, 200, &[("content-length", "4194309")])), Code::SourceBroken);
@@ -354,7 +397,10 @@ mod tests {
             (failure.error.code, failure.again)
         };
         assert_eq!(refuse(403, "<Code>AccessDenied</Code>"), (Code::Refused, Again::Never));
-        assert_eq!(refuse(400, "<Code>ExpiredToken</Code>"), (Code::Refused, Again::WithNewCredentials));
+        assert_eq!(
+            refuse(400, "<Code>ExpiredToken</Code>"),
+            (Code::Refused, Again::WithNewCredentials)
+        );
         assert_eq!(refuse(404, "<Code>InvalidAccessKeyId</Code>"), (Code::Refused, Again::Never));
         assert_eq!(refuse(404, "<Code>NoSuchKey</Code>"), (Code::NotFound, Again::Never));
         assert_eq!(refuse(412, ""), (Code::SourceChanged, Again::Never));
@@ -363,7 +409,10 @@ mod tests {
         assert_eq!(refuse(429, ""), (Code::SourceUnavailable, Again::Slower));
         assert_eq!(refuse(500, ""), (Code::SourceUnavailable, Again::Later));
         assert_eq!(refuse(502, "<html>"), (Code::SourceUnavailable, Again::Later));
-        assert_eq!(refuse(400, "<Code>RequestTimeout</Code>"), (Code::SourceUnavailable, Again::Later));
+        assert_eq!(
+            refuse(400, "<Code>RequestTimeout</Code>"),
+            (Code::SourceUnavailable, Again::Later)
+        );
         assert_eq!(refuse(418, ""), (Code::SourceBroken, Again::Never));
         let named = asked.refusal(&head(403, &[]), b"<Code>AccessDenied</Code>").error.message;
         assert!(named.contains("photos") && named.contains("a/cat.jpg"), "{named}");

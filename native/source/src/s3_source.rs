@@ -45,7 +45,12 @@ struct Attempt<'a> {
 }
 
 impl S3Source {
-    pub fn new(bucket: Bucket, lane: Arc<Lane>, timeouts: Timeouts, counters: Arc<Counters>) -> Result<Self> {
+    pub fn new(
+        bucket: Bucket,
+        lane: Arc<Lane>,
+        timeouts: Timeouts,
+        counters: Arc<Counters>,
+    ) -> Result<Self> {
         let connections = ConnectionPool::new(bucket.endpoint.clone(), counters.clone())?;
         let (signer, _) = watch::channel(None);
         Ok(S3Source { bucket, connections, signer, lane, timeouts, counters })
@@ -53,18 +58,32 @@ impl S3Source {
 
     pub fn set_credentials(&self, credentials: Option<Credentials>) {
         let region = self.bucket.region.clone();
-        self.signer.send_replace(credentials.map(|credentials| Arc::new(Signer::new(credentials, region))));
+        self.signer.send_replace(
+            credentials.map(|credentials| Arc::new(Signer::new(credentials, region))),
+        );
     }
 
-    pub async fn fetch(&self, piece: &Piece, mut into: RecordWriter, _slot: Slot) -> Result<Fetched> {
+    pub async fn fetch(
+        &self,
+        piece: &Piece,
+        mut into: RecordWriter,
+        _slot: Slot,
+    ) -> Result<Fetched> {
         let deadline = Instant::now() + self.timeouts.total;
         let young = self.until_it_works(piece, &mut into, deadline).await?;
-        let record = into.finish().ok_or_else(|| Error::new(Code::Internal, "a record ended before its last byte"))?;
+        let record = into
+            .finish()
+            .ok_or_else(|| Error::new(Code::Internal, "a record ended before its last byte"))?;
         Ok(Fetched { record, young })
     }
 
     /// Attempts until one succeeds, the failure is final, or time, attempts or retry tokens are used up.
-    async fn until_it_works(&self, piece: &Piece, into: &mut RecordWriter, deadline: Instant) -> Result<bool> {
+    async fn until_it_works(
+        &self,
+        piece: &Piece,
+        into: &mut RecordWriter,
+        deadline: Instant,
+    ) -> Result<bool> {
         let asked = Asked { bucket: &self.bucket, piece };
         let mut renewed = false;
         let mut number = 0;
@@ -94,7 +113,9 @@ impl S3Source {
                     renewed = true;
                     continue;
                 }
-                Again::Slower => self.lane.limit.overloaded(sent.into_std(), Instant::now().into_std()),
+                Again::Slower => {
+                    self.lane.limit.overloaded(sent.into_std(), Instant::now().into_std())
+                }
                 Again::Later => {}
             }
             number += 1;
@@ -109,7 +130,9 @@ impl S3Source {
         } else if Instant::now() + pause >= deadline {
             format!("gave up after {number} attempts in {} s", self.timeouts.total.as_secs_f32())
         } else if !self.lane.retries.take() {
-            format!("gave up after {number} attempts: too much of what is asked of this endpoint fails")
+            format!(
+                "gave up after {number} attempts: too much of what is asked of this endpoint fails"
+            )
         } else {
             self.counters.retries.add(1);
             tokio::time::sleep(pause).await;
@@ -119,11 +142,16 @@ impl S3Source {
     }
 
     /// One GET, and a HEAD where only that tells that the range was of the right version. True: the object is young.
-    async fn attempt(&self, attempt: Attempt<'_>, into: &mut RecordWriter) -> Result<bool, Failure> {
+    async fn attempt(
+        &self,
+        attempt: Attempt<'_>,
+        into: &mut RecordWriter,
+    ) -> Result<bool, Failure> {
         into.restart();
         let piece = attempt.asked.piece;
         let signed = attempt.signer.as_deref().map(stamped);
-        let request = s3_request::get(&self.bucket, piece, signed).map_err(|error| Failure::new(Again::Never, error))?;
+        let request = s3_request::get(&self.bucket, piece, signed)
+            .map_err(|error| Failure::new(Again::Never, error))?;
         self.counters.gets.add(1);
         let (sender, response) = self.send(&attempt, request).await?;
         let (head, body) = response.into_parts();
@@ -189,22 +217,34 @@ impl S3Source {
         }
     }
 
-    async fn first_byte<T>(&self, attempt: &Attempt<'_>, answer: impl Future<Output = T>) -> Result<T, Failure> {
+    async fn first_byte<T>(
+        &self,
+        attempt: &Attempt<'_>,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
         let patience = if attempt.asked.piece.len() > Timeouts::SMALL_BYTES {
             self.timeouts.first_byte
         } else {
-            let doubled = self.timeouts.first_byte_small.saturating_mul(1 << attempt.number.min(16));
+            let doubled =
+                self.timeouts.first_byte_small.saturating_mul(1 << attempt.number.min(16));
             doubled.min(self.timeouts.first_byte)
         };
-        timeout(patience, answer).await.map_err(|_| self.too_slow(&attempt.asked, "the first byte", patience))
+        timeout(patience, answer)
+            .await
+            .map_err(|_| self.too_slow(&attempt.asked, "the first byte", patience))
     }
 
-    async fn receive(&self, attempt: &Attempt<'_>, mut body: Incoming, into: &mut RecordWriter) -> Result<(), Failure> {
+    async fn receive(
+        &self,
+        attempt: &Attempt<'_>,
+        mut body: Incoming,
+        into: &mut RecordWriter,
+    ) -> Result<(), Failure> {
         let asked = &attempt.asked;
         loop {
-            let frame = timeout(self.timeouts.progress, body.frame())
-                .await
-                .map_err(|_| self.too_slow(asked, "more bytes of the body", self.timeouts.progress))?;
+            let frame = timeout(self.timeouts.progress, body.frame()).await.map_err(|_| {
+                self.too_slow(asked, "more bytes of the body", self.timeouts.progress)
+            })?;
             let chunk = match frame {
                 None => break,
                 Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
@@ -212,7 +252,8 @@ impl S3Source {
             };
             self.counters.source_bytes.add(chunk.len() as u64);
             if into.push(&chunk).is_err() {
-                return Err(asked.never(Code::SourceBroken, "the source sent more bytes than were asked for"));
+                return Err(asked
+                    .never(Code::SourceBroken, "the source sent more bytes than were asked for"));
             }
         }
         match into.missing() {
@@ -221,14 +262,21 @@ impl S3Source {
         }
     }
 
-    async fn refusal(&self, attempt: &Attempt<'_>, sender: Sender, response: Response<Incoming>) -> Failure {
+    async fn refusal(
+        &self,
+        attempt: &Attempt<'_>,
+        sender: Sender,
+        response: Response<Incoming>,
+    ) -> Failure {
         let (head, mut body) = response.into_parts();
         let mut text = Vec::new();
         let reading = async {
             while text.len() < MOST_ERROR_BYTES {
                 match body.frame().await {
                     None => return true,
-                    Some(Ok(frame)) => text.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                    Some(Ok(frame)) => {
+                        text.extend_from_slice(&frame.into_data().unwrap_or_default())
+                    }
                     Some(Err(_)) => return false,
                 }
             }
@@ -252,16 +300,20 @@ impl S3Source {
             return Ok(None);
         }
         let mut pushed = self.signer.subscribe();
-        let signer = match timeout(self.timeouts.credentials, pushed.wait_for(Option::is_some)).await {
-            Ok(Ok(signer)) => signer.clone(),
-            _ => None,
-        };
+        let signer =
+            match timeout(self.timeouts.credentials, pushed.wait_for(Option::is_some)).await {
+                Ok(Ok(signer)) => signer.clone(),
+                _ => None,
+            };
         match signer {
             Some(signer) => Ok(Some(signer)),
             None => Err(asked
                 .never(
                     Code::Refused,
-                    format_args!("no credentials for bucket {}; set them, or attach it anonymous", self.bucket.name),
+                    format_args!(
+                        "no credentials for bucket {}; set them, or attach it anonymous",
+                        self.bucket.name
+                    ),
                 )
                 .error),
         }
@@ -279,7 +331,8 @@ impl S3Source {
 }
 
 fn stamped(signer: &Signer) -> Stamped<'_> {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    let seconds =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
     Stamped { signer, seconds }
 }
 
@@ -293,8 +346,11 @@ fn is_io(error: &hyper::Error) -> bool {
 }
 
 fn request_failure(asked: &Asked<'_>, error: &hyper::Error) -> Failure {
-    if error.is_parse() || error.is_parse_too_large() {
-        return asked.never(Code::SourceBroken, format_args!("the source's answer is not HTTP: {}", chain(error)));
+    if error.is_parse() {
+        return asked.never(
+            Code::SourceBroken,
+            format_args!("the source's answer is not HTTP: {}", chain(error)),
+        );
     }
     asked.later(format_args!("the connection ended before an answer: {}", chain(error)))
 }

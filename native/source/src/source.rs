@@ -53,7 +53,12 @@ pub(crate) enum Source {
 impl Source {
     /// Reads one piece, all of it, of exactly the version that its object names. `slot` is held for as long as the
     /// source is kept busy, which can be longer than the caller waits.
-    pub async fn fetch(&self, piece: &Piece, into: RecordWriter, slot: Slot) -> Result<Fetched, Error> {
+    pub async fn fetch(
+        &self,
+        piece: &Piece,
+        into: RecordWriter,
+        slot: Slot,
+    ) -> Result<Fetched, Error> {
         match self {
             Source::S3(source) => source.fetch(piece, into, slot).await,
             Source::Folder(source) => source.fetch(piece, into, slot).await,
