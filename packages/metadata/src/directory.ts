@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-import { bytesOfName, joinPath, keyOfPath, nameOfBytes } from '@millpool/protocol';
+import { bytesOfName, joinPath, keyOfPath, nameOfBytes, pathBelow } from '@millpool/protocol';
 
 import { idBytes } from './store/keys.ts';
 import type { DirectoryName } from './store/keys.ts';
@@ -47,10 +47,16 @@ export function sourceKeyOf(directory: Pick<Directory, 'prefix'>, name: string):
   return key;
 }
 
-/** The prefix of the directory at `relativePath` below `root`; `root` itself for an empty one. */
-export function prefixOf(root: Uint8Array, relativePath: string): Uint8Array {
-  if (relativePath === '') return root;
-  return Buffer.concat([root, keyOfPath(relativePath), Uint8Array.of(slash)]);
+/** The directory at `path`, which is the attachment itself or below it; `root` is what all keys of the source begin with. */
+export function directoryAt(
+  at: { readonly attachment: number; readonly attachedAt: string; readonly root: Uint8Array },
+  path: string,
+  shards: number,
+): Directory {
+  const { attachment, attachedAt, root } = at;
+  if (path === attachedAt) return directoryOf({ attachment, path, prefix: root }, shards);
+  const prefix = Buffer.concat([root, keyOfPath(pathBelow(path, attachedAt)), Uint8Array.of(slash)]);
+  return directoryOf({ attachment, path, prefix }, shards);
 }
 
 /** The name of the file with this key, which is directly in the directory with this prefix. */

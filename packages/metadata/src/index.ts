@@ -1,1 +1,4 @@
-export {};
+export { startMetadata } from './start.ts';
+export type { Metadata, MetadataConfig } from './start.ts';
+export type { OpenUnderStorage } from './attached.ts';
+export type { LookupResult, ResolvedEntry } from './resolved-entry.ts';

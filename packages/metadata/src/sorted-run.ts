@@ -1,6 +1,6 @@
 import type { MetadataStore, Write } from './store/environment.ts';
 import { nameAt, named, runPrefix, runRange, successorOf } from './store/keys.ts';
-import type { DirectoryName, EntryClass } from './store/keys.ts';
+import type { DirectoryName, EntryClass, Run } from './store/keys.ts';
 
 export interface RunItem {
   readonly name: Buffer;
@@ -18,12 +18,12 @@ const itemsPerChunk = 4_096;
 export class SortedRun {
   readonly #store: MetadataStore;
   readonly #directory: DirectoryName;
-  readonly #run: number;
+  readonly #run: Run;
   readonly #items = new Map<EntryClass, RunItem[]>();
   #count = 0;
   #spilled = false;
 
-  constructor(store: MetadataStore, directory: DirectoryName, run: number) {
+  constructor(store: MetadataStore, directory: DirectoryName, run: Run) {
     this.#store = store;
     this.#directory = directory;
     this.#run = run;
@@ -80,18 +80,14 @@ export class SortedRun {
   async clear(): Promise<void> {
     this.#items.clear();
     this.#count = 0;
-    if (this.#spilled) await clearRun(this.#store, this.#directory, this.#run);
+    if (this.#spilled) await this.#store.clear(runRange(this.#directory, this.#run));
     this.#spilled = false;
   }
 
   /** What was left of it in the store by a process that ended. */
-  static stored(store: MetadataStore, directory: DirectoryName, run: number): SortedRun {
-    const run_ = new SortedRun(store, directory, run);
-    run_.#spilled = true;
-    return run_;
+  static stored(store: MetadataStore, directory: DirectoryName, run: Run): SortedRun {
+    const left = new SortedRun(store, directory, run);
+    left.#spilled = true;
+    return left;
   }
-}
-
-export async function clearRun(store: MetadataStore, directory: DirectoryName, run: number): Promise<void> {
-  await store.clear(runRange(directory, run));
 }

@@ -63,6 +63,8 @@ export interface ListReply {
   readonly cursor: string | null;
   /** Since the start of the oldest LIST in it. */
   readonly ageSeconds: number;
+  /** The directory was listed again since the cursor was given: what stood before it may have come or gone unseen. */
+  readonly changed: boolean;
 }
 
 /** A path's entry, with how much of it is in segments here; or why there is none. */

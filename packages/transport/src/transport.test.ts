@@ -50,7 +50,7 @@ const closeOf = (socket: WebSocket): Promise<{ code: number; reason: string }> =
   new Promise((resolve) => socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() })));
 
 const entryOf = (path: string): Entry => ({ path, type: 'file', size: 2 ** 40, mtimeMs: 1.5, tag: '"ä"' });
-const pageOf = (entries: readonly Entry[]) => ({ entries, cursor: null, ageSeconds: 0 });
+const pageOf = (entries: readonly Entry[]) => ({ entries, cursor: null, ageSeconds: 0, changed: false });
 
 test('replies come back as they were given, each to its own call', async (t) => {
   const { connection } = await serve(t, {

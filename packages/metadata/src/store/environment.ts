@@ -19,15 +19,23 @@ export interface Write {
   readonly value: Buffer | null;
 }
 
+export interface StoreConfig {
+  readonly directory: string;
+  /** Name of the coordination store that the attachments' ids are of. */
+  readonly coordination: string;
+  readonly log: Log;
+}
+
 const versionKey = Buffer.from([0]);
-const versionText = 'millpool metadata 1';
+const layoutVersion = 'millpool metadata 1';
 /** Pages of 8 KiB let keys be 4,026 bytes: a source key of 1,024, each byte of it escaped, fits. */
 const pageBytes = 8192;
 const mapBytes = 2 ** 40;
 
 /**
  * The LMDB environment of one metadata service. All in it can be listed again from the sources, so one that this version
- * cannot read is set aside, with a notice, and an empty one takes its place.
+ * cannot read, or that belongs to another coordination store (whose attachments have other ids), is set aside, with a
+ * notice, and an empty one takes its place.
  */
 export class MetadataStore {
   readonly #database: RootDatabase<Buffer, Buffer>;
@@ -36,13 +44,14 @@ export class MetadataStore {
     this.#database = database;
   }
 
-  static async open(directory: string, log: Log): Promise<MetadataStore> {
+  static async open({ directory, coordination, log }: StoreConfig): Promise<MetadataStore> {
     mkdirSync(directory, { recursive: true });
     const file = join(directory, 'namespace.mdb');
-    const store = await openKnown(file, log);
+    const word = `${layoutVersion} of ${coordination}`;
+    const store = await openKnown(file, word, log);
     if (store !== null) return new MetadataStore(store);
     setAside(file, log);
-    const fresh = await openKnown(file, log);
+    const fresh = await openKnown(file, word, log);
     if (fresh === null) throw unusable(file);
     return new MetadataStore(fresh);
   }
@@ -53,12 +62,12 @@ export class MetadataStore {
   }
 
   /** To be gone through without awaiting: it holds a read transaction until its end or its `return`. */
-  scan(range: KeyRange): IterableIterator<Pair> {
-    return this.#database.getRange({ start: range.start, end: range.end })[Symbol.iterator]() as IterableIterator<Pair>;
+  scan(range: KeyRange): Iterator<Pair> {
+    return this.#database.getRange({ start: range.start, end: range.end })[Symbol.iterator]();
   }
 
   first(range: KeyRange, limit: number): Pair[] {
-    return Array.from(this.#database.getRange({ start: range.start, end: range.end, limit }).asArray as Iterable<Pair>);
+    return [...this.#database.getRange({ start: range.start, end: range.end, limit })];
   }
 
   /** In runs of up to `size`, each read by itself, so that a caller may await and write between them. */
@@ -94,8 +103,8 @@ export class MetadataStore {
   }
 }
 
-/** Null where the file is there and of another version or none at all. */
-async function openKnown(file: string, log: Log): Promise<RootDatabase<Buffer, Buffer> | null> {
+/** Null where the file is there and says another word, or none at all. */
+async function openKnown(file: string, word: string, log: Log): Promise<RootDatabase<Buffer, Buffer> | null> {
   const known = existsSync(file);
   let database: RootDatabase<Buffer, Buffer>;
   try {
@@ -111,10 +120,10 @@ async function openKnown(file: string, log: Log): Promise<RootDatabase<Buffer, B
     log.warn('metadata store cannot be opened', { file, error: String(error) });
     return null;
   }
-  if (!known) await database.put(versionKey, Buffer.from(versionText));
+  if (!known) await database.put(versionKey, Buffer.from(word));
   const found = database.get(versionKey)?.toString('utf8');
-  if (found === versionText) return database;
-  log.warn('metadata store has another version', { file, found: found ?? 'none' });
+  if (found === word) return database;
+  log.warn('metadata store is of another version or node', { file, found: found ?? 'none', expected: word });
   await database.close();
   return null;
 }

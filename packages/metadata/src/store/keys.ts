@@ -7,8 +7,9 @@
  *     03 shard id partition class name     → entry record
  *     04 shard id run class name           → one item of a run that outgrew memory (at the home)
  *     05 shard id parent child             → a split under way (at the home)
+ *     06 attachment                        → it was detached, and what is stored of it is to go
  */
-const tags = { directory: 1, partition: 2, entry: 3, run: 4, split: 5 } as const;
+const tags = { directory: 1, partition: 2, entry: 3, run: 4, split: 5, detached: 6 } as const;
 
 /**
  * Entries of one class and partition are in the byte order of their names. Plain files have names that are the source's
@@ -59,15 +60,18 @@ export function partitionRange(id: Uint8Array, shard: number, partition: number)
   return { start, end: successorOf(start) };
 }
 
-/** `run` tells apart the runs of one directory: what a listing saw, and what it changes. */
-export function runPrefix(directory: DirectoryName, run: number, kind: EntryClass): Buffer {
+/** The runs that a directory can have: what a listing saw in no useful order, and what it changes. */
+export const runs = { unordered: 0, changes: 1 } as const;
+export type Run = (typeof runs)[keyof typeof runs];
+
+export function runPrefix(directory: DirectoryName, run: Run, kind: EntryClass): Buffer {
   const key = prefixOf(tags.run, directory.home, directory.id, nameAt);
   key.writeUInt16BE(run, partitionAt);
   key.writeUInt8(kind, classAt);
   return key;
 }
 
-export function runRange(directory: DirectoryName, run: number): KeyRange {
+export function runRange(directory: DirectoryName, run: Run): KeyRange {
   const start = runPrefix(directory, run, entryClasses.plainFile).subarray(0, classAt);
   return { start, end: successorOf(start) };
 }
@@ -80,12 +84,27 @@ export function splitKey(directory: DirectoryName, parent: number, child: number
 }
 
 export function splitOfKey(key: Buffer): { directory: DirectoryName; parent: number; child: number } {
-  const directory = { home: key.readUInt16BE(1), id: Buffer.from(key.subarray(3, directoryBytes)) };
-  return { directory, parent: key.readUInt16BE(partitionAt), child: key.readUInt16BE(partitionAt + 2) };
+  return { directory: directoryOfKey(key), parent: key.readUInt16BE(partitionAt), child: key.readUInt16BE(partitionAt + 2) };
 }
 
 export const allDirectories = tagRange(tags.directory);
 export const allSplits = tagRange(tags.split);
+export const allDetached = tagRange(tags.detached);
+
+export function directoryOfKey(key: Buffer): DirectoryName {
+  return { home: key.readUInt16BE(1), id: Buffer.from(key.subarray(3, directoryBytes)) };
+}
+
+export function detachedKey(attachment: number): Buffer {
+  const key = Buffer.alloc(5);
+  key.writeUInt8(tags.detached, 0);
+  key.writeUInt32BE(attachment, 1);
+  return key;
+}
+
+export function attachmentOfKey(key: Buffer): number {
+  return key.readUInt32BE(1);
+}
 
 export function named(prefix: Buffer, name: Uint8Array): Buffer {
   const key = Buffer.allocUnsafe(prefix.length + name.length);

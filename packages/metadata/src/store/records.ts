@@ -41,7 +41,7 @@ export function encodeEntry(entry: EntryRecord): Buffer {
   bytes[0] = types.indexOf(entry.type);
   bytes.writeDoubleBE(entry.size, 1);
   bytes.writeDoubleBE(entry.mtimeMs ?? Number.NaN, 9);
-  bytes.latin1Write(entry.tag, entryFixedBytes);
+  bytes.write(entry.tag, entryFixedBytes, 'latin1');
   return bytes;
 }
 
@@ -53,7 +53,7 @@ export function decodeEntry(bytes: Buffer): EntryRecord {
     type,
     size: bytes.readDoubleBE(1),
     mtimeMs: Number.isNaN(mtimeMs) ? null : mtimeMs,
-    tag: bytes.latin1Slice(entryFixedBytes),
+    tag: bytes.toString('latin1', entryFixedBytes),
   };
 }
 

@@ -1,0 +1,28 @@
+import { MillpoolError } from '@millpool/protocol';
+import type { Attachment } from '@millpool/protocol';
+
+/** In the coordination store: `attachment/PATH` holds an attachment as JSON, `attachment-last` the last id given. */
+export const attachmentPrefix = 'attachment/';
+export const lastAttachmentKey = 'attachment-last';
+
+export function attachmentKey(path: string): string {
+  return attachmentPrefix + path.slice(1);
+}
+
+export function encodeAttachment(attachment: Attachment): Uint8Array {
+  return Buffer.from(JSON.stringify(attachment));
+}
+
+export function decodeAttachment(record: Uint8Array): Attachment {
+  try {
+    const attachment = JSON.parse(Buffer.from(record).toString()) as Attachment;
+    if (Number.isSafeInteger(attachment.id) && typeof attachment.path === 'string') return attachment;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  throw new MillpoolError({
+    code: 'corrupt',
+    message: 'an attachment in the coordination store is damaged',
+    remedy: 'Set the state directory aside and attach the sources again.',
+  });
+}

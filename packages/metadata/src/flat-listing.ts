@@ -1,0 +1,78 @@
+import { nameOfBytes } from '@millpool/protocol';
+import type { UnderStorage } from '@millpool/under-storage';
+
+import { childOf, directoryEnd, nameOfKey } from './directory.ts';
+import type { Directory } from './directory.ts';
+import { directoryEntry, fileEntry, pagesBelow } from './source-pages.ts';
+import type { ListedTimes, Update } from './update.ts';
+
+/** A directory being filled: its update, and what gives its lock back. */
+export interface OpenDirectory {
+  readonly directory: Directory;
+  readonly update: Update;
+  /** Ends the update and gives the lock back. */
+  finish(times: ListedTimes): Promise<void>;
+  abandon(): Promise<void>;
+}
+
+export interface FlatListing {
+  readonly root: Directory;
+  readonly storage: UnderStorage;
+  readonly shards: number;
+  readonly listedAtMs: number;
+  readonly signal: AbortSignal;
+  open(directory: Directory): Promise<OpenDirectory>;
+}
+
+/**
+ * Lists all below `root` without delimiter, and fills every directory on the way: ten million directories of three files
+ * are ten thousand LISTs more than none, instead of ten million. Keys come in order, so the open directories are those
+ * from the root to the last key; locks are taken downwards only. A failure leaves the open ones as they were.
+ */
+export async function fillBelow(listing: FlatListing): Promise<void> {
+  const times = { listedAtMs: listing.listedAtMs, subtreeListedAtMs: listing.listedAtMs };
+  const levels = [await listing.open(listing.root)];
+  try {
+    for await (const page of pagesBelow(listing.storage, listing.root.prefix, listing.signal)) {
+      for (const file of page.files) {
+        await leaveUpTo(levels, file.key, times);
+        const { directory, update } = await enter(listing, levels, file.key);
+        update.add(nameOfKey(directory.prefix, file.key), fileEntry(file));
+      }
+      for (const { update } of levels) await update.settle();
+    }
+    for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+      await level.finish(times);
+      levels.pop();
+    }
+  } finally {
+    for (const level of levels.toReversed()) await level.abandon();
+  }
+}
+
+/** Ends the directories that `key` is not in. */
+async function leaveUpTo(levels: OpenDirectory[], key: Uint8Array, times: ListedTimes): Promise<void> {
+  for (let level = levels.at(-1); level !== undefined && !isIn(level.directory, key); level = levels.at(-1)) {
+    await level.finish(times);
+    levels.pop();
+  }
+}
+
+/** Begins the directories that lead to `key`; gives the last. */
+async function enter(listing: FlatListing, levels: OpenDirectory[], key: Uint8Array): Promise<OpenDirectory> {
+  let level = levels.at(-1) as OpenDirectory;
+  for (;;) {
+    const { prefix } = level.directory;
+    const end = directoryEnd(key, prefix.length);
+    if (end === -1) return level;
+    const name = nameOfBytes(key.subarray(prefix.length, end - 1));
+    level.update.add(name, directoryEntry);
+    level = await listing.open(childOf(level.directory, name, listing.shards));
+    levels.push(level);
+  }
+}
+
+function isIn(directory: Directory, key: Uint8Array): boolean {
+  const { prefix } = directory;
+  return key.length > prefix.length && Buffer.compare(key.subarray(0, prefix.length), prefix) === 0;
+}

@@ -1,0 +1,133 @@
+import { comparePaths, joinPath, nameOf, pathBelow } from '@millpool/protocol';
+import type { Entry, ListReply, ListRequest } from '@millpool/protocol';
+
+import type { Attached } from './attached.ts';
+import type { Attachments } from './attachments.ts';
+import { decodeCursor, encodeCursor } from './cursor.ts';
+import type { Cursor } from './cursor.ts';
+import { directoryOf } from './directory.ts';
+import type { Directory } from './directory.ts';
+import { nameOfOrder, orderOfName } from './entries.ts';
+import type { Entries } from './entries.ts';
+import { floorMsOf } from './freshness.ts';
+import type { Listings } from './listings.ts';
+import { entryOf, resolved, rootEntry } from './resolved-entry.ts';
+import type { ResolvedEntry } from './resolved-entry.ts';
+import { entryClasses } from './store/keys.ts';
+import type { EntryClass } from './store/keys.ts';
+import { decodeEntry } from './store/records.ts';
+import type { DirectoryRecord } from './store/records.ts';
+
+interface Parts {
+  readonly attachments: Attachments;
+  readonly listings: Listings;
+  readonly entries: Entries;
+  readonly shards: number;
+  readonly nowMs: () => number;
+}
+
+export interface ListContext {
+  readonly attached: Attached;
+  readonly signal: AbortSignal;
+}
+
+/** One page of the entries directly in a directory, in the byte order of their names, a directory before a file `a`. */
+export async function listDirectory(parts: Parts, request: ListRequest, { attached, signal }: ListContext): Promise<ListReply> {
+  const directory = attached.directory(request.path, parts.shards);
+  const cursor = cursorOf(request, directory);
+  const { freshness } = attached.attachment;
+  // A listing that has begun goes on in the same LIST; `strict` asks again where it begins.
+  const isUnderWay = cursor !== null && freshness.kind === 'strict';
+  const floorMs = isUnderWay ? Number.NEGATIVE_INFINITY : floorMsOf(freshness, parts.nowMs());
+  const record = await parts.listings.ensure(attached, directory, { floorMs, signal });
+
+  const entries: Entry[] = [];
+  let more = false;
+  const range = { kinds: kindsIn(record), from: cursor === null ? '' : orderOfName(cursor.last), to: null };
+  for (const { order, kind, value } of parts.entries.scan(directory, range)) {
+    const isDirectory = kind === entryClasses.directory;
+    if (cursor !== null && order === range.from && (isDirectory || cursor.type === 'file')) continue;
+    more = entries.length === request.limit;
+    if (more) break;
+    entries.push(entryOf(resolved(directory, nameOfOrder(order), decodeEntry(value))));
+  }
+  const { generation } = record;
+  return {
+    entries,
+    cursor: more ? cursorAt(request, { directory, generation, last: entries.at(-1) }) : null,
+    ageSeconds: secondsSince(record.listedAtMs, parts),
+    changed: cursor !== null && cursor.generation !== generation,
+  };
+}
+
+/** What one page of a recursive listing needs of a walk. */
+export interface FileWalk {
+  pages(): AsyncGenerator<readonly ResolvedEntry[]>;
+  readonly oldestMs: number;
+  readonly generation: number;
+}
+
+/** One page of the files of a whole subtree, in the byte order of their paths; `walk` begins after a path, or with null. */
+export async function listBelow(
+  parts: Parts,
+  request: ListRequest,
+  { root, walk: walkFrom }: { readonly root: Directory; readonly walk: (after: string | null) => FileWalk },
+): Promise<ListReply> {
+  const cursor = cursorOf(request, root);
+  const walk = walkFrom(cursor === null ? null : joinPath(root.path, cursor.last));
+  const entries: Entry[] = [];
+  let more = false;
+  for await (const page of walk.pages()) {
+    const room = request.limit - entries.length;
+    entries.push(...page.slice(0, room).map(entryOf));
+    more = page.length > room;
+    if (more) break;
+  }
+  const { generation } = walk;
+  return {
+    entries,
+    cursor: more ? cursorAt(request, { directory: root, generation, last: entries.at(-1) }) : null,
+    ageSeconds: secondsSince(walk.oldestMs, parts),
+    changed: cursor !== null && cursor.generation !== generation,
+  };
+}
+
+/** A directory that only leads to attachments: the first names on the way to them. */
+export function listAbove(parts: Parts, request: ListRequest): ListReply {
+  const directory = directoryAbove(request.path, parts.shards);
+  const cursor = cursorOf(request, directory);
+  const below = parts.attachments.below(request.path).map(({ attachment }) => pathBelow(attachment.path, request.path));
+  const names = [...new Set(below.map((path) => path.split('/', 1)[0] as string))].toSorted(comparePaths);
+  const left = names.filter((name) => cursor === null || comparePaths(name, cursor.last) > 0);
+  const entries = left.slice(0, request.limit).map((name) => entryOf(rootEntry(joinPath(request.path, name), 0)));
+  const more = left.length > entries.length;
+  const last = entries.at(-1);
+  return { entries, cursor: more ? cursorAt(request, { directory, generation: 0, last }) : null, ageSeconds: 0, changed: false };
+}
+
+/** Stands for a directory above all attachments, which is stored nowhere. */
+export function directoryAbove(path: string, shards: number): Directory {
+  return directoryOf({ attachment: 0, path, prefix: Buffer.from(path) }, shards);
+}
+
+function cursorOf({ cursor, path, recursive }: ListRequest, { id }: Directory): Cursor | null {
+  return cursor === null ? null : decodeCursor(cursor, { directory: id, recursive, path });
+}
+
+function cursorAt(
+  { path, recursive }: ListRequest,
+  at: { readonly directory: Directory; readonly generation: number; readonly last: Entry | undefined },
+): string | null {
+  if (at.last === undefined) return null;
+  const last = recursive ? pathBelow(at.last.path, path) : nameOf(at.last.path);
+  return encodeCursor({ directory: at.directory.id, recursive, generation: at.generation, type: at.last.type, last });
+}
+
+function kindsIn({ hasOddFiles, hasDirectories }: DirectoryRecord): EntryClass[] {
+  const { plainFile, oddFile, directory } = entryClasses;
+  return [plainFile, ...(hasOddFiles ? [oddFile] : []), ...(hasDirectories ? [directory] : [])];
+}
+
+function secondsSince(timeMs: number, { nowMs }: Parts): number {
+  return Number.isFinite(timeMs) ? Math.max(0, nowMs() - timeMs) / 1_000 : 0;
+}

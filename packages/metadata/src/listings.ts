@@ -1,0 +1,212 @@
+import { unlessAborted } from '@millpool/host';
+import { nameOfBytes } from '@millpool/protocol';
+
+import type { Attached } from './attached.ts';
+import { Changes } from './changes.ts';
+import { childOf, nameOfKey } from './directory.ts';
+import type { Directory } from './directory.ts';
+import { nameOfOrder } from './entries.ts';
+import { FirstListing } from './first-listing.ts';
+import { fillBelow } from './flat-listing.ts';
+import type { OpenDirectory } from './flat-listing.ts';
+import { Locks } from './locks.ts';
+import { Relisting } from './relisting.ts';
+import { directoryEntry, fileEntry, pagesOf } from './source-pages.ts';
+import { directoryKey, entryClasses } from './store/keys.ts';
+import { decodeDirectory } from './store/records.ts';
+import type { DirectoryRecord } from './store/records.ts';
+import { WriteBuffer } from './store/write-buffer.ts';
+import type { Shelf, Update } from './update.ts';
+
+interface Parts {
+  readonly shelf: Shelf;
+  readonly shards: number;
+  /** Milliseconds since 1970, never going back. */
+  readonly nowMs: () => number;
+}
+
+const namesAtOnce = 1_000;
+
+/**
+ * Lists directories of the sources into the store, each at most once at a time however many ask. A listing goes on when
+ * those who asked for it give up: the next one to ask finds it further.
+ */
+export class Listings {
+  readonly #shelf: Shelf;
+  readonly #shards: number;
+  readonly #nowMs: () => number;
+  readonly #locks = new Locks();
+  readonly #flights = new Map<string, Promise<void>>();
+
+  constructor(parts: Parts) {
+    this.#shelf = parts.shelf;
+    this.#shards = parts.shards;
+    this.#nowMs = parts.nowMs;
+  }
+
+  /** What is stored of a directory, if it is the whole of a listing that began at `floorMs` or later. */
+  fresh(directory: Directory, floorMs: number): DirectoryRecord | null {
+    const record = this.#record(directory);
+    return record?.state === 'complete' && record.listedAtMs >= floorMs ? record : null;
+  }
+
+  /** The same, listed now unless it is there. Rejects with what the LIST failed of. */
+  async ensure(attached: Attached, directory: Directory, request: { floorMs: number; signal: AbortSignal }): Promise<DirectoryRecord> {
+    return this.#ensure(request, `one ${nameOfLock(directory)}`, {
+      found: () => this.fresh(directory, request.floorMs),
+      list: () => this.#locks.hold(nameOfLock(directory), () => this.#listOne(attached, directory)),
+    });
+  }
+
+  /** The same for all that is below it too. */
+  async ensureBelow(attached: Attached, directory: Directory, request: { floorMs: number; signal: AbortSignal }): Promise<DirectoryRecord> {
+    return this.#ensure(request, `below ${nameOfLock(directory)}`, {
+      found: () => {
+        const record = this.fresh(directory, request.floorMs);
+        return record !== null && record.subtreeListedAtMs >= Math.max(1, request.floorMs) ? record : null;
+      },
+      list: () => this.#listBelow(attached, directory),
+    });
+  }
+
+  /** Resolves when nothing is being listed any more; what fails meanwhile was told to those who asked. */
+  async settled(): Promise<void> {
+    while (this.#flights.size > 0) await Promise.allSettled(this.#flights.values());
+  }
+
+  /** All that is stored of a directory, and of those below it that its listing leads to. */
+  async forget(directory: Directory): Promise<void> {
+    await this.#locks.hold(nameOfLock(directory), async () => {
+      const record = this.#record(directory);
+      if (record === null) return;
+      if (record.hasDirectories) await this.#forgetChildren(directory);
+      await this.#shelf.partitions.clear(directory);
+      await this.#shelf.store.write([{ key: directoryKey(directory), value: null }]);
+    });
+  }
+
+  /** A flight that began before the floor may end without being fresh enough; the one after it is. */
+  async #ensure(
+    { signal }: { signal: AbortSignal },
+    name: string,
+    listing: { found: () => DirectoryRecord | null; list: () => Promise<void> },
+  ): Promise<DirectoryRecord> {
+    for (;;) {
+      const record = listing.found();
+      if (record !== null) return record;
+      let flight = this.#flights.get(name);
+      if (flight === undefined) {
+        flight = listing.list().finally(() => this.#flights.delete(name));
+        this.#flights.set(name, flight);
+        flight.catch(() => {});
+      }
+      await unlessAborted(signal, flight);
+    }
+  }
+
+  async #listOne(attached: Attached, directory: Directory): Promise<void> {
+    const storage = await attached.storage();
+    const { signal } = attached;
+    const listedAtMs = this.#nowMs();
+    const buffer = new WriteBuffer(this.#shelf.store);
+    const { former, update } = await this.#begin(directory, buffer);
+    let gone: readonly string[];
+    try {
+      for await (const page of pagesOf(storage, directory.prefix, signal)) {
+        for (const file of page.files) update.add(nameOfKey(directory.prefix, file.key), fileEntry(file));
+        for (const prefix of page.directories) {
+          update.add(nameOfBytes(prefix.subarray(directory.prefix.length, -1)), directoryEntry);
+        }
+        await update.settle();
+      }
+      signal.throwIfAborted();
+      gone = await update.finish({ listedAtMs, subtreeListedAtMs: former?.subtreeListedAtMs ?? 0 });
+      await buffer.flush();
+    } catch (error) {
+      await update.abandon();
+      throw error;
+    }
+    await this.#forgetGone(directory, gone);
+  }
+
+  async #listBelow(attached: Attached, root: Directory): Promise<void> {
+    const storage = await attached.storage();
+    const buffer = new WriteBuffer(this.#shelf.store);
+    try {
+      await fillBelow({
+        root,
+        storage,
+        shards: this.#shards,
+        listedAtMs: this.#nowMs(),
+        signal: attached.signal,
+        open: (directory) => this.#open(directory, buffer),
+      });
+    } finally {
+      await buffer.flush();
+    }
+  }
+
+  /** Under its lock until what it became is on disk: who gets the lock next reads it there. */
+  async #open(directory: Directory, buffer: WriteBuffer): Promise<OpenDirectory> {
+    const release = await this.#locks.acquire(nameOfLock(directory));
+    try {
+      const { update } = await this.#begin(directory, buffer);
+      return {
+        directory,
+        update,
+        finish: async (times) => {
+          const gone = await update.finish(times);
+          await this.#forgetGone(directory, gone);
+          buffer.whenFlushed(release);
+        },
+        abandon: async () => {
+          await update.abandon();
+          buffer.whenFlushed(release);
+        },
+      };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  async #begin(directory: Directory, buffer: WriteBuffer): Promise<{ former: DirectoryRecord | null; update: Update }> {
+    let former = this.#record(directory);
+    if (former?.state === 'applying') {
+      await this.#forgetGone(directory, await Changes.resume(this.#shelf, directory, former));
+      former = this.#record(directory);
+    }
+    const request = { directory, former, buffer };
+    const update = former?.state === 'complete'
+      ? await Relisting.begin(this.#shelf, request, former)
+      : await FirstListing.begin(this.#shelf, request);
+    return { former, update };
+  }
+
+  async #forgetGone(directory: Directory, names: readonly string[]): Promise<void> {
+    for (const name of names) await this.forget(childOf(directory, name, this.#shards));
+  }
+
+  async #forgetChildren(directory: Directory): Promise<void> {
+    const kinds = [entryClasses.directory];
+    for (let from = '', more = true; more; ) {
+      const names: string[] = [];
+      for (const { order } of this.#shelf.entries.scan(directory, { kinds, from, to: null })) {
+        names.push(order);
+        if (names.length === namesAtOnce) break;
+      }
+      for (const name of names) await this.forget(childOf(directory, nameOfOrder(name), this.#shards));
+      more = names.length === namesAtOnce;
+      from = `${names.at(-1) ?? ''}\0`;
+    }
+  }
+
+  #record(directory: Directory): DirectoryRecord | null {
+    const record = this.#shelf.store.get(directoryKey(directory));
+    return record === undefined ? null : decodeDirectory(record);
+  }
+}
+
+function nameOfLock(directory: Directory): string {
+  return Buffer.from(directory.id).toString('latin1');
+}

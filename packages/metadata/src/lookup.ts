@@ -1,0 +1,151 @@
+import { abortError } from '@millpool/host';
+import { asMillpoolError, nameOf, parentOf } from '@millpool/protocol';
+
+import type { Attached } from './attached.ts';
+import type { Attachments } from './attachments.ts';
+import { childOf, sourceKeyOf } from './directory.ts';
+import type { Directory } from './directory.ts';
+import type { Entries } from './entries.ts';
+import { floorMsOf } from './freshness.ts';
+import type { Listings } from './listings.ts';
+import { noSuchPath, resolved, rootEntry } from './resolved-entry.ts';
+import type { LookupResult, ResolvedEntry } from './resolved-entry.ts';
+import { directoryEntry, fileEntry, hasAnyBelow } from './source-pages.ts';
+
+interface Parts {
+  readonly attachments: Attachments;
+  readonly listings: Listings;
+  readonly entries: Entries;
+  readonly shards: number;
+  readonly nowMs: () => number;
+}
+
+/** One request's look-ups: one time holds for all, and directories and signals are made once. */
+interface Batch {
+  readonly nowMs: number;
+  readonly signal: AbortSignal;
+  readonly directories: Map<string, Directory>;
+  readonly signals: Map<Attached, AbortSignal>;
+}
+
+const asksAtOnce = 64;
+/** So many names of one directory that had to be asked for singly, and it is listed in passing. */
+const asksBeforeListing = 32;
+const countedMax = 10_000;
+
+/**
+ * Path to entry. From the store where the directory's listing is whole and fresh enough: its no is certain then too.
+ * Otherwise the source is asked for the one name, by HEAD, and for anything below it, which makes it a directory. Where
+ * a bucket holds both `a` and keys below `a/`, the path is the file here, and a directory to `list` and `walk`.
+ */
+export class Lookup {
+  readonly #parts: Parts;
+  /** How often the source was asked for a name of a directory, by path. */
+  readonly #asks = new Map<string, number>();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** In the order asked; one failing path does not fail the others. Rejects only when the signal aborts. */
+  async many(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]> {
+    const batch: Batch = { nowMs: this.#parts.nowMs(), signal, directories: new Map(), signals: new Map() };
+    const results = paths.map((path) => this.#stored(path, batch));
+    const open = results.flatMap((result, index) => (result === null ? [index] : []));
+    let next = 0;
+    const ask = async (): Promise<void> => {
+      for (let index = open[next++]; index !== undefined; index = open[next++]) {
+        if (signal.aborted) throw abortError(signal);
+        const path = paths[index] as string;
+        results[index] = this.#stored(path, batch) ?? (await this.#asked(path, batch).catch(failureOf(path)));
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(asksAtOnce, open.length) }, ask));
+    if (signal.aborted) throw abortError(signal);
+    return results as LookupResult[];
+  }
+
+  /** Null: the source has to be asked. */
+  #stored(path: string, batch: Batch): LookupResult | null {
+    const { attachments, listings } = this.#parts;
+    const attached = attachments.covering(path);
+    if (attached === null) return this.#aboveAttachments(path);
+    const { attachment } = attached;
+    if (path === attachment.path) return rootEntry(path, attachment.id);
+    if (attachment.freshness.kind === 'strict') return null;
+    const directory = this.#directoryOf(attached, path, batch);
+    if (listings.fresh(directory, floorMsOf(attachment.freshness, batch.nowMs)) === null) return null;
+    return this.#entry(directory, nameOf(path)) ?? { error: noSuchPath(path).shape };
+  }
+
+  #aboveAttachments(path: string): LookupResult {
+    const leads = path === '/' || this.#parts.attachments.below(path).length > 0;
+    return leads ? rootEntry(path, 0) : { error: noSuchPath(path).shape };
+  }
+
+  #entry(directory: Directory, name: string): ResolvedEntry | null {
+    const { entries } = this.#parts;
+    const record = entries.get(directory, 'file', name) ?? entries.get(directory, 'directory', name);
+    return record === null ? null : resolved(directory, name, record);
+  }
+
+  async #asked(path: string, batch: Batch): Promise<LookupResult> {
+    const attached = this.#parts.attachments.covering(path);
+    if (attached === null) return { error: noSuchPath(path).shape };
+    const storage = await attached.storage();
+    const directory = this.#directoryOf(attached, path, batch);
+    const name = nameOf(path);
+    this.#count(attached, directory);
+    const signal = signalOf(attached, batch);
+    const file = await storage.stat(sourceKeyOf(directory, name), signal);
+    if (file !== null) return resolved(directory, name, fileEntry(file));
+    // A folder's directory may be empty, so that only the listing above it shows it.
+    if (storage.supports.emptyDirectories) return this.#listed(attached, path, batch);
+    const { prefix } = childOf(directory, name, this.#parts.shards);
+    if (await hasAnyBelow(storage, prefix, signal)) return resolved(directory, name, directoryEntry);
+    return { error: noSuchPath(path).shape };
+  }
+
+  async #listed(attached: Attached, path: string, batch: Batch): Promise<LookupResult> {
+    const directory = this.#directoryOf(attached, path, batch);
+    const floorMs = floorMsOf(attached.attachment.freshness, batch.nowMs);
+    await this.#parts.listings.ensure(attached, directory, { floorMs, signal: signalOf(attached, batch) });
+    const entry = this.#entry(directory, nameOf(path));
+    return entry?.type === 'directory' ? entry : { error: noSuchPath(path).shape };
+  }
+
+  /** The directory that a path is in. */
+  #directoryOf(attached: Attached, path: string, { directories }: Batch): Directory {
+    const above = parentOf(path);
+    const known = directories.get(above);
+    if (known !== undefined) return known;
+    const directory = attached.directory(above, this.#parts.shards);
+    directories.set(above, directory);
+    return directory;
+  }
+
+  /** A directory of which many names are asked is soon listed as a whole, in the background. */
+  #count(attached: Attached, directory: Directory): void {
+    const asks = (this.#asks.get(directory.path) ?? 0) + 1;
+    if (this.#asks.size > countedMax) this.#asks.clear();
+    if (asks < asksBeforeListing || attached.attachment.freshness.kind === 'strict') {
+      this.#asks.set(directory.path, asks);
+      return;
+    }
+    this.#asks.delete(directory.path);
+    const floorMs = floorMsOf(attached.attachment.freshness, this.#parts.nowMs());
+    this.#parts.listings.ensure(attached, directory, { floorMs, signal: attached.signal }).catch(() => {});
+  }
+}
+
+function signalOf(attached: Attached, { signals, signal }: Batch): AbortSignal {
+  const known = signals.get(attached);
+  if (known !== undefined) return known;
+  const either = AbortSignal.any([signal, attached.signal]);
+  signals.set(attached, either);
+  return either;
+}
+
+function failureOf(path: string): (error: unknown) => LookupResult {
+  return (error) => ({ error: { ...asMillpoolError(error).shape, path } });
+}

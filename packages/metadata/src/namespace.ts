@@ -1,0 +1,117 @@
+import { comparePaths, isBelow, MillpoolError } from '@millpool/protocol';
+import type { ListReply, ListRequest } from '@millpool/protocol';
+
+import type { Attached } from './attached.ts';
+import type { Attachments } from './attachments.ts';
+import type { Entries } from './entries.ts';
+import { directoryAbove, listAbove, listBelow, listDirectory } from './list.ts';
+import type { FileWalk } from './list.ts';
+import type { Listings } from './listings.ts';
+import { Lookup } from './lookup.ts';
+import { noSuchPath, notADirectory } from './resolved-entry.ts';
+import type { LookupResult, ResolvedEntry } from './resolved-entry.ts';
+import { hasAnyBelow } from './source-pages.ts';
+import { Walk } from './walk.ts';
+
+export interface NamespaceParts {
+  readonly attachments: Attachments;
+  readonly listings: Listings;
+  readonly entries: Entries;
+  readonly shards: number;
+  /** Milliseconds since 1970, never going back while the process lives. */
+  readonly nowMs: () => number;
+}
+
+/** The one namespace: attachments, the directories in them, and those above that only lead to attachments. */
+export class Namespace {
+  readonly #parts: NamespaceParts;
+  readonly #lookup: Lookup;
+
+  constructor(parts: NamespaceParts) {
+    this.#parts = parts;
+    this.#lookup = new Lookup(parts);
+  }
+
+  lookup(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]> {
+    return this.#lookup.many(paths, signal);
+  }
+
+  async list(request: ListRequest, signal: AbortSignal): Promise<ListReply> {
+    const { path, recursive, cursor } = request;
+    const { attachments, shards } = this.#parts;
+    const attached = attachments.covering(path);
+    if (attached === null) {
+      this.#checkLeads(path);
+      const root = directoryAbove(path, shards);
+      if (!recursive) return listAbove(this.#parts, request);
+      return listBelow(this.#parts, request, { root, walk: (after) => this.#walkAbove(path, after, signal) });
+    }
+    if (cursor === null) await this.#checkDirectory(attached, path, signal);
+    if (!recursive) return listDirectory(this.#parts, request, { attached, signal });
+    const root = attached.directory(path, shards);
+    return listBelow(this.#parts, request, { root, walk: (after) => new Walk(this.#parts, { attached, root, after, signal }) });
+  }
+
+  /** All files at or below a path, in the byte order of their paths; complete, or it throws. */
+  async *walk(path: string, signal: AbortSignal): AsyncGenerator<readonly ResolvedEntry[]> {
+    const { attachments, shards } = this.#parts;
+    const attached = attachments.covering(path);
+    if (attached === null) {
+      this.#checkLeads(path);
+      yield* this.#walkAbove(path, null, signal).pages();
+      return;
+    }
+    const entry = await this.#entryOf(path, signal);
+    if (entry.type === 'file') {
+      yield [entry];
+      if (!(await this.#isAlsoDirectory(attached, path, signal))) return;
+    }
+    const root = attached.directory(path, shards);
+    yield* new Walk(this.#parts, { attached, root, after: null, signal }).pages();
+  }
+
+  /** The attachments below a path, walked one after another. */
+  #walkAbove(path: string, after: string | null, signal: AbortSignal): FileWalk {
+    const parts = this.#parts;
+    const walks = parts.attachments
+      .below(path)
+      .toSorted((left, right) => comparePaths(`${left.attachment.path}/`, `${right.attachment.path}/`))
+      .filter(({ attachment }) => after === null || isBelow(after, attachment.path) || comparePaths(attachment.path, after) > 0)
+      .map((attached) => {
+        const root = attached.directory(attached.attachment.path, parts.shards);
+        return new Walk(parts, { attached, root, after: after !== null && isBelow(after, root.path) ? after : null, signal });
+      });
+    return {
+      async *pages() {
+        for (const walk of walks) yield* walk.pages();
+      },
+      get oldestMs() {
+        return Math.min(...walks.map((walk) => walk.oldestMs));
+      },
+      generation: 0,
+    };
+  }
+
+  async #entryOf(path: string, signal: AbortSignal): Promise<ResolvedEntry> {
+    const [found] = await this.lookup([path], signal);
+    if (found === undefined || 'error' in found) throw found === undefined ? noSuchPath(path) : new MillpoolError(found.error);
+    return found;
+  }
+
+  async #checkDirectory(attached: Attached, path: string, signal: AbortSignal): Promise<void> {
+    const entry = await this.#entryOf(path, signal);
+    if (entry.type === 'directory' || (await this.#isAlsoDirectory(attached, path, signal))) return;
+    throw notADirectory(path);
+  }
+
+  /** A bucket can hold keys below the key of a file. */
+  async #isAlsoDirectory(attached: Attached, path: string, signal: AbortSignal): Promise<boolean> {
+    const storage = await attached.storage();
+    if (!storage.supports.fileBesideDirectory) return false;
+    return hasAnyBelow(storage, attached.directory(path, this.#parts.shards).prefix, signal);
+  }
+
+  #checkLeads(path: string): void {
+    if (path !== '/' && this.#parts.attachments.below(path).length === 0) throw noSuchPath(path);
+  }
+}

@@ -1,0 +1,213 @@
+import type { CoordStore } from '@millpool/coordination';
+import { MillpoolError } from '@millpool/protocol';
+
+import { hashName } from './name-hash.ts';
+import {
+  decodePartitionMap, encodePartitionMap, locate, movesTo, nextSplit, partitionsOf, placementOf, shardOf, wholeMap, withChild,
+} from './partition-map.ts';
+import type { PartitionMap, Split } from './partition-map.ts';
+import type { MetadataStore, Pair, Write } from './store/environment.ts';
+import { allSplits, entryPrefix, nameAt, named, partitionKey, partitionRange, splitKey, splitOfKey } from './store/keys.ts';
+import type { DirectoryName, EntryClass } from './store/keys.ts';
+import { decodeCount, encodeCount } from './store/records.ts';
+
+interface Parts {
+  readonly store: MetadataStore;
+  readonly coordination: CoordStore;
+  readonly shards: number;
+  /** A partition of more names is split. */
+  readonly namesMax: number;
+}
+
+interface StoredMap {
+  readonly map: PartitionMap;
+  readonly modRevision: number;
+}
+
+const recordPrefix = 'directory/';
+const recordsAtOnce = 1_000;
+const pairsAtOnce = 8_192;
+
+/**
+ * Which partition holds a name, and the splitting of those that grew. A directory of more than one partition has a record
+ * in the coordination store; swapping that record is the commit of a split. Before it, what was copied to the child is
+ * nobody's; after it, what is left in the parent is; and the store remembers the split until that is gone.
+ */
+export class Partitions {
+  readonly #parts: Parts;
+  readonly #stored = new Map<string, StoredMap>();
+
+  private constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Reads the maps, and ends or undoes the splits that a former process left. */
+  static async open(parts: Parts): Promise<Partitions> {
+    const partitions = new Partitions(parts);
+    await partitions.#readMaps();
+    for (const { key } of parts.store.first(allSplits, Number.MAX_SAFE_INTEGER)) await partitions.#recover(key);
+    return partitions;
+  }
+
+  get namesMax(): number {
+    return this.#parts.namesMax;
+  }
+
+  mapOf(directory: DirectoryName): PartitionMap {
+    return this.#stored.get(nameOfRecord(directory))?.map ?? wholeMap(directory.home);
+  }
+
+  /** The key of an entry, and the partition that it is counted in. */
+  keyOf(directory: DirectoryName, kind: EntryClass, name: Buffer): { key: Buffer; partition: number } {
+    const map = this.mapOf(directory);
+    const partition = map.shards.length === 1 ? 0 : locate(map, hashName(name));
+    const place = { id: directory.id, shard: shardOf(map, partition), partition, kind };
+    return { key: named(entryPrefix(place), name), partition };
+  }
+
+  countOf(directory: DirectoryName, partition: number): number {
+    const count = this.#parts.store.get(this.#countKey(directory, partition));
+    return count === undefined ? 0 : decodeCount(count);
+  }
+
+  countWrite(directory: DirectoryName, partition: number, count: number): Write {
+    return { key: this.#countKey(directory, partition), value: encodeCount(Math.max(0, count)) };
+  }
+
+  /**
+   * Splits until no partition has more than `namesMax` names, or none can be split further. The caller holds the
+   * directory's lock, and everything of it is on disk, counts too.
+   */
+  async splitLarge(directory: DirectoryName): Promise<void> {
+    for (;;) {
+      const map = this.mapOf(directory);
+      const split = partitionsOf(map)
+        .filter((partition) => this.countOf(directory, partition) > this.#parts.namesMax)
+        .map((partition) => nextSplit(map, partition, this.#parts.shards))
+        .find((candidate) => candidate !== null);
+      if (split === undefined) return;
+      await this.#split(directory, map, split);
+    }
+  }
+
+  /** All entries and counts; the directory is as if it had never been listed. */
+  async clear(directory: DirectoryName): Promise<void> {
+    const { store, coordination } = this.#parts;
+    const map = this.mapOf(directory);
+    for (const partition of partitionsOf(map)) {
+      await store.clear(partitionRange(directory.id, shardOf(map, partition), partition));
+      await store.write([{ key: this.#countKey(directory, partition), value: null }]);
+    }
+    if (!this.#stored.delete(nameOfRecord(directory))) return;
+    const key = nameOfRecord(directory);
+    await coordination.txn({ compare: [], then: [{ kind: 'delete', key }], otherwise: [] });
+  }
+
+  async #split(directory: DirectoryName, map: PartitionMap, split: Split): Promise<void> {
+    const { store, shards } = this.#parts;
+    const shard = placementOf(directory.home, split.child, shards);
+    const marker = splitKey(directory, split.parent, split.child);
+    await store.write([{ key: marker, value: Buffer.alloc(0) }]);
+    await store.clear(partitionRange(directory.id, shard, split.child));
+    const moved = await this.#copy(directory, map, { split, shard });
+    await store.write([this.#countAt(directory, { shard, partition: split.child }, moved)]);
+    await this.#commit(directory, withChild(map, split.child, shard));
+    await this.#dropMoved(directory, split);
+    await store.write([{ key: marker, value: null }]);
+  }
+
+  /** Copies what the child takes; how many names that is. */
+  async #copy(directory: DirectoryName, map: PartitionMap, to: { split: Split; shard: number }): Promise<number> {
+    const { store } = this.#parts;
+    const { split, shard } = to;
+    let moved = 0;
+    for (const chunk of store.chunks(partitionRange(directory.id, shardOf(map, split.parent), split.parent), pairsAtOnce)) {
+      const taken = chunk.filter((pair) => movesTo(split, hashOf(pair)));
+      moved += taken.length;
+      await store.write(taken.map((pair) => ({ key: this.#rekeyed(directory, pair, { split, shard }), value: pair.value })));
+    }
+    return moved;
+  }
+
+  #rekeyed(directory: DirectoryName, pair: Pair, to: { split: Split; shard: number }): Buffer {
+    const kind = pair.key.readUInt8(nameAt - 1) as EntryClass;
+    const place = { id: directory.id, shard: to.shard, partition: to.split.child, kind };
+    return named(entryPrefix(place), pair.key.subarray(nameAt));
+  }
+
+  /** Removes from the parent what the child has now, and counts what is left. */
+  async #dropMoved(directory: DirectoryName, split: Split): Promise<void> {
+    const { store } = this.#parts;
+    const range = partitionRange(directory.id, shardOf(this.mapOf(directory), split.parent), split.parent);
+    let left = 0;
+    for (const chunk of store.chunks(range, pairsAtOnce)) {
+      const gone = chunk.filter((pair) => movesTo(split, hashOf(pair)));
+      left += chunk.length - gone.length;
+      await store.write(gone.map(({ key }) => ({ key, value: null })));
+    }
+    await store.write([this.countWrite(directory, split.parent, left)]);
+  }
+
+  async #commit(directory: DirectoryName, map: PartitionMap): Promise<void> {
+    const key = nameOfRecord(directory);
+    const modRevision = this.#stored.get(key)?.modRevision ?? 0;
+    const { succeeded, revision } = await this.#parts.coordination.txn({
+      compare: [{ kind: 'mod-revision', key, modRevision }],
+      then: [{ kind: 'put', key, value: encodePartitionMap(map) }],
+      otherwise: [],
+    });
+    if (!succeeded) throw lostRace(key);
+    this.#stored.set(key, { map, modRevision: revision });
+  }
+
+  /** A split is done when its child is in the map, and undone otherwise. */
+  async #recover(key: Buffer): Promise<void> {
+    const { store, shards } = this.#parts;
+    const { directory, parent, child } = splitOfKey(key);
+    if (this.mapOf(directory).shards[child] === undefined) {
+      const shard = placementOf(directory.home, child, shards);
+      await store.clear(partitionRange(directory.id, shard, child));
+      await store.write([{ key: partitionKey(directory.id, shard, child), value: null }]);
+    } else {
+      await this.#dropMoved(directory, { parent, child, depth: 32 - Math.clz32(child) });
+    }
+    await store.write([{ key, value: null }]);
+  }
+
+  async #readMaps(): Promise<void> {
+    const { coordination, shards } = this.#parts;
+    for (let after: string | null = null, more = true; more; ) {
+      const page = await coordination.range({ prefix: recordPrefix, limit: recordsAtOnce, after });
+      for (const { key, value, modRevision } of page.entries) {
+        this.#stored.set(key, { map: decodePartitionMap(value, shards), modRevision });
+      }
+      more = page.more;
+      after = page.entries.at(-1)?.key ?? null;
+    }
+  }
+
+  #countKey(directory: DirectoryName, partition: number): Buffer {
+    return partitionKey(directory.id, shardOf(this.mapOf(directory), partition), partition);
+  }
+
+  #countAt(directory: DirectoryName, place: { shard: number; partition: number }, count: number): Write {
+    return { key: partitionKey(directory.id, place.shard, place.partition), value: encodeCount(count) };
+  }
+}
+
+function hashOf(pair: Pair): number {
+  return hashName(pair.key.subarray(nameAt));
+}
+
+function nameOfRecord(directory: DirectoryName): string {
+  return recordPrefix + Buffer.from(directory.id).toString('hex');
+}
+
+function lostRace(key: string): MillpoolError {
+  return new MillpoolError({
+    code: 'internal',
+    message: `another process changed the partition map ${key}`,
+    remedy: 'Run one node on one data directory.',
+  });
+}
+

@@ -1,0 +1,117 @@
+import { Changes } from './changes.ts';
+import { classOf } from './entries.ts';
+import { SortedRun } from './sorted-run.ts';
+import type { RunItem } from './sorted-run.ts';
+import { entryClasses, runs } from './store/keys.ts';
+import type { EntryClass } from './store/keys.ts';
+import { encodeEntry } from './store/records.ts';
+import type { DirectoryRecord, EntryRecord } from './store/records.ts';
+import type { ListedTimes, Shelf, Update, UpdateRequest } from './update.ts';
+
+interface ListedFile {
+  readonly order: string;
+  readonly value: Buffer;
+}
+
+const windowMax = 8_192;
+
+/**
+ * A later listing of a directory: a merge-join of what comes with what is there, of which only the differences are
+ * written, and those when it has ended. Plain files are joined window by window as they come. What comes in another order
+ * than it is stored (keys.ts) is sorted in a run first and joined at the end.
+ */
+export class Relisting implements Update {
+  readonly #shelf: Shelf;
+  readonly #request: UpdateRequest;
+  readonly #former: DirectoryRecord;
+  readonly #changes: Changes;
+  readonly #unordered: SortedRun;
+  #window: ListedFile[] = [];
+  /** Names up to this one, itself included, have been joined. */
+  #joined: string | null = null;
+
+  private constructor(shelf: Shelf, request: UpdateRequest, former: DirectoryRecord) {
+    this.#shelf = shelf;
+    this.#request = request;
+    this.#former = former;
+    this.#changes = new Changes(shelf, request.directory);
+    this.#unordered = new SortedRun(shelf.store, request.directory, runs.unordered);
+  }
+
+  static async begin(shelf: Shelf, request: UpdateRequest, former: DirectoryRecord): Promise<Relisting> {
+    for (const run of Object.values(runs)) await SortedRun.stored(shelf.store, request.directory, run).clear();
+    return new Relisting(shelf, request, former);
+  }
+
+  add(name: string, entry: EntryRecord): void {
+    const kind = classOf(entry.type, name);
+    const bytes = Buffer.from(name);
+    if (kind === entryClasses.plainFile) this.#window.push({ order: bytes.toString('latin1'), value: encodeEntry(entry) });
+    else this.#unordered.add(kind, { name: bytes, value: encodeEntry(entry) });
+  }
+
+  async settle(): Promise<void> {
+    if (this.#window.length >= windowMax) this.#joinWindow(this.#window.at(-1)?.order ?? null);
+    await this.#unordered.settle();
+    await this.#changes.settle();
+  }
+
+  async finish(times: ListedTimes): Promise<readonly string[]> {
+    this.#joinWindow(null);
+    const { oddFile, directory } = entryClasses;
+    const seen = { hasOddFiles: this.#unordered.has(oddFile), hasDirectories: this.#unordered.has(directory) };
+    if (this.#unordered.spilled) await this.#unordered.spill();
+    if (seen.hasOddFiles || this.#former.hasOddFiles) await this.#joinUnordered(oddFile);
+    if (seen.hasDirectories || this.#former.hasDirectories) await this.#joinUnordered(directory);
+    await this.#unordered.clear();
+    const generation = this.#former.generation + 1;
+    return this.#changes.apply({ ...this.#former, ...times, ...seen, state: 'complete', generation }, this.#request.buffer);
+  }
+
+  async abandon(): Promise<void> {
+    await this.#unordered.clear();
+    await this.#changes.abandon();
+  }
+
+  /** All stored names after the last window up to `to` are either in this window or gone. */
+  #joinWindow(to: string | null): void {
+    const window = this.#window;
+    this.#window = [];
+    this.#join(entryClasses.plainFile, window.values(), { after: this.#joined, to });
+    this.#joined = to;
+  }
+
+  async #joinUnordered(kind: EntryClass): Promise<void> {
+    let after: string | null = null;
+    for (const chunk of this.#unordered.chunks(kind)) {
+      const last = chunk.at(-1)?.name.toString('latin1');
+      if (last === undefined) break;
+      this.#join(kind, listed(chunk), { after, to: last });
+      after = last;
+      await this.#changes.settle();
+    }
+    this.#join(kind, [].values(), { after, to: null });
+    await this.#changes.settle();
+  }
+
+  #join(kind: EntryClass, listing: IterableIterator<ListedFile>, range: { after: string | null; to: string | null }): void {
+    const from = range.after ?? '';
+    const stored = this.#shelf.entries.scan(this.#request.directory, { kinds: [kind], from, to: range.to });
+    let old = stored.next();
+    if (old.done !== true && old.value.order === range.after) old = stored.next();
+    for (const { order, value } of listing) {
+      while (old.done !== true && old.value.order < order) {
+        this.#changes.remove(kind, Buffer.from(old.value.order, 'latin1'));
+        old = stored.next();
+      }
+      const same = old.done !== true && old.value.order === order ? old.value : null;
+      if (same === null || !same.value.equals(value)) this.#changes.put(kind, Buffer.from(order, 'latin1'), value);
+      if (same !== null) old = stored.next();
+    }
+    for (; old.done !== true; old = stored.next()) this.#changes.remove(kind, Buffer.from(old.value.order, 'latin1'));
+  }
+}
+
+function* listed(items: readonly RunItem[]): Generator<ListedFile> {
+  for (const { name, value } of items) yield { order: name.toString('latin1'), value };
+}

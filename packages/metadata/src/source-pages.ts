@@ -1,0 +1,56 @@
+import type { ListPage, SourceFile, UnderStorage } from '@millpool/under-storage';
+
+import type { EntryRecord } from './store/records.ts';
+
+export interface SourcePage {
+  readonly files: readonly SourceFile[];
+  /** Full prefixes. */
+  readonly directories: readonly Uint8Array[];
+}
+
+const keysAtOnce = 1_000;
+const slash = 0x2f;
+
+export const directoryEntry: EntryRecord = { type: 'directory', size: 0, mtimeMs: null, tag: '' };
+
+export function fileEntry({ size, mtimeMs, tag }: SourceFile): EntryRecord {
+  return { type: 'file', size, mtimeMs, tag };
+}
+
+/** The pages of all that is below a prefix, in the order of the keys. */
+export async function* pagesBelow(storage: UnderStorage, prefix: Uint8Array, signal: AbortSignal): AsyncGenerator<ListPage> {
+  yield* pages(storage, { prefix, recursive: true, limit: keysAtOnce }, signal);
+}
+
+/**
+ * The pages of what is directly in a directory. A bucket answers `a//` for what the namespace calls `a/%2Fb`: slashes that
+ * begin a name belong to it, so a prefix of nothing more is gone into.
+ */
+export async function* pagesOf(storage: UnderStorage, prefix: Uint8Array, signal: AbortSignal): AsyncGenerator<SourcePage> {
+  for await (const page of pages(storage, { prefix, recursive: false, limit: keysAtOnce }, signal)) {
+    const isNameless = (directory: Uint8Array): boolean => directory.subarray(prefix.length).every((byte) => byte === slash);
+    yield { files: page.files, directories: page.directories.filter((directory) => !isNameless(directory)) };
+    for (const directory of page.directories.filter(isNameless)) yield* pagesOf(storage, directory, signal);
+  }
+}
+
+/** Whether anything at all is below a prefix. */
+export async function hasAnyBelow(storage: UnderStorage, prefix: Uint8Array, signal: AbortSignal): Promise<boolean> {
+  for await (const page of pages(storage, { prefix, recursive: true, limit: 1 }, signal)) {
+    if (page.files.length > 0) return true;
+  }
+  return false;
+}
+
+async function* pages(
+  storage: UnderStorage,
+  request: { readonly prefix: Uint8Array; readonly recursive: boolean; readonly limit: number },
+  signal: AbortSignal,
+): AsyncGenerator<ListPage> {
+  for (let after: Uint8Array | null = null, more = true; more; ) {
+    const page: ListPage = await storage.list({ ...request, after, signal });
+    yield page;
+    after = page.next;
+    more = after !== null;
+  }
+}

@@ -1,0 +1,133 @@
+import { randomUUID } from 'node:crypto';
+
+import type { CoordStore } from '@millpool/coordination';
+import type { Clock, Log } from '@millpool/host';
+import { listLimitMax, MillpoolError } from '@millpool/protocol';
+import type { Attachment, ErrorShape, Handlers } from '@millpool/protocol';
+import type { UnderStorage } from '@millpool/under-storage';
+
+import type { OpenUnderStorage } from './attached.ts';
+import { Attachments } from './attachments.ts';
+import { Entries } from './entries.ts';
+import { Listings } from './listings.ts';
+import { Namespace } from './namespace.ts';
+import { Partitions } from './partitions.ts';
+import type { LookupResult, ResolvedEntry } from './resolved-entry.ts';
+import { MetadataStore } from './store/environment.ts';
+import { Sweep } from './sweep.ts';
+
+export interface MetadataConfig {
+  /** Holds the LMDB file; made when it is not there. What is in it can be lost: it is listed again. */
+  readonly directory: string;
+  readonly store: CoordStore;
+  readonly open: OpenUnderStorage;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Of the node's metadata; a directory has at most as many partitions. The same for the life of `store`. */
+  readonly shards?: number;
+  /** A partition of more names is split. */
+  readonly partitionNamesMax?: number;
+}
+
+export interface Metadata {
+  readonly handlers: Handlers<'list' | 'attach' | 'detach' | 'attachments'>;
+  /** In the order asked; one failing path does not fail the others. */
+  lookup(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]>;
+  /** All files at or below a path, in the byte order of their paths; complete, or it throws. */
+  walk(path: string, signal: AbortSignal): AsyncIterable<readonly ResolvedEntry[]>;
+  /** In the order of their paths. */
+  attachments(): readonly Attachment[];
+  /** Why an attachment's source cannot be reached; null when it can. `not-found` for an id that is not attached. */
+  attachmentError(id: number): ErrorShape | null;
+  /** Calls after each attach and detach, and when a source can be reached again. Gives what ends that. */
+  watchAttachments(listener: () => void): () => void;
+  /** The opened source; rejects with why it cannot be reached. */
+  underStorage(id: number): Promise<UnderStorage>;
+  stop(): Promise<void>;
+}
+
+const shardsDefault = 1_024;
+const shardsMax = 1_024;
+const partitionNamesMaxDefault = 32_768;
+const nameKey = 'coordination-name';
+
+/** The namespace of one node over its coordination store. Attachments made earlier come back, reachable or not. */
+export async function startMetadata(config: MetadataConfig): Promise<Metadata> {
+  const { directory, store: coordination, open, clock, log } = config;
+  const shards = config.shards ?? shardsDefault;
+  if (!Number.isSafeInteger(shards) || shards < 1 || shards > shardsMax) throw badShards(shards);
+  const store = await MetadataStore.open({ directory, coordination: await nameOf(coordination), log });
+  const namesMax = config.partitionNamesMax ?? partitionNamesMaxDefault;
+  const partitions = await Partitions.open({ store, coordination, shards, namesMax });
+  const attachments = await Attachments.open({ coordination, open, clock, log });
+  const entries = new Entries(store, partitions);
+  const nowMs = steadyTime(clock);
+  const listings = new Listings({ shelf: { store, partitions, entries }, shards, nowMs });
+  const namespace = new Namespace({ attachments, listings, entries, shards, nowMs });
+  const sweep = new Sweep(store, partitions);
+  const sweepSoon = (): void => {
+    sweep.start(listings.settled(), (error) => log.error('what was detached could not be swept', { error }));
+  };
+  sweepSoon();
+
+  return {
+    handlers: {
+      list: async (request, { signal }) => namespace.list(checkedLimit(request), signal),
+      attach: async (request) => attachments.attach(request),
+      detach: async ({ path }) => {
+        const { id } = await attachments.detach(path);
+        await sweep.detached(id);
+        sweepSoon();
+        return { path };
+      },
+      attachments: async () => ({ attachments: attachments.current().map(({ attachment }) => attachment) }),
+    },
+    lookup: (paths, signal) => namespace.lookup(paths, signal),
+    walk: (path, signal) => namespace.walk(path, signal),
+    attachments: () => attachments.current().map(({ attachment }) => attachment),
+    attachmentError: (id) => attachments.byId(id).error,
+    watchAttachments: (listener) => attachments.watch(listener),
+    underStorage: async (id) => attachments.byId(id).storage(),
+    stop: async () => {
+      await attachments.stop();
+      await listings.settled();
+      await sweep.stop();
+      await store.close();
+    },
+  };
+}
+
+/** The wall clock as of now, going on without its jumps: ages of listings are kept over a restart and never shrink within one. */
+function steadyTime(clock: Clock): () => number {
+  const offsetMs = clock.nowMs() - clock.monotonicMs();
+  return () => offsetMs + clock.monotonicMs();
+}
+
+/** What tells this coordination store from another; given once. */
+async function nameOf(coordination: CoordStore): Promise<string> {
+  const value = Buffer.from(randomUUID());
+  await coordination.txn({
+    compare: [{ kind: 'exists', key: nameKey, exists: false }],
+    then: [{ kind: 'put', key: nameKey, value }],
+    otherwise: [],
+  });
+  const kept = await coordination.get(nameKey);
+  return Buffer.from(kept?.value ?? value).toString();
+}
+
+function checkedLimit<T extends { readonly limit: number }>(request: T): T {
+  if (Number.isSafeInteger(request.limit) && request.limit >= 1 && request.limit <= listLimitMax) return request;
+  throw new MillpoolError({
+    code: 'invalid',
+    message: `a listing of ${request.limit} entries was asked for`,
+    remedy: `Ask for 1 to ${listLimitMax} at once.`,
+  });
+}
+
+function badShards(shards: number): MillpoolError {
+  return new MillpoolError({
+    code: 'invalid',
+    message: `${shards} metadata shards cannot be`,
+    remedy: `Take a whole number from 1 to ${shardsMax}.`,
+  });
+}
