@@ -64,7 +64,9 @@ fn check_name(what: &str, name: &str, allowed: impl Fn(u8) -> bool) -> Result<()
 
 impl Endpoint {
     fn parse(url: &str, bucket: &str, path_style: bool) -> Result<Endpoint> {
-        let wrong = |why: &str| Error::new(Code::Invalid, format!("S3 endpoint {url:?} {why}"));
+        // What stands before an @ may be a password.
+        let shown = url.rsplit('@').next().unwrap_or_default();
+        let wrong = |why: &str| Error::new(Code::Invalid, format!("S3 endpoint {shown:?} {why}"));
         let uri: Uri = url.parse().map_err(|_| wrong("is not a URL"))?;
         let tls = match uri.scheme_str() {
             Some("https") => true,

@@ -2,9 +2,9 @@ import { join } from 'node:path';
 
 import type { Clock, Log } from '@millpool/host';
 import type { Metadata } from '@millpool/metadata';
-import type { Caller, Engine } from '@millpool/native';
-import { decodeCall, encodeFailure, encodeReply } from '@millpool/protocol';
+import type { Engine } from '@millpool/native';
 import type { Handlers } from '@millpool/protocol';
+import { dispatch } from '@millpool/transport';
 
 import { AttachedSources } from './attached-sources.ts';
 import { Datasets } from './datasets.ts';
@@ -53,24 +53,12 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   const { version, budgetBytes } = config;
   const parted = { engine, metadata, sources, datasets, plans, jobs, tally, onShutdown, version, budgetBytes };
 
-  const answer = async (body: Uint8Array, { connection, signal }: Caller): Promise<Uint8Array> => {
-    try {
-      const { method, request } = decodeCall(body);
-      const handler = daemonHandlers(parted, connection)[method] as (
-        request: unknown,
-        context: { readonly signal: AbortSignal },
-      ) => Promise<unknown>;
-      return encodeReply(await handler(request, { signal }));
-    } catch (error) {
-      return encodeFailure(error);
-    }
-  };
   await engine.serve({
     socket: config.socket,
     mode: config.socketMode,
     datasets: datasetDirectory,
     handlers: {
-      control: answer,
+      control: (body, { connection, signal }) => dispatch(daemonHandlers(parted, connection), body, signal),
       receipts: (receipts) => {
         tally.receipts(receipts);
         plans.receipts(receipts);

@@ -26,11 +26,11 @@ export class PartlyDone extends Error {
 
 /** Runs commands: gives each its tools, and turns whatever it throws into words and an exit code. */
 export class CommandContext {
-  readonly #settings: () => Promise<Settings>;
+  readonly #settings: () => Settings;
   /** Of the command that ran; 0 until something went wrong. */
   exitCode = 0;
 
-  constructor(settings: () => Promise<Settings>) {
+  constructor(settings: () => Settings) {
     this.#settings = settings;
   }
 
@@ -43,9 +43,9 @@ export class CommandContext {
     let output = new Output({ json: process.argv.includes('--json'), quiet: false });
     let session: Session | null = null;
     try {
-      const settings = await this.#settings();
+      const settings = this.#settings();
       output = new Output({ json: settings.json, quiet: settings.quiet });
-      session = new Session(settings.socket);
+      session = new Session(settings.config.socket);
       await action({ settings, session, output, signal: stop.signal });
     } catch (thrown) {
       this.exitCode = report(thrown, output);

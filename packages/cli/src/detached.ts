@@ -8,7 +8,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MillpoolError } from '@millpool/protocol';
 
 import type { Session } from './session.ts';
-import type { Settings } from './settings.ts';
 
 const deadlineSeconds = 60;
 
@@ -19,8 +18,7 @@ export interface Detached {
 }
 
 /** Starts this same command line again without `--detach`, in a session of its own, and returns when it answers. */
-export async function startDetached(settings: Settings, session: Session, signal: AbortSignal): Promise<Detached> {
-  const { socket } = settings;
+export async function startDetached(socket: string, session: Session, signal: AbortSignal): Promise<Detached> {
   const log = `${socket}.log`;
   mkdirSync(dirname(socket), { recursive: true });
   const descriptor = openSync(log, 'a');

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { sizeDevices, startCache } from '@millpool/cache';
 import { openLmdbStore } from '@millpool/coordination';
 import { systemClock } from '@millpool/host';
-import type { Log } from '@millpool/host';
+import type { Config, Log } from '@millpool/host';
 import { startMetadata } from '@millpool/metadata';
 import { Engine } from '@millpool/native';
 import type { Handlers } from '@millpool/protocol';
@@ -13,10 +13,17 @@ import { listenTransport } from '@millpool/transport';
 import { openUnderStorage } from '@millpool/under-storage';
 
 import { controlSocketOf } from './sockets.ts';
-import type { Settings } from './settings.ts';
 import { version } from './version.ts';
 
 const socketMode = 0o660;
+
+export type NodeConfig = Pick<
+  Config,
+  'dataDirectories' | 'socket' | 'size' | 'budgetBytes' | 'extentDelayMs' | 'idleSealMs'
+> & {
+  /** Null: in the first data directory, so that two daemons with their own data never meet. */
+  readonly stateDirectory: string | null;
+};
 
 export interface Node {
   readonly handlers: Handlers;
@@ -26,10 +33,10 @@ export interface Node {
 
 /**
  * A whole node in this process: coordination store, metadata, cache, and the two sockets. What is started before a
- * failure is stopped again. The first data directory also holds the node's small state.
+ * failure is stopped again.
  */
-export async function startNode(settings: Settings, log: Log, onShutdown: () => void): Promise<Node> {
-  const { dataDirectories, socket, size, budgetBytes, extentDelayMs, idleSealMs } = settings;
+export async function startNode(config: NodeConfig, log: Log, onShutdown: () => void): Promise<Node> {
+  const { dataDirectories, socket, size, budgetBytes, extentDelayMs, idleSealMs } = config;
   const stops: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (let last = stops.pop(); last !== undefined; last = stops.pop()) await last();
@@ -38,7 +45,7 @@ export async function startNode(settings: Settings, log: Log, onShutdown: () => 
     for (const directory of dataDirectories) await mkdir(directory, { recursive: true });
     await mkdir(dirname(socket), { recursive: true });
     const [first = ''] = dataDirectories;
-    const stateDirectory = join(first, 'state');
+    const stateDirectory = config.stateDirectory ?? join(first, 'state');
     await mkdir(stateDirectory, { recursive: true });
     const devices = await sizeDevices(dataDirectories, size);
 

@@ -119,8 +119,7 @@ function adviceFor(wait: SecondsByCause, seconds: number): string {
       return 'The loop waits for its transform: give it more threads, or do less in it.';
     case 'copy':
       return 'The loop waits for copies to the GPU: copy two batches ahead on a stream of its own.';
-    case 'queue':
-    case undefined:
+    default:
       return 'Batches were asked for late: give the loader a larger prefetch.';
   }
 }

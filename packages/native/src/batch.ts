@@ -54,6 +54,13 @@ export class Batch {
     return this.#origins.reduce((sum, origin) => sum + (origin === 1 ? 1 : 0), 0);
   }
 
+  /** Bytes of samples that came from the under-storage while this batch waited. */
+  get fetchedBytes(): number {
+    let sum = 0;
+    for (let i = 0; i < this.length; i += 1) if (this.#origins[i] === 2) sum += this.#layout[2 * i + 1]!;
+    return sum;
+  }
+
   get failures(): ReadonlyMap<number, MillpoolError> {
     return this.#errors;
   }

@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import { appendFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 
 import type { Command } from 'commander';
 import { Option } from 'commander';
@@ -9,9 +11,8 @@ import type { Attachment, Policy } from '@millpool/protocol';
 import type { CommandContext, Tools } from '../command-context.ts';
 import { startDetached } from '../detached.ts';
 import { startNode } from '../node.ts';
-import type { Node } from '../node.ts';
+import type { Node, NodeConfig } from '../node.ts';
 import { absoluteSource } from '../source-argument.ts';
-import type { Settings } from '../settings.ts';
 import { attachmentJson } from './attach.ts';
 
 interface UpOptions {
@@ -47,12 +48,14 @@ async function runUp(sources: readonly string[], options: UpOptions, { settings,
       remedy: 'Attach the others with `millpool attach SOURCE --at PATH`.',
     });
   }
-  const wanted: Settings = {
-    ...settings,
-    dataDirectories: options.data.length > 0 ? options.data : settings.dataDirectories,
-    size: options.size === undefined ? settings.size : parseSize(options.size),
+  const { config, origins } = settings;
+  const wanted: NodeConfig = {
+    ...config,
+    dataDirectories: options.data.length > 0 ? options.data.map((path) => resolve(path)) : config.dataDirectories,
+    size: options.size === undefined ? config.size : parseSize(options.size),
+    stateDirectory: origins.stateDirectory.kind === 'default' ? null : config.stateDirectory,
   };
-  const log = openLog({ ...settings.log, write: (line) => void process.stderr.write(line) });
+  const log = openLog({ level: config.logLevel, format: config.logFormat, write: logWriter(config.logFile) });
   const asked = new AbortController();
   const node = await startNode(wanted, log, () => asked.abort());
   try {
@@ -76,6 +79,10 @@ async function runUp(sources: readonly string[], options: UpOptions, { settings,
   }
 }
 
+function logWriter(file: string | null): (line: string) => void {
+  return file === null ? (line) => void process.stderr.write(line) : (line) => appendFileSync(file, line);
+}
+
 /** Attaches a source that is not there yet; the same source at the same path from an earlier run is left as it is. */
 async function attachOnce(node: Node, source: string, options: UpOptions, signal: AbortSignal): Promise<void> {
   const { source: absolute, s3 } = absoluteSource(source);
@@ -97,6 +104,6 @@ async function attachOnce(node: Node, source: string, options: UpOptions, signal
 }
 
 async function runDetached({ settings, output, session, signal }: Tools): Promise<void> {
-  const started = await startDetached(settings, session, signal);
+  const started = await startDetached(settings.config.socket, session, signal);
   output.result(started, `Millpool is up (pid ${started.pid}); its log is ${started.log}. Stop it with \`millpool down\`.`);
 }
