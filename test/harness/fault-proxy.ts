@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { Agent, createServer, request as ask } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -19,6 +19,7 @@ export class FaultProxy {
   readonly #agent = new Agent({ keepAlive: true });
   readonly #random: () => number;
   readonly #sockets = new Set<Socket>();
+  readonly #news = new EventEmitter();
   readonly #stopping = new AbortController();
   readonly #counts = new Map<FaultKind, number>();
   #rules: readonly FaultRule[] = [];
@@ -52,6 +53,11 @@ export class FaultProxy {
 
   count(kind: FaultKind): number {
     return this.#counts.get(kind) ?? 0;
+  }
+
+  /** Waits until a fault was in force so many times. */
+  async reached(kind: FaultKind, count: number): Promise<void> {
+    while (this.count(kind) < count) await once(this.#news, 'in-force', { signal: this.#stopping.signal });
   }
 
   get requests(): number {
@@ -88,6 +94,7 @@ export class FaultProxy {
 
   #inForce({ kind }: Fault): void {
     this.#counts.set(kind, this.count(kind) + 1);
+    this.#news.emit('in-force');
   }
 
   #refuse(response: ServerResponse, fault: Extract<Fault, { kind: 'status' }>): void {
@@ -125,12 +132,13 @@ export class FaultProxy {
     for await (const chunk of answer as AsyncIterable<Buffer>) {
       const stopsHere = 'afterBytes' in fault && sent + chunk.length > fault.afterBytes;
       const passed = stopsHere ? chunk.subarray(0, fault.afterBytes - sent) : chunk;
-      if (fault.kind === 'slow') await this.#trickle(passed, response, fault);
-      else await written(response, passed);
+      if (fault.kind === 'slow') {
+        if (sent === 0) this.#inForce(fault);
+        await this.#trickle(passed, response, fault);
+      } else await written(response, passed);
       sent += passed.length;
       if (stopsHere) return this.#stopBody(response, fault);
     }
-    if (fault.kind === 'slow' && sent > 0) this.#inForce(fault);
     if (fault.kind === 'wrong-length') response.socket?.end();
     else response.end();
     return undefined;

@@ -48,26 +48,27 @@ async function fetchImages(directory: string, { say, signal }: Getting): Promise
   }
 }
 
-interface EmojiRecord {
+interface EmojiImage {
   readonly image: string;
-  readonly category: string;
   readonly has_img_google: boolean;
-  readonly skin_variations?: Readonly<Record<string, { readonly image: string; readonly has_img_google: boolean }>>;
+}
+
+interface EmojiRecord extends EmojiImage {
+  readonly category: string;
+  readonly skin_variations?: Readonly<Record<string, EmojiImage>>;
 }
 
 async function readImages(directory: string): Promise<readonly Image[]> {
   const records = JSON.parse(await readFile(join(directory, 'emoji.json'), 'utf8')) as readonly EmojiRecord[];
-  const imageOf = (image: string, category: string, isSkinTone: boolean): Image => ({
-    name: `${category}/${image}`,
-    category,
-    isSkinTone,
-    file: join(directory, 'img', 'google', '64', image),
-  });
-  const images = records.filter(({ category }) => category !== 'Component').flatMap((record) => [
-    ...(record.has_img_google ? [imageOf(record.image, record.category, false)] : []),
-    ...Object.values(record.skin_variations ?? {})
-      .filter((variation) => variation.has_img_google)
-      .map((variation) => imageOf(variation.image, record.category, true)),
-  ]);
+  const images: Image[] = [];
+  const add = ({ image, has_img_google }: EmojiImage, category: string, isSkinTone: boolean): void => {
+    const file = join(directory, 'img', 'google', '64', image);
+    if (has_img_google) images.push({ name: `${category}/${image}`, category, isSkinTone, file });
+  };
+  for (const record of records) {
+    if (record.category === 'Component') continue;
+    add(record, record.category, false);
+    for (const variation of Object.values(record.skin_variations ?? {})) add(variation, record.category, true);
+  }
   return images.sort((one, other) => (one.name < other.name ? -1 : 1));
 }

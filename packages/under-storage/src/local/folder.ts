@@ -29,7 +29,7 @@ export interface Children {
 }
 
 /** Real paths of the directories from the root down to one of them, that one included. */
-export type Chain = readonly [ByteString, ...ByteString[]];
+export type Chain = readonly ByteString[];
 
 /** A folder that no link leads out of. Links inside it are followed, unless to a directory that they lie in. */
 export class Folder {
@@ -46,11 +46,11 @@ export class Folder {
 
   /** Null where no listing shows such a directory: missing, no directory, outside, or in a loop of links. */
   async chainTo(prefix: ByteString): Promise<Chain | null> {
-    let chain: Chain = [this.#root];
+    const chain = [this.#root];
     for (let end = prefix.indexOf('/'); end >= 0; end = prefix.indexOf('/', end + 1)) {
       const real = await this.#realPathOf(prefix.slice(0, end));
       if (real === null || !this.#holds(real) || chain.includes(real)) return null;
-      chain = [...chain, real];
+      chain.push(real);
     }
     return chain;
   }

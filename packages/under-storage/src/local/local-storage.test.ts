@@ -27,6 +27,7 @@ underStorageContract('a folder', async () => {
   return {
     storage,
     holds: storage.supports,
+    refuses: null,
     async put(key, bytes) {
       const path = Buffer.concat([Buffer.from(`${folder}/`), key]);
       await mkdir(path.subarray(0, path.lastIndexOf('/')), { recursive: true });
@@ -65,13 +66,11 @@ test('links inside the folder are followed, links out of it are not and are said
   const storage = await folderWith('links', ['v1/data', 'v1/more/data']);
   const folder = join(place, 'links');
   await symlink('v1', join(folder, 'latest'));
-  await symlink('../v1/data', join(folder, 'v1/alias'));
+  await symlink('data', join(folder, 'v1/alias'));
   await symlink(join(place, 'outside'), join(folder, 'out-directory'));
   await symlink(join(place, 'outside/secret'), join(folder, 'out-file'));
   await symlink('nothing', join(folder, 'broken'));
   await symlink('..', join(folder, 'v1/more/up'));
-  await unlink(join(folder, 'v1/alias'));
-  await symlink('data', join(folder, 'v1/alias'));
   const page = await listed(storage, true);
   assert.deepEqual(names(page), ['latest/alias', 'latest/data', 'latest/more/data', 'v1/alias', 'v1/data', 'v1/more/data']);
   assert.deepEqual(skipped(page), {
@@ -164,14 +163,14 @@ test('pages of a large directory go on from the walk that is kept, and from noth
   const fresh = await openUnderStorage(join(place, 'large'), null);
   const got: string[] = [];
   const request = { prefix: Buffer.alloc(0), recursive: true, limit: 64, signal: never };
-  for (let after: Uint8Array | null = null, ended = false; !ended; ) {
-    const page: ListPage = await storage.list({ ...request, after });
-    const again = await fresh.list({ ...request, after });
+  for (let from: Uint8Array | null = null, ended = false; !ended; ) {
+    const page: ListPage = await storage.list({ ...request, after: from });
+    const again = await fresh.list({ ...request, after: from });
     await fresh.list({ ...request, after: Buffer.from('d1/file-1') });
     assert.deepEqual(names(page), names(again));
     got.push(...names(page));
-    after = page.next;
-    ended = after === null;
+    from = page.next;
+    ended = from === null;
   }
   assert.deepEqual(got, want);
 });

@@ -1,12 +1,15 @@
-import { HeadBucketCommand, HeadObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
-import type { HeadObjectCommandOutput, ListObjectsV2CommandOutput, S3Client } from '@aws-sdk/client-s3';
+import { Buffer } from 'node:buffer';
 
-import type { Credentials } from '../under-storage.ts';
+import { HeadBucketCommand, HeadObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
+import type { ListObjectsV2CommandOutput, S3Client } from '@aws-sdk/client-s3';
+
+import type { Credentials, SourceFile } from '../under-storage.ts';
 import type { AwsSettings } from './aws-settings.ts';
 import { nativeBucket, s3Client } from './client.ts';
 import type { NativeBucket } from './client.ts';
 import { currentCredentials } from './credentials.ts';
-import { failureOf, S3RequestError } from './s3-error.ts';
+import { brokenAnswer, failureOf, S3RequestError } from './s3-error.ts';
+import { versionTag } from './version-tag.ts';
 
 export interface ListQuery {
   readonly prefix: string;
@@ -52,10 +55,15 @@ export class Bucket {
     return this.#asked(doing, this.#client.send(command, { abortSignal: signal }));
   }
 
-  head(key: string, signal: AbortSignal): Promise<HeadObjectCommandOutput> {
+  async head(key: string, signal: AbortSignal): Promise<SourceFile> {
     const command = new HeadObjectCommand({ Bucket: this.native.bucket, Key: key, ...this.#payer });
     const doing = `the HEAD of s3://${this.native.bucket}/${key}`;
-    return this.#asked(doing, this.#client.send(command, { abortSignal: signal }));
+    const answer = await this.#asked(doing, this.#client.send(command, { abortSignal: signal }));
+    const tag = versionTag(answer.ETag, answer.LastModified);
+    if (answer.ContentLength === undefined || tag === null) {
+      throw brokenAnswer(this.native, doing, 'gives no size or no version');
+    }
+    return { key: Buffer.from(key), size: answer.ContentLength, mtimeMs: answer.LastModified?.getTime() ?? 0, tag };
   }
 
   /** The region that the bucket says it is in; null when it does not. */

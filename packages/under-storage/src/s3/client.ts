@@ -11,6 +11,8 @@ const socketsMax = 64;
 
 /** The SDK's client for one region. It retries what may heal, with full jitter, each attempt within its time-out. */
 export function s3Client(settings: AwsSettings, region: string): S3Client {
+  // Which Node the SDK is about to leave behind is for us to watch, not for people who run `millpool`.
+  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   return new S3Client({
     region,
     forcePathStyle: settings.pathStyle,

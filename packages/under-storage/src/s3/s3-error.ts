@@ -46,7 +46,8 @@ const rows: readonly Row[] = [
       'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile (--profile); --anonymous for a public bucket.',
   },
   {
-    names: /^InvalidAccessKeyId$/,
+    // The second is versitygw, which says 404 with it.
+    names: /^(InvalidAccessKeyId|XAdminUserNotFound)$/,
     code: 'refused',
     message: ({ endpoint }) => `${endpoint} does not know the access key`,
     remedy: credentialsRemedy,
@@ -138,6 +139,11 @@ export class S3RequestError extends MillpoolError {
     const facts = failure.status === 0 ? failure.name : `${failure.name}, ${failure.status}`;
     super({ code: row.code, message: `${row.message(place, doing)} (${facts})`, remedy: row.remedy });
     this.failure = failure;
+  }
+
+  /** The server understood who asks for what, or nearly, and said no. */
+  get isDenial(): boolean {
+    return this.failure.status >= 400 && this.failure.status <= 404;
   }
 
   /** The answer was about where the bucket is. */

@@ -24,7 +24,7 @@ export function holdable(keys: readonly Buffer[], can: Capabilities): Buffer[] {
     (key) =>
       (can.anyBytes || isUtf8(key)) &&
       (can.oddKeys || !isOdd(textOf(key))) &&
-      (can.controlCharacters || !/[\x00-\x1f\uffff]/.test(key.toString())),
+      (can.controlCharacters || !/\p{Cc}|\uffff/u.test(key.toString())),
   );
   if (can.fileBesideDirectory) return plain;
   const texts = plain.map(textOf);
