@@ -5,6 +5,7 @@ mod catalog;
 mod crc;
 mod cuckoo;
 mod dataset;
+mod dataset_writer;
 mod device;
 mod error;
 mod extent;
@@ -33,7 +34,8 @@ mod writer;
 
 pub use catalog::Freed;
 pub use cuckoo::TableFull;
-pub use dataset::{Dataset, DatasetRoot, DatasetSummary, DatasetWriter};
+pub use dataset::{Dataset, DatasetRoot, DatasetSummary};
+pub use dataset_writer::DatasetWriter;
 pub use device::{DeviceConfig, DeviceState, DeviceStatus};
 pub use error::{Code, Error, Result};
 pub use fill::{Done, Fill, Filled, RecordBytes, Urgency};

@@ -31,6 +31,12 @@ impl GuardedBytes {
         self.memory.as_ptr()
     }
 
+    /// All of it. What is read is believed only if `failed` is false afterwards.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: mapped for as long as self, readable throughout by the handler's doing; files of ours never change.
+        unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), self.memory.len()) }
+    }
+
     /// Asked after reading: some of it may have been zeros put in place of bytes.
     pub fn failed(&self) -> bool {
         self.registration.failed()

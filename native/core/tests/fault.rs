@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millpool_core::{
-    Copy, DeviceConfig, Identity, Location, Mapping, ObjectKey, Outcome, RecordBytes, RecordKey,
-    SegmentFile, SegmentName, Store, StoreConfig, fault, gather,
+    Code, Copy, Dataset, DatasetRoot, DatasetWriter, DeviceConfig, Identity, Location, Mapping,
+    ObjectKey, ObjectRef, Outcome, RecordBytes, RecordKey, SegmentFile, SegmentName, Store,
+    StoreConfig, fault, gather,
 };
 
 const CHILD: &str = "MILLPOOL_TEST_CHILD";
@@ -257,6 +258,36 @@ fn cut_while_gathering() {
 #[test]
 fn a_cut_in_the_middle_of_gathers_gives_no_zeros() {
     assert_success(in_child("a_cut_in_the_middle_of_gathers_gives_no_zeros", cut_while_gathering));
+}
+
+fn cut_a_dataset() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().join("x.dataset");
+    let root =
+        DatasetRoot { attachment: 1, path: "/d".into(), identity: Identity::of("fault test") };
+    let mut writer = DatasetWriter::create(&place, root).unwrap();
+    for n in 0..10_000 {
+        let path = format!("{n:05}");
+        let object = ObjectRef {
+            attachment: 1,
+            source_key: path.clone().into(),
+            size: n,
+            tag: b"\"1\"".to_vec(),
+        };
+        writer.push(&path, &object).unwrap();
+    }
+    writer.finish().unwrap();
+    let dataset = Dataset::map(&File::open(&place).unwrap()).unwrap();
+    assert_eq!(dataset.size(9_999), Some(9_999));
+    File::options().write(true).open(&place).unwrap().set_len(8192).unwrap();
+    assert_eq!((dataset.size(9_999), dataset.object_key(9_998)), (None, None));
+    assert_eq!(dataset.object(9_999).unwrap_err().code, Code::Corrupt);
+    assert_eq!(dataset.len(), 10_000);
+}
+
+#[test]
+fn a_cut_dataset_version_is_an_error() {
+    assert_success(in_child("a_cut_dataset_version_is_an_error", cut_a_dataset));
 }
 
 /// Reads behind the end of a file that is mapped without us.
