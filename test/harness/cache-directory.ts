@@ -12,7 +12,9 @@ export async function cacheDirectory(...below: readonly string[]): Promise<strin
 }
 
 /** Something from elsewhere that a test, the demo or a benchmark needs: here, or why it cannot be had. */
-export type Had<What> = { readonly kind: 'ready'; readonly what: What } | { readonly kind: 'unavailable'; readonly why: string };
+export type Had<What> =
+  | { readonly kind: 'ready'; readonly what: What }
+  | { readonly kind: 'unavailable'; readonly why: string };
 
 export interface Getting {
   /** Told before something that takes longer than a moment. */

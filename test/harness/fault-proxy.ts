@@ -10,8 +10,8 @@ import { seededRandom } from './seeded-random.ts';
 const slowSliceMs = 20;
 
 /**
- * Stands before an S3 server and does to its answers what a script of rules says, and nothing without one. `counts` tells
- * how often each fault was truly in force: a cut of an answer that was over before is not counted.
+ * Stands before an S3 server and does to its answers what a script of rules says, and nothing without one. `counts`
+ * tells how often each fault was truly in force: a cut of an answer that was over before is not counted.
  */
 export class FaultProxy {
   readonly #server: Server;

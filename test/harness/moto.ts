@@ -12,8 +12,8 @@ const version = '5.2.5';
 const installTimeoutMs = 10 * 60_000;
 
 /**
- * moto's S3 server, whose keys are any text, as those of S3 are. It checks no signature, so nothing about credentials can
- * be tested with it. The value is the folder of its Python environment.
+ * moto's S3 server, whose keys are any text, as those of S3 are. It checks no signature, so nothing about credentials
+ * can be tested with it. The value is the folder of its Python environment.
  */
 export async function ensureMoto({ say, signal }: Getting): Promise<Had<string>> {
   const directory = join(await cacheDirectory(), `moto-${version}`);

@@ -20,7 +20,10 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** A server as a child of this process: it listens when `start` resolves, and is gone after `stop` or with this process. */
+/**
+ * A server as a child of this process: it listens when `start` resolves, and is gone after `stop` or with this
+ * process.
+ */
 export class ServerProcess {
   readonly port: number;
   readonly #program: string;

@@ -30,7 +30,7 @@ async function build(directory: string, binary: string, { say, signal }: Getting
   try {
     const found = await runTool('go', ['version'], { timeoutMs: askTimeoutMs, ...stoppable });
     const minor = Number(/\bgo1\.(\d+)/.exec(found)?.[1]);
-    if (!(minor >= goMinorMin)) return unavailable(`Go 1.${goMinorMin} or later is needed, and here is ${found.trim()}`);
+    if (!(minor >= goMinorMin)) return unavailable(`Go 1.${goMinorMin} is needed, and here is ${found.trim()}`);
     say(`Building the S3 server versitygw ${version} with Go, once; this takes some minutes.`);
     await runTool('go', ['install', module], { timeoutMs: buildTimeoutMs, env: { GOBIN: place }, ...stoppable });
     await rename(join(place, 'versitygw'), binary);

@@ -1,4 +1,6 @@
-import { CreateBucketCommand, DeleteObjectCommand, PutBucketPolicyCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  CreateBucketCommand, DeleteObjectCommand, PutBucketPolicyCommand, PutObjectCommand, S3Client,
+} from '@aws-sdk/client-s3';
 
 import type { S3Server } from './s3-server.ts';
 

@@ -20,7 +20,8 @@ export async function writeProfiles(directory: string, server: Omit<S3Server, 's
   );
   const config = profiles.map((name) => `[profile ${name}]\nregion = ${region}\nservices = all\n`);
   await writeFile(join(directory, 'credentials'), lines.join('\n'));
-  await writeFile(join(directory, 'config'), `${config.join('\n')}\n[services all]\ns3 =\n  endpoint_url = ${endpoint}\n`);
+  config.push(`[services all]\ns3 =\n  endpoint_url = ${endpoint}\n`);
+  await writeFile(join(directory, 'config'), config.join('\n'));
   for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) delete process.env[name];
   process.env['AWS_SHARED_CREDENTIALS_FILE'] = join(directory, 'credentials');
   process.env['AWS_CONFIG_FILE'] = join(directory, 'config');

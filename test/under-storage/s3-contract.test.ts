@@ -29,7 +29,8 @@ async function fixture({ start, holds, refuses }: ServerUnderTest, prefix: strin
   await writeProfiles(folder.path, server);
   const bucket = await WritableBucket.create(server, 'contract');
   if (prefix !== '') await bucket.put(`${prefix}placeholder`, Buffer.from('x'));
-  const settings = { endpoint: server.endpoint, region: null, profile: 'right', anonymous: false, requesterPays: false };
+  const { endpoint } = server;
+  const settings = { endpoint, region: null, profile: 'right', anonymous: false, requesterPays: false };
   const storage = await openUnderStorage(`s3://contract/${prefix}`, settings);
   if (prefix !== '') await bucket.remove(`${prefix}placeholder`);
   return {

@@ -75,7 +75,8 @@ describe('S3: one clear error, or it works', { skip }, () => {
   test('a prefix with nothing below it', () => refusedAs('not-found', /nothing is below .*soma/, `${source}/soma`, {}));
   test('an object', () => refusedAs('invalid', /is an object/, `${source}/some/key-1`, {}));
   test('a wrong secret', () => refusedAs('refused', /secret key does not fit/, source, { profile: 'wrong-secret' }));
-  test('an unknown access key', () => refusedAs('refused', /does not know the access key/, source, { profile: 'unknown-key' }));
+  test('an unknown access key', () =>
+    refusedAs('refused', /does not know the access key/, source, { profile: 'unknown-key' }));
   test('a profile that is not there', () => refusedAs('invalid', /no AWS profile "none"/, source, { profile: 'none' }));
   test('no credentials at all', () =>
     refusedAs('refused', /no AWS credentials were found/, source, { profile: null, endpoint: server.endpoint }));
@@ -134,7 +135,8 @@ describe('S3: one clear error, or it works', { skip }, () => {
     for (let i = 0; i < 10; i += 1) assert.equal(await keys(storage), 40);
     assert.ok(proxy.count('status') > 0);
     proxy.script({ fault, probability: 1, matches: everyRequest });
-    const isUnavailable = (error: unknown): boolean => error instanceof MillpoolError && error.code === 'source-unavailable';
+    const isUnavailable = (error: unknown): boolean =>
+      error instanceof MillpoolError && error.code === 'source-unavailable';
     await assert.rejects(keys(storage), isUnavailable);
     await assert.rejects(storage.stat(Buffer.from('some/key-1'), never), isUnavailable);
     await storage.close();

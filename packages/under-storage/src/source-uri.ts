@@ -12,8 +12,8 @@ export type SourceUri =
 const bucketName = /^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$/;
 
 /**
- * `s3://bucket`, `s3://bucket/prefix` (as `aws s3` takes it: literally, nothing is percent-decoded), `file:///folder`, or
- * the path of a folder, which may be relative to the working directory. Anything else is `invalid`.
+ * `s3://bucket`, `s3://bucket/prefix` (as `aws s3` takes it: nothing is percent-decoded), `file:///folder`, or the path
+ * of a folder, which may be relative to the working directory. Anything else is `invalid`.
  */
 export function parseSource(source: string): SourceUri {
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(source)?.[1];

@@ -22,18 +22,18 @@ export interface UnderStorage {
 
   /**
    * One page. The pages of one listing together are complete: they hold every file that was there from before the first
-   * page to after the last. Files that come or go meanwhile may be in it or not. Within a page and from page to page the
-   * keys ascend strictly by their bytes, where a directory stands at its prefix (`a-b` before `a/`). Any page may be
-   * shorter than `limit`, even empty; only `next: null` is the end.
+   * page to after the last. Files that come or go meanwhile may be in it or not. Within a page and from page to page
+   * the keys ascend strictly by their bytes, where a directory stands at its prefix (`a-b` before `a/`). Any page may
+   * be shorter than `limit`, even empty; only `next: null` is the end.
    *
-   * A LIST that fails is an error, never an empty page. A prefix with nothing below it is an empty listing, and so is one
-   * that does not exist: a bucket cannot tell them apart.
+   * A LIST that fails is an error, never an empty page. A prefix with nothing below it is an empty listing, and so is
+   * one that does not exist: a bucket cannot tell them apart.
    */
   list(request: ListRequest): Promise<ListPage>;
 
   /**
-   * The file with this key now, or null, which means that it certainly does not exist: the source was asked and said so.
-   * A directory is not a file: null. Doubt is an error.
+   * The file with this key now, or null, which means that it certainly does not exist: the source was asked and said
+   * so. A directory is not a file: null. Doubt is an error.
    */
   stat(key: Uint8Array, signal: AbortSignal): Promise<SourceFile | null>;
 

@@ -6,8 +6,8 @@ import type { SkipReason, SourceFile } from '../under-storage.ts';
 import { fileError, isAbsent } from './file-error.ts';
 
 /**
- * Bytes of the file system as a string with one character a byte (Latin-1). It compares as the bytes do, joins with `+`,
- * and takes the least memory of all. No such string leaves `local/`.
+ * Bytes of the file system as a string with one character a byte (Latin-1). It compares as the bytes do, joins with
+ * `+`, and takes the least memory of all. No such string leaves `local/`.
  */
 export type ByteString = string;
 
@@ -64,7 +64,7 @@ export class Folder {
     try {
       for await (const child of directory) {
         if (child.isSymbolicLink()) maybeLinks.push(child.name);
-        else place(found, child, `${chain[chain.length - 1]}/${child.name}`, chain);
+        else place(found, child.name, child, { real: `${chain.at(-1)}/${child.name}`, chain });
       }
     } catch (thrown) {
       throw fileError(this.pathOf(prefix), thrown);
@@ -76,7 +76,7 @@ export class Folder {
 
   /** The chain of a directory that `children` named. Null when it is gone. */
   async descend(prefix: ByteString, name: ByteString, chain: Chain, isLink: boolean): Promise<Chain | null> {
-    if (!isLink) return [...chain, `${chain[chain.length - 1]}/${name}`];
+    if (!isLink) return [...chain, `${chain.at(-1)}/${name}`];
     const real = await this.#realPathOf(prefix + name);
     return real === null || !this.#holds(real) || chain.includes(real) ? null : [...chain, real];
   }
@@ -134,12 +134,7 @@ export class Folder {
     const real = await this.#realPathOf(prefix + name);
     if (real === null) found.skipped.push({ name, why: 'dangling' });
     else if (!this.#holds(real)) found.skipped.push({ name, why: 'outside' });
-    else {
-      const target = await statOf(bytesOf(real));
-      if (target === null) found.skipped.push({ name, why: 'dangling' });
-      else if (place(found, { name, isFile: () => target.isFile(), isDirectory: () => target.isDirectory() }, real, chain))
-        found.links.add(name);
-    }
+    else if (place(found, name, await typeOf(bytesOf(real)), { real, chain })) found.links.add(name);
   }
 }
 
@@ -149,20 +144,30 @@ interface FoundChildren {
   readonly skipped: { readonly name: ByteString; readonly why: SkipReason }[];
 }
 
-type Typed = Pick<Dirent, 'name' | 'isFile' | 'isDirectory'>;
+type FileType = Pick<Dirent, 'isFile' | 'isDirectory'>;
 
-/** True when it is listed. */
-function place(found: FoundChildren, child: Typed, real: ByteString, chain: Chain): boolean {
-  if (child.isFile()) return found.names.push(child.name) > 0;
-  if (!child.isDirectory()) found.skipped.push({ name: child.name, why: 'special' });
-  else if (chain.includes(real)) found.skipped.push({ name: child.name, why: 'loop' });
-  else return found.names.push(`${child.name}/`) > 0;
-  return false;
+/** True when it is listed. A type of null: gone meanwhile. */
+function place(
+  found: FoundChildren,
+  name: ByteString,
+  type: FileType | null,
+  where: { readonly real: ByteString; readonly chain: Chain },
+): boolean {
+  const why = type === null ? 'dangling' : skipReason(type, where);
+  if (why === null) found.names.push(type?.isDirectory() === true ? `${name}/` : name);
+  else found.skipped.push({ name, why });
+  return why === null;
 }
 
-async function statOf(path: Buffer): Promise<BigIntStats | null> {
+function skipReason(type: FileType, where: { readonly real: ByteString; readonly chain: Chain }): SkipReason | null {
+  if (type.isFile()) return null;
+  if (!type.isDirectory()) return 'special';
+  return where.chain.includes(where.real) ? 'loop' : null;
+}
+
+async function typeOf(path: Buffer): Promise<FileType | null> {
   try {
-    return await stat(path, { bigint: true });
+    return await stat(path);
   } catch (thrown) {
     if (isAbsent(thrown)) return null;
     throw fileError(path, thrown);

@@ -72,9 +72,14 @@ test('links inside the folder are followed, links out of it are not and are said
   await symlink('nothing', join(folder, 'broken'));
   await symlink('..', join(folder, 'v1/more/up'));
   const page = await listed(storage, true);
-  assert.deepEqual(names(page), ['latest/alias', 'latest/data', 'latest/more/data', 'v1/alias', 'v1/data', 'v1/more/data']);
+  const found = ['alias', 'data', 'more/data'].flatMap((name) => [`latest/${name}`, `v1/${name}`]).sort();
+  assert.deepEqual(names(page), found);
   assert.deepEqual(skipped(page), {
-    broken: 'dangling', 'latest/more/up': 'loop', 'out-directory': 'outside', 'out-file': 'outside', 'v1/more/up': 'loop',
+    broken: 'dangling',
+    'latest/more/up': 'loop',
+    'out-directory': 'outside',
+    'out-file': 'outside',
+    'v1/more/up': 'loop',
   });
   assert.deepEqual(names(await listed(storage, false)), ['latest/', 'v1/']);
   for (const file of page.files) assert.deepEqual(await storage.stat(file.key, never), file);
@@ -146,7 +151,8 @@ test('a directory that may not be read is an error that names it', async (contex
     process.setgid(${nobody}); process.setuid(${nobody});
     const { openUnderStorage } = await import(${JSON.stringify(module)});
     const storage = await openUnderStorage(process.argv[1], null);
-    const request = { prefix: new Uint8Array(), recursive: true, after: null, limit: 10, signal: new AbortController().signal };
+    const { signal } = new AbortController();
+    const request = { prefix: new Uint8Array(), recursive: true, after: null, limit: 10, signal };
     await storage.list(request).catch((error) => process.stdout.write(error.code + ' ' + error.message));`;
   await chmod(place, 0o755);
   const ran = await run(process.execPath, ['--input-type=module', '-e', script, join(place, 'locked')])

@@ -17,8 +17,8 @@ import { Walk } from './walk.ts';
 const timeoutMs = 60_000;
 
 /**
- * A folder of this machine, so also one that NFS, CephFS or Lustre mounted. It must stay on the device that it was opened
- * on: an unmounted folder is an error, not an empty one.
+ * A folder of this machine, so also one that NFS, CephFS or Lustre mounted. It must stay on the device that it was
+ * opened on: an unmounted folder is an error, not an empty one.
  */
 export class LocalStorage implements UnderStorage {
   readonly scheme = 'local';

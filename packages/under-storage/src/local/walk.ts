@@ -20,8 +20,9 @@ export interface WalkRequest {
 const statsAtOnce = 128;
 
 /**
- * A listing of a folder under way. It holds the names of the directories from its prefix to where it stands, and nothing
- * of those that it has left. Depth first, a directory ordered by its name with `/`, is the order of the whole keys' bytes.
+ * A listing of a folder under way. It holds the names of the directories from its prefix to where it stands, and
+ * nothing of those that it has left. Depth first, a directory ordered by its name with `/`, is the order of the whole
+ * keys' bytes.
  */
 export class Walk {
   readonly #folder: Folder;

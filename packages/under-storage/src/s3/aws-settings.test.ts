@@ -47,7 +47,7 @@ test('settings are over environment over profile', async () => {
   assert.equal(await endpoint({ profile: 'plain' }, {}), 'http://plain.example:9000');
   assert.equal(await endpoint({ profile: 'minio' }, {}), 'http://s3.example');
   assert.equal(await endpoint({ profile: 'minio' }, environment), 'http://all.example');
-  assert.equal(await endpoint({}, { ...environment, AWS_ENDPOINT_URL_S3: 'http://s3only.example' }), 'http://s3only.example');
+  assert.equal(await endpoint({}, { ...environment, AWS_ENDPOINT_URL_S3: 'http://s3.own' }), 'http://s3.own');
   assert.equal(await endpoint({ endpoint: 'HTTPS://Mine.example:443' }, environment), 'https://mine.example');
   assert.equal(await endpoint({}, { ...environment, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: 'true' }), null);
   assert.equal((await awsSettings(none, {})).region, 'eu-north-1');

@@ -14,8 +14,8 @@ export interface AwsSettings {
 }
 
 /**
- * Each from the first that has it: the attachment's settings, the environment, the profile. A custom endpoint is asked in
- * path style, unless the profile says `s3 = addressing_style = virtual`.
+ * Each from the first that has it: the attachment's settings, the environment, the profile. A custom endpoint is asked
+ * in path style, unless the profile says `s3 = addressing_style = virtual`.
  */
 export async function awsSettings(settings: S3Settings, environment: NodeJS.ProcessEnv): Promise<AwsSettings> {
   const profile = await profileOf(settings.profile);

@@ -34,8 +34,8 @@ export class Listing {
   }
 
   /**
-   * What is directly below a prefix. In the namespace the slashes that follow a slash begin a name (`a//b` is `/b` in `a/`),
-   * while S3 rolls such keys up into the prefix `a//`: so that one is listed in the place where it stands.
+   * What is directly below a prefix. In the namespace the slashes that follow a slash begin a name (`a//b` is `/b` in
+   * `a/`), while S3 rolls such keys up into the prefix `a//`: so that one is listed in the place where it stands.
    */
   async directory(level: Level): Promise<ListPage> {
     const { prefix, after, limit } = level;
@@ -82,8 +82,8 @@ export class Listing {
 }
 
 /**
- * The last UTF-8 text that is not after any key that is after these bytes. Only `beyond` at the end of a prefix needs it:
- * no character is greater than U+10FFFF.
+ * The last UTF-8 text that is not after any key that is after these bytes. Only `beyond` at the end of a prefix needs
+ * it: no character is greater than U+10FFFF.
  */
 function startAfter(after: Buffer): string {
   return after.at(-1) === beyond[0] ? `${after.subarray(0, -1).toString()}\u{10ffff}` : after.toString();

@@ -40,13 +40,12 @@ async function checked(bucket: Bucket, { prefix }: Place, signal: AbortSignal): 
   const object = prefix.slice(0, -1);
   const source = `s3://${bucket.native.bucket}/${object}`;
   const isObject = (await firstKey(bucket, object, signal)).files.some(({ key }) => object === key.toString());
-  throw isObject
-    ? new MillpoolError({ code: 'invalid', message: `${source} is an object`, remedy: 'Give the prefix that it is below.' })
-    : new MillpoolError({
-        code: 'not-found',
-        message: `nothing is below ${source}`,
-        remedy: 'Check the prefix; a whole bucket can be attached while it is empty.',
-      });
+  if (isObject) {
+    const remedy = 'Give the prefix that it is below.';
+    throw new MillpoolError({ code: 'invalid', message: `${source} is an object`, remedy });
+  }
+  const remedy = 'Check the prefix; a whole bucket can be attached while it is empty.';
+  throw new MillpoolError({ code: 'not-found', message: `nothing is below ${source}`, remedy });
 }
 
 async function firstKey(bucket: Bucket, prefix: string, signal: AbortSignal): Promise<ListAnswer> {

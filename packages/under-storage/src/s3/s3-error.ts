@@ -26,9 +26,10 @@ interface Row {
 }
 
 const credentialsRemedy =
-  'Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile (--profile, AWS_PROFILE), and that the endpoint is meant.';
+  'Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile (--profile, AWS_PROFILE), and the endpoint.';
 
-const redirects = /^(PermanentRedirect|TemporaryRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraintException)$/;
+const redirects =
+  /^(PermanentRedirect|TemporaryRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraintException)$/;
 
 /** First fit holds. */
 const rows: readonly Row[] = [
@@ -43,7 +44,7 @@ const rows: readonly Row[] = [
     code: 'refused',
     message: ({ bucket }) => `no AWS credentials were found for s3://${bucket}`,
     remedy:
-      'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile (--profile); --anonymous for a public bucket.',
+      'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile (--profile); a public bucket: --anonymous.',
   },
   {
     // The second is versitygw, which says 404 with it.
@@ -103,7 +104,7 @@ function rowOfStatus(status: number): Omit<Row, 'names'> {
     return {
       code: 'refused',
       message: ({ endpoint }, doing) => `${endpoint} does not permit ${doing}`,
-      remedy: 'Allow s3:ListBucket on the bucket and s3:GetObject on its objects, or use other credentials (--profile).',
+      remedy: 'Allow s3:ListBucket on the bucket and s3:GetObject in it, or use other credentials (--profile).',
     };
   }
   if (status === 404) {

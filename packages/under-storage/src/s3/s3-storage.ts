@@ -20,8 +20,8 @@ const timeoutMs = 60_000;
 const keyBytesMax = 1024;
 
 /**
- * A bucket of anything that speaks S3, or what lies below a prefix of one. Only asks LIST and HEAD; the native side reads.
- * A bucket with a policy of its own per prefix must allow LIST of the attached one.
+ * A bucket of anything that speaks S3, or what lies below a prefix of one. Only asks LIST and HEAD; the native side
+ * reads. A bucket with a policy of its own per prefix must allow LIST of the attached one.
  */
 export class S3Storage implements UnderStorage {
   readonly scheme = 's3';
@@ -46,7 +46,9 @@ export class S3Storage implements UnderStorage {
     this.#bucket = bucket;
   }
 
-  /** `not-found` (bucket, or nothing below the prefix), `refused`, `invalid` (region, settings), `source-unavailable`. */
+  /**
+   * `not-found` (bucket, or nothing below the prefix), `refused`, `invalid` (region, settings), `source-unavailable`.
+   */
   static async open(uri: Extract<SourceUri, { scheme: 's3' }>, settings: S3Settings): Promise<S3Storage> {
     const wait = { name: `the bucket s3://${uri.bucket}`, timeoutMs, clock: systemClock };
     return withDeadline(wait, async (signal) => {
@@ -89,8 +91,8 @@ export class S3Storage implements UnderStorage {
   }
 
   /**
-   * A HEAD has no body that could tell a missing key from a missing bucket, an unknown access key or a missing permission
-   * to list; so what it denies is asked once more as a LIST of that key alone.
+   * A HEAD has no body that could tell a missing key from a missing bucket, an unknown access key or a missing
+   * permission to list; so what it denies is asked once more as a LIST of that key alone.
    */
   async #find(name: string, signal: AbortSignal): Promise<SourceFile | null> {
     try {

@@ -32,7 +32,8 @@ export function underStorageContract(name: string, start: () => Promise<UnderSto
     suite.after(async () => fixture.stop());
 
     suite.test('what is empty lists as empty', async () => {
-      const { files, directories } = await listAll(fixture.storage, textOf(fixture.storage.root), { recursive: true, limit: 10 });
+      const root = textOf(fixture.storage.root);
+      const { files, directories } = await listAll(fixture.storage, root, { recursive: true, limit: 10 });
       assert.deepEqual([files, directories], [[], []]);
     });
     suite.test('listings hold every file once, in byte order, for every page size', () => listingTest(fixture));
@@ -127,7 +128,8 @@ async function randomTest(fixture: UnderStorageFixture, context: suite.TestConte
     const length = 1 + ((bytes[31] ?? 0) % 8);
     return [...bytes.subarray(0, length)].map((byte) => 'ab//-0\u{e9}~'[byte % 8]).join('');
   });
-  const keys = [...new Set(texts)].filter((text) => !text.endsWith('/')).map((text) => below(storage, `random/${text}`));
+  const names = [...new Set(texts)].filter((text) => !text.endsWith('/'));
+  const keys = names.map((name) => below(storage, `random/${name}`));
   const held = holdable(keys, intersection(storage.supports, holds));
   for (const key of held) await fixture.put(key, contentOf(key));
   const root = textOf(below(storage, 'random/'));
