@@ -1,1 +1,17 @@
+//! Flow: how sample bytes, descriptors and control messages travel between a daemon and the processes of its node.
+//! Layouts: docs/formats.md "Flow frames".
 
+mod client;
+mod cursor;
+mod frame;
+mod message;
+mod object_list;
+mod server;
+
+pub use client::{
+    Batch, Cancel, Client, ClientConfig, ClientStatus, Limits, PlanPosition, Ranges, Sample,
+    Selection, Waits,
+};
+pub use message::Receipt;
+pub use object_list::{decode_objects, encode_objects};
+pub use server::{Control, ControlCall, ControlReply, Server, ServerConfig, ServerStatus};

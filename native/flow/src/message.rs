@@ -63,7 +63,12 @@ impl Welcome {
         let mut cursor = Cursor::new(bytes);
         let version = cursor.u16()?;
         cursor.u16()?;
-        Ok(Welcome { version, pid: cursor.u32()?, incarnation: cursor.u64()?, in_flight_max: cursor.u64()? })
+        Ok(Welcome {
+            version,
+            pid: cursor.u32()?,
+            incarnation: cursor.u64()?,
+            in_flight_max: cursor.u64()?,
+        })
     }
 }
 
@@ -72,7 +77,10 @@ impl Welcome {
 pub enum Wanted {
     /// The key table of now.
     Table,
-    Segment { number: u32, generation: u32 },
+    Segment {
+        number: u32,
+        generation: u32,
+    },
     /// A dataset version's file.
     Dataset([u8; 32]),
     /// The identity of an attachment; no descriptor.
@@ -127,7 +135,8 @@ pub struct Described {
 }
 
 impl Described {
-    pub const ABSENT: Described = Described { found: false, segment_id: [0; 16], identity: Identity([0; 16]) };
+    pub const ABSENT: Described =
+        Described { found: false, segment_id: [0; 16], identity: Identity([0; 16]) };
     pub const FOUND: Described = Described { found: true, ..Described::ABSENT };
 
     pub fn encode(&self) -> Vec<u8> {
@@ -157,6 +166,8 @@ pub struct ReadItem {
 }
 
 const READ_ITEM_BYTES: usize = 20;
+/// Most items, and most objects, of one READ.
+pub const ITEMS_MAX: usize = 1 << 16;
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ReadRequest {
@@ -194,6 +205,13 @@ impl ReadRequest {
             });
         }
         let objects = decode_objects(cursor.rest())?;
+        if items.len() > ITEMS_MAX || objects.len() > ITEMS_MAX {
+            return Err(broken(format!(
+                "a read of {} pieces of {} objects",
+                items.len(),
+                objects.len()
+            )));
+        }
         for item in &items {
             check_item(item, &objects)?;
         }
@@ -209,7 +227,9 @@ fn check_item(item: &ReadItem, objects: &[ObjectRef]) -> Result<()> {
     let end = u64::from(item.skip) + u64::from(item.len);
     if item.len == 0 || end > u64::from(piece_len) {
         let ReadItem { piece, skip, len, .. } = item;
-        return Err(broken(format!("{len} bytes from {skip} of piece {piece}, which has {piece_len}")));
+        return Err(broken(format!(
+            "{len} bytes from {skip} of piece {piece}, which has {piece_len}"
+        )));
     }
     Ok(())
 }
@@ -332,7 +352,9 @@ impl Notice {
             1 => Ok(Notice::Stopping),
             2 => {
                 let count = cursor.count(8)?;
-                let pairs = (0..count).map(|_| Ok((cursor.u32()?, cursor.u32()?))).collect::<Result<_>>()?;
+                let pairs = (0..count)
+                    .map(|_| Ok((cursor.u32()?, cursor.u32()?)))
+                    .collect::<Result<_>>()?;
                 Ok(Notice::SegmentsGone(pairs))
             }
             other => Err(broken(format!("a notice of kind {other}"))),
@@ -372,7 +394,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn request() -> ReadRequest {
-        let object = ObjectRef { attachment: 1, source_key: b"k".to_vec(), size: 9 << 20, tag: b"t".to_vec() };
+        let object = ObjectRef {
+            attachment: 1,
+            source_key: b"k".to_vec(),
+            size: 9 << 20,
+            tag: b"t".to_vec(),
+        };
         let item = ReadItem { object: 0, piece: 2, skip: 5, len: (1 << 20) - 5, distrust: true };
         ReadRequest { objects: vec![object], items: vec![item] }
     }
@@ -395,8 +422,16 @@ mod tests {
         for notice in [Notice::Stopping, Notice::SegmentsGone(vec![(1, 2), (3, 4)])] {
             assert_eq!(Notice::decode(&notice.encode()).unwrap(), notice);
         }
-        let receipt = Receipt { plan: 1, position: 2, samples: 3, hit_samples: 2, bytes: 9, ..Receipt::default() };
-        let receipt = Receipt { verified: vec![RecordKey([4; 16])], segments: vec![8, 9], ..receipt };
+        let receipt = Receipt {
+            plan: 1,
+            position: 2,
+            samples: 3,
+            hit_samples: 2,
+            bytes: 9,
+            ..Receipt::default()
+        };
+        let receipt =
+            Receipt { verified: vec![RecordKey([4; 16])], segments: vec![8, 9], ..receipt };
         assert_eq!(Receipt::decode(&receipt.encode()).unwrap(), receipt);
         let error = Error::new(Code::Timeout, "waited");
         assert_eq!(decode_error(&encode_error(&error)).to_string(), error.to_string());
@@ -404,7 +439,13 @@ mod tests {
 
     #[test]
     fn a_read_outside_its_object_is_refused() {
-        for (object, piece, skip, len) in [(1, 0, 0, 1), (0, 3, 0, 1), (0, 2, 0, (1 << 20) + 1), (0, 0, 1, u32::MAX), (0, 0, 0, 0)] {
+        for (object, piece, skip, len) in [
+            (1, 0, 0, 1),
+            (0, 3, 0, 1),
+            (0, 2, 0, (1 << 20) + 1),
+            (0, 0, 1, u32::MAX),
+            (0, 0, 0, 0),
+        ] {
             let mut wrong = request();
             wrong.items[0] = ReadItem { object, piece, skip, len, distrust: false };
             assert_eq!(ReadRequest::decode(&wrong.encode()).unwrap_err().code, Code::Invalid);
@@ -415,8 +456,8 @@ mod tests {
         #[test]
         fn no_bytes_make_a_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = (Hello::decode(&bytes), Welcome::decode(&bytes), Wanted::decode(&bytes), Described::decode(&bytes));
-            let _ = (ReadRequest::decode(&bytes), Receipt::decode(&bytes), Notice::decode(&bytes), decode_control(&bytes));
-            let _ = decode_error(&bytes);
+            let _ = (ReadRequest::decode(&bytes), Receipt::decode(&bytes), Notice::decode(&bytes));
+            let _ = (decode_control(&bytes), decode_error(&bytes));
         }
     }
 }

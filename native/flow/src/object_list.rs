@@ -25,7 +25,10 @@ fn decode_object(cursor: &mut Cursor<'_>) -> Result<ObjectRef> {
     let size = cursor.u64()?;
     let tag_len = usize::from(cursor.u16()?);
     if tag_len > TAG_MAX {
-        return Err(Error::new(Code::Invalid, format!("a tag of {tag_len} bytes; {TAG_MAX} at most")));
+        return Err(Error::new(
+            Code::Invalid,
+            format!("a tag of {tag_len} bytes; {TAG_MAX} at most"),
+        ));
     }
     let tag = cursor.take(tag_len)?.to_vec();
     let key_len = usize::from(cursor.u16()?);
@@ -54,12 +57,9 @@ mod tests {
 
     fn object() -> impl Strategy<Value = ObjectRef> {
         let bytes = proptest::collection::vec(any::<u8>(), 0..40);
-        (any::<u32>(), bytes.clone(), any::<u64>(), bytes).prop_map(|(attachment, source_key, size, tag)| ObjectRef {
-            attachment,
-            source_key,
-            size,
-            tag,
-        })
+        (any::<u32>(), bytes.clone(), any::<u64>(), bytes).prop_map(
+            |(attachment, source_key, size, tag)| ObjectRef { attachment, source_key, size, tag },
+        )
     }
 
     proptest! {
@@ -78,7 +78,12 @@ mod tests {
 
     #[test]
     fn golden_list() {
-        let object = ObjectRef { attachment: 7, source_key: b"a/b".to_vec(), size: 513, tag: b"\"e\"".to_vec() };
+        let object = ObjectRef {
+            attachment: 7,
+            source_key: b"a/b".to_vec(),
+            size: 513,
+            tag: b"\"e\"".to_vec(),
+        };
         let bytes = encode_objects([&object].into_iter());
         let expected = b"\x01\0\0\0\x07\0\0\0\x01\x02\0\0\0\0\0\0\x03\0\"e\"\x03\0a/b";
         assert_eq!(bytes, expected);

@@ -1,0 +1,57 @@
+//! What a read came to.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use millpool_core::{Error, Slot};
+
+#[derive(Clone, Debug)]
+pub enum Sample {
+    /// It needed no GET.
+    Hit,
+    /// The daemon had to ask the source for some of it.
+    Fetched,
+    Failed(Error),
+}
+
+/// How long a read waited, by cause (DESIGN §2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Waits {
+    /// For the daemon, while some of what was asked of it came from the source.
+    pub source: Duration,
+    /// The same, where all of it was in segments.
+    pub device: Duration,
+    pub gather: Duration,
+    /// For a slot, the connection, descriptors.
+    pub queue: Duration,
+}
+
+/// The samples of one read, in one slot. The slot may still be written into where a sample failed.
+pub struct Batch {
+    pub slot: Arc<Slot>,
+    /// Start in the slot and length, of each sample.
+    pub layout: Vec<(usize, usize)>,
+    pub samples: Vec<Sample>,
+    pub waits: Waits,
+}
+
+impl Batch {
+    /// The bytes of a sample that was read; `None` for one that failed, or past the end.
+    pub fn sample(&self, index: usize) -> Option<&[u8]> {
+        let &(start, len) = self.layout.get(index)?;
+        match self.samples.get(index)? {
+            Sample::Failed(_) => None,
+            // SAFETY: the range lies in the slot, and nobody writes there once the sample is read.
+            Sample::Hit | Sample::Fetched => {
+                Some(unsafe { std::slice::from_raw_parts(self.slot.as_ptr().add(start), len) })
+            }
+        }
+    }
+}
+
+pub(super) fn timed<T>(total: &mut Duration, work: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = work();
+    *total += start.elapsed();
+    result
+}

@@ -1,0 +1,139 @@
+//! A process's side of flow: blocking calls from any thread, one reader thread, no async runtime.
+
+mod batch;
+mod delivery;
+mod layout;
+mod link;
+mod pending;
+mod per_process;
+mod read;
+mod receiver;
+mod segments;
+mod session;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use millpool_core::{Code, Dataset, Error, Result};
+
+pub use batch::{Batch, Sample, Waits};
+pub use layout::{Ranges, Selection};
+pub use pending::Cancel;
+use pending::{Abandon, Mailbox, Pending};
+use per_process::PerProcess;
+pub use read::PlanPosition;
+pub use session::Limits;
+use session::Session;
+
+use crate::frame::{Kind, PAYLOAD_MAX};
+use crate::message::{Wanted, encode_control};
+
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    pub socket: PathBuf,
+    /// Memory for batches, held and free.
+    pub ring_bytes: usize,
+    /// Read resident samples from mapped segments; otherwise all bytes come over the socket.
+    pub maps: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClientStatus {
+    pub daemon_pid: u32,
+    pub incarnation: u64,
+    pub maps: bool,
+    pub mapped_segments: usize,
+    pub ring_bytes: usize,
+}
+
+/// A connection to this node's daemon that comes back by itself. All methods may be called at once from many threads,
+/// and in a forked child, which gets a connection and a ring of its own at its first call.
+pub struct Client {
+    session: PerProcess<Session>,
+}
+
+impl Client {
+    /// Connects now: `Unreachable` names the socket, `Unsupported` two versions that do not match.
+    pub fn connect(config: ClientConfig, timeout: Duration) -> Result<Client> {
+        let session = Session::new(config);
+        session.link(&Limits::until(Instant::now() + timeout))?;
+        Ok(Client { session: PerProcess::new(session) })
+    }
+
+    /// One control message and its answer.
+    pub fn control(&self, body: &[u8], limits: &Limits) -> Result<Vec<u8>> {
+        if body.len() + 4 > PAYLOAD_MAX as usize {
+            let message =
+                format!("a control message of {} bytes; {PAYLOAD_MAX} at most", body.len());
+            return Err(Error::new(Code::Invalid, message));
+        }
+        let session = self.session();
+        let link = session.link(limits)?;
+        let timeout = limits.deadline.saturating_duration_since(Instant::now()).as_millis();
+        let payload = encode_control(u32::try_from(timeout).unwrap_or(u32::MAX), body);
+        let mailbox = Mailbox::new();
+        let pending = Pending::Control(mailbox.clone());
+        let request = link.request(Kind::Control, &payload, pending, limits.deadline)?;
+        limits.cancel.watch(mailbox.clone() as Arc<dyn Abandon>);
+        let answer = mailbox.take(limits.deadline, &"the daemon's answer to a control message");
+        if answer.as_ref().is_err_and(|error| matches!(error.code, Code::Timeout | Code::Cancelled))
+        {
+            link.cancel(request);
+        }
+        session.check(limits).and(answer)
+    }
+
+    /// Maps a dataset version that the daemon holds; `NotFound` when it does not.
+    pub fn dataset(&self, version: &[u8; 32], limits: &Limits) -> Result<Dataset> {
+        let session = self.session();
+        let link = session.link(limits)?;
+        let (described, file) =
+            session.describe(&link, &[Wanted::Dataset(*version)], limits)?.remove(0);
+        match file.filter(|_| described.found) {
+            Some(file) => Dataset::map(&file),
+            None => {
+                let hex: String = version.iter().map(|byte| format!("{byte:02x}")).collect();
+                Err(Error::new(Code::NotFound, format!("the daemon has no dataset version {hex}")))
+            }
+        }
+    }
+
+    /// Reads all samples of `selection`, or parts of them, into one slot of the ring. What fails for one sample alone
+    /// is that sample's error; an error here means that there is no batch.
+    pub fn read(
+        &self,
+        selection: &Selection,
+        ranges: Option<&Ranges>,
+        plan: PlanPosition,
+        limits: &Limits,
+    ) -> Result<Batch> {
+        read::read(self.session(), selection, ranges, plan, limits)
+    }
+
+    pub fn status(&self) -> ClientStatus {
+        let session = self.session();
+        ClientStatus {
+            daemon_pid: session.daemon_pid(),
+            incarnation: session.incarnation(),
+            maps: session.maps(),
+            mapped_segments: session.segments.mapped(),
+            ring_bytes: session.ring.bytes(),
+        }
+    }
+
+    /// Ends calls under way, and all later ones, with `Closed`. Batches stay readable.
+    pub fn close(&self) {
+        self.session().close();
+    }
+
+    fn session(&self) -> &Session {
+        self.session.get(Session::renewed)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.session.with_own(Session::close);
+    }
+}

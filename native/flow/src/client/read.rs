@@ -1,0 +1,329 @@
+//! The read path: what is resident is gathered from mapped segments, the rest comes from the daemon, both at once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use millpool_core::{
+    Code, Copy, Error, Location, Mapping, Outcome, RecordKey, Result, Slot, gather,
+};
+
+use super::batch::{Batch, Sample, Waits, timed};
+use super::delivery::{Arrival, Delivery, Target};
+use super::layout::{Layout, Part, Ranges, Selection, keys_of};
+use super::link::Link;
+use super::pending::{Abandon, Pending, timed_out};
+use super::segments::{SegmentId, segment_of};
+use super::session::{Limits, Session};
+use crate::frame::{Kind, frame};
+use crate::message::{ITEMS_MAX, ReadItem, ReadRequest, Receipt};
+
+/// How often a part is asked of the daemon before its last answer counts: once more after a copy that was found wrong.
+const ATTEMPTS: u8 = 2;
+/// A receipt is worth no longer wait.
+const RECEIPT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A plan, and its position after this batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PlanPosition {
+    pub plan: u32,
+    pub position: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum State {
+    /// Not here yet; to be asked of the daemon.
+    Wanted,
+    Hit,
+    Fetched,
+    Failed(Code, String),
+}
+
+struct Reading<'a> {
+    session: &'a Session,
+    limits: &'a Limits,
+    selection: &'a Selection,
+    parts: Vec<Part>,
+    states: Vec<State>,
+    attempts: Vec<u8>,
+    slot: Arc<Slot>,
+    waits: Waits,
+    receipt: Receipt,
+}
+
+pub fn read(
+    session: &Session,
+    selection: &Selection,
+    ranges: Option<&Ranges>,
+    plan: PlanPosition,
+    limits: &Limits,
+) -> Result<Batch> {
+    let mut queue = Duration::ZERO;
+    let link = timed(&mut queue, || session.link(limits))?;
+    let identity_of = &mut |attachment| session.identity(&link, attachment, limits);
+    let keys = timed(&mut queue, || keys_of(selection, identity_of))?;
+    let Layout { samples, parts, bytes } = Layout::new(selection, &keys, ranges)?;
+    let slot = timed(&mut queue, || session.ring.lease(bytes, limits.deadline))?;
+    let mut reading = Reading {
+        session,
+        limits,
+        selection,
+        states: vec![State::Wanted; parts.len()],
+        attempts: vec![0; parts.len()],
+        parts,
+        slot: Arc::new(slot),
+        waits: Waits { queue, ..Waits::default() },
+        receipt: Receipt { plan: plan.plan, position: plan.position, ..Receipt::default() },
+    };
+    let resident = reading.locate(&link)?;
+    let under_way = reading.ask(&link, |n| !resident[n].is_here());
+    reading.gather(&resident);
+    reading.collect(&link, under_way?);
+    reading.ask_again()?;
+    Ok(reading.finish(samples))
+}
+
+/// Where a part lies, if this process can read it there.
+struct Resident(Option<(Location, Arc<Mapping>)>);
+
+impl Resident {
+    fn is_here(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+/// One READ, and which parts its items are.
+struct UnderWay {
+    request: u64,
+    items: Vec<usize>,
+    delivery: Arc<Delivery>,
+}
+
+impl Reading<'_> {
+    /// Looks all parts up in the key table, and maps the segments that they lie in.
+    fn locate(&mut self, link: &Link) -> Result<Vec<Resident>> {
+        let start = Instant::now();
+        let located = self.locations(link);
+        self.waits.queue += start.elapsed();
+        match located {
+            // Misses, all of them: the daemon may come back, and knows what is where.
+            Err(error) if error.code == Code::Unreachable => {
+                Ok(self.parts.iter().map(|_| Resident(None)).collect())
+            }
+            located => located,
+        }
+    }
+
+    fn locations(&self, link: &Link) -> Result<Vec<Resident>> {
+        let Some(table) = self.session.table(link, self.limits)? else {
+            return Ok(self.parts.iter().map(|_| Resident(None)).collect());
+        };
+        let keys: Vec<RecordKey> = self.parts.iter().map(|part| part.key).collect();
+        let mut locations = Vec::new();
+        table.get_many(&keys, &mut locations);
+        self.session.map_segments(link, &locations, self.limits)?;
+        // A location without a mapping asks for segment 0 of generation 0, which there is none of.
+        let ids = locations.iter().map(|location| location.as_ref().map_or((0, 0), segment_of));
+        let mappings = self.session.segments.get(ids);
+        let here =
+            |((location, mapping), part): ((Option<Location>, Option<Arc<Mapping>>), &Part)| {
+                Resident(
+                    location
+                        .zip(mapping)
+                        .filter(|(location, _)| location.stored_len == part.piece_len),
+                )
+            };
+        Ok(locations.into_iter().zip(mappings).zip(&self.parts).map(here).collect())
+    }
+
+    /// Copies what is resident into the slot. What cannot be read or is not what it should be stays wanted, and the
+    /// daemon is told not to trust it.
+    fn gather(&mut self, resident: &[Resident]) {
+        let start = Instant::now();
+        let mut copies = Vec::with_capacity(resident.len());
+        let mut indices = Vec::with_capacity(resident.len());
+        for (n, (part, resident)) in self.parts.iter().zip(resident).enumerate() {
+            let Some((location, mapping)) = &resident.0 else { continue };
+            let range = part.skip..part.skip + part.len;
+            // SAFETY: the layout gives each part bytes of the slot of its own, and the slot is this read's alone.
+            let copy =
+                unsafe { Copy::new(mapping, location, range, self.slot.as_ptr().add(part.at)) };
+            if let Some(copy) = copy {
+                copies.push(copy);
+                indices.push((n, segment_of(location)));
+            }
+        }
+        let mut outcomes = Vec::new();
+        gather(&copies, &mut outcomes);
+        drop(copies);
+        for ((n, segment), outcome) in indices.into_iter().zip(outcomes) {
+            self.gathered(n, segment, outcome);
+        }
+        self.receipt.segments.sort_unstable();
+        self.receipt.segments.dedup();
+        for (_, mapping) in resident.iter().filter_map(|resident| resident.0.as_ref()) {
+            if mapping.failed() {
+                self.session.segments.spoil((mapping.name().number, mapping.name().generation));
+            }
+        }
+        self.waits.gather += start.elapsed();
+    }
+
+    fn gathered(&mut self, n: usize, segment: SegmentId, outcome: Outcome) {
+        match outcome {
+            Outcome::Copied => self.states[n] = State::Hit,
+            Outcome::Verified => {
+                self.states[n] = State::Hit;
+                self.receipt.verified.push(self.parts[n].key);
+            }
+            // Counts as asked once, so that the next time the daemon checks what it has.
+            Outcome::Mismatch | Outcome::Faulted => self.attempts[n] = 1,
+        }
+        if self.states[n] == State::Hit {
+            self.receipt.segments.push(segment.0);
+        }
+    }
+
+    /// One READ, or a few, for the wanted parts that `which` names.
+    fn ask(&mut self, link: &Link, which: impl Fn(usize) -> bool) -> Result<Vec<UnderWay>> {
+        let wanted: Vec<usize> = (0..self.parts.len())
+            .filter(|&n| self.states[n] == State::Wanted && which(n))
+            .collect();
+        let mut under_way = Vec::new();
+        for items in wanted.chunks(ITEMS_MAX) {
+            let request = self.request(items)?;
+            let targets = items.iter().map(|&n| {
+                let part = &self.parts[n];
+                Target { at: part.at, len: part.len, whole: part.len == part.piece_len }
+            });
+            let delivery = Delivery::new(self.slot.clone(), targets.collect());
+            let pending = Pending::Read(delivery.clone());
+            // A link that is over has told the delivery so, or never knew of it: either way `collect` finds nothing.
+            match link.request(Kind::Read, &request.encode(), pending, self.limits.deadline) {
+                Ok(request) => {
+                    under_way.push(UnderWay { request, items: items.to_vec(), delivery })
+                }
+                Err(error) if error.code == Code::Unreachable => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(under_way)
+    }
+
+    fn request(&self, items: &[usize]) -> Result<ReadRequest> {
+        let mut request = ReadRequest::default();
+        let mut objects = HashMap::new();
+        for &n in items {
+            let part = &self.parts[n];
+            let object = match objects.get(&part.sample) {
+                Some(object) => *object,
+                None => {
+                    request.objects.push(self.selection.object(part.sample as usize)?);
+                    let object = request.objects.len() as u32 - 1;
+                    objects.insert(part.sample, object);
+                    object
+                }
+            };
+            let distrust = self.attempts[n] > 0;
+            request.items.push(ReadItem {
+                object,
+                piece: part.piece,
+                skip: part.skip,
+                len: part.len,
+                distrust,
+            });
+        }
+        Ok(request)
+    }
+
+    fn collect(&mut self, link: &Link, under_way: Vec<UnderWay>) {
+        for UnderWay { request, items, delivery } in under_way {
+            let start = Instant::now();
+            self.limits.cancel.watch(delivery.clone() as Arc<dyn Abandon>);
+            let (arrivals, over) = delivery.wait(self.limits.deadline);
+            let late = arrivals.iter().any(Option::is_none);
+            if late && over.as_ref().is_none_or(|error| error.code == Code::Cancelled) {
+                link.cancel(request);
+            }
+            let mut fetched = false;
+            for (n, arrival) in items.into_iter().zip(arrivals) {
+                fetched |= matches!(arrival, Some(Ok(true)) | Some(Err(_)));
+                self.arrived(n, arrival, over.as_ref());
+            }
+            *(if fetched || late { &mut self.waits.source } else { &mut self.waits.device }) +=
+                start.elapsed();
+        }
+    }
+
+    fn arrived(&mut self, n: usize, arrival: Option<Arrival>, over: Option<&Error>) {
+        self.states[n] = match (arrival, over) {
+            (Some(Ok(false)), _) => State::Hit,
+            (Some(Ok(true)), _) => State::Fetched,
+            (Some(Err(error)), _)
+                if error.code == Code::Corrupt && self.attempts[n] + 1 < ATTEMPTS =>
+            {
+                self.attempts[n] += 1;
+                State::Wanted
+            }
+            (Some(Err(error)), _) => State::Failed(error.code, error.message),
+            // The daemon went; the one that comes back is asked.
+            (None, Some(error)) if error.code == Code::Unreachable => State::Wanted,
+            (None, Some(error)) => State::Failed(error.code, error.message.clone()),
+            (None, None) => {
+                let error = timed_out(&"the daemon to fetch it from the source");
+                State::Failed(error.code, error.message)
+            }
+        }
+    }
+
+    /// What the first round left: wrong copies, and what a daemon that went away owed.
+    fn ask_again(&mut self) -> Result<()> {
+        while self.states.contains(&State::Wanted) {
+            let session = self.session;
+            let connected = timed(&mut self.waits.queue, || session.link(self.limits));
+            let link = match connected {
+                Ok(link) => link,
+                Err(error) => {
+                    for state in self.states.iter_mut().filter(|state| **state == State::Wanted) {
+                        *state = State::Failed(error.code, error.message.clone());
+                    }
+                    break;
+                }
+            };
+            let under_way = self.ask(&link, |_| true)?;
+            self.collect(&link, under_way);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, layout: Vec<(usize, usize)>) -> Batch {
+        let mut samples = vec![Sample::Hit; layout.len()];
+        for (part, state) in self.parts.iter().zip(&self.states) {
+            let sample = &mut samples[part.sample as usize];
+            match (state, &sample) {
+                (State::Failed(code, message), Sample::Hit | Sample::Fetched) => {
+                    *sample = Sample::Failed(Error::new(*code, message.clone()));
+                }
+                (State::Fetched, Sample::Hit) => *sample = Sample::Fetched,
+                _ => {}
+            }
+        }
+        for (sample, (_, len)) in samples.iter().zip(&layout) {
+            self.receipt.samples += 1;
+            self.receipt.hit_samples += u32::from(matches!(sample, Sample::Hit));
+            self.receipt.bytes += if matches!(sample, Sample::Failed(_)) { 0 } else { *len as u64 };
+        }
+        self.send_receipt();
+        Batch { slot: self.slot, layout, samples, waits: self.waits }
+    }
+
+    /// Nobody waits for it, and nothing is wrong where it does not arrive.
+    fn send_receipt(&self) {
+        if let Some(link) = self.session.connected() {
+            let _ = link.send(
+                &frame(Kind::Receipt, 0, &self.receipt.encode()),
+                Instant::now() + RECEIPT_PATIENCE,
+            );
+        }
+    }
+}

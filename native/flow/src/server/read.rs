@@ -1,0 +1,252 @@
+//! Serving one READ: what is in segments goes out of their files, the rest is filled; each piece as soon as it can.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use millpool_core::{
+    Code, Error, Filled, Location, ObjectRef, PIECE_BYTES, RecordBytes, RecordKey, Result, Urgency,
+    Want, piece_len,
+};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::connection::Connection;
+use super::outbox::PieceData;
+use crate::frame::Kind;
+use crate::message::{PieceHead, ReadItem, ReadRequest};
+
+/// Of how many bytes a credit is.
+pub(super) const CREDIT_BYTES: u64 = 1024;
+/// Items that are looked up, or handed to the filler, together.
+const GROUP_MAX: usize = 1024;
+
+pub(super) struct ReadTask {
+    connection: Arc<Connection>,
+    request: u64,
+    objects: Vec<Arc<ObjectRef>>,
+    items: Vec<ReadItem>,
+    cancelled: Arc<AtomicBool>,
+    /// Items without an answer; the last one to be answered ends the request.
+    left: AtomicUsize,
+    permit: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+/// An item on its way, with the credit that its bytes take.
+struct Delivery {
+    index: usize,
+    key: RecordKey,
+    fetched: bool,
+    credit: OwnedSemaphorePermit,
+}
+
+impl ReadTask {
+    pub(super) fn new(
+        connection: Arc<Connection>,
+        request: u64,
+        message: ReadRequest,
+        cancelled: Arc<AtomicBool>,
+        permit: OwnedSemaphorePermit,
+    ) -> Arc<ReadTask> {
+        let left = AtomicUsize::new(message.items.len());
+        let objects = message.objects.into_iter().map(Arc::new).collect();
+        let permit = Mutex::new(Some(permit));
+        Arc::new(ReadTask {
+            connection,
+            request,
+            objects,
+            items: message.items,
+            cancelled,
+            left,
+            permit,
+        })
+    }
+
+    pub(super) async fn run(self: Arc<Self>) {
+        if self.items.is_empty() {
+            return self.end();
+        }
+        let mut next = 0;
+        while next < self.items.len() {
+            if self.cancelled.load(Ordering::Relaxed) {
+                return self.answered(self.items.len() - next);
+            }
+            let mut group = vec![(next, self.wait_for_credit(next).await)];
+            next += 1;
+            while next < self.items.len() && group.len() < GROUP_MAX {
+                let Some(credit) = self.credit_now(next) else { break };
+                group.push((next, credit));
+                next += 1;
+            }
+            self.serve(group);
+        }
+    }
+
+    fn serve(self: &Arc<Self>, group: Vec<(usize, OwnedSemaphorePermit)>) {
+        let mut misses = Vec::new();
+        for (index, credit) in group {
+            let key = match self.key(index) {
+                Ok(key) => key,
+                Err(error) => {
+                    self.fail(index, &error, credit);
+                    continue;
+                }
+            };
+            let delivery = Delivery { index, key, fetched: false, credit };
+            match self.connection.shared.store.lookup(&key) {
+                Some(location) => self.deliver_stored(delivery, location),
+                None => misses.push(delivery),
+            }
+        }
+        if !misses.is_empty() {
+            self.fill(misses);
+        }
+    }
+
+    /// Of an item that was looked up or filled as resident: from the file as it is, where its bytes are known to be
+    /// good; otherwise read and checked first, away from the threads that serve sockets.
+    fn deliver_stored(self: &Arc<Self>, delivery: Delivery, location: Location) {
+        let item = self.items[delivery.index];
+        let store = &self.connection.shared.store;
+        if location.verified
+            && !item.distrust
+            && let Some(segment) = store.segment(location.segment, location.generation)
+        {
+            let offset = u64::from(location.offset) + u64::from(item.skip);
+            let data = PieceData::Stored { segment, offset, len: item.len, key: delivery.key };
+            return self.deliver(delivery, location.crc, data);
+        }
+        let task = self.clone();
+        tokio::runtime::Handle::current()
+            .spawn_blocking(move || task.deliver_checked(delivery, location));
+    }
+
+    fn deliver_checked(self: &Arc<Self>, delivery: Delivery, location: Location) {
+        let store = &self.connection.shared.store;
+        match store.read(&location) {
+            Ok(bytes) if bytes.len() as u32 == self.piece_len(delivery.index) => {
+                store.mark_verified(&[delivery.key]);
+                let range = self.range(delivery.index);
+                self.deliver(delivery, location.crc, PieceData::Owned(bytes, range));
+            }
+            _ => {
+                store.forget(&[delivery.key]);
+                self.fill(vec![delivery]);
+            }
+        }
+    }
+
+    fn fill(self: &Arc<Self>, misses: Vec<Delivery>) {
+        let want = |miss: &Delivery| {
+            let item = self.items[miss.index];
+            Want { object: self.objects[item.object as usize].clone(), piece: item.piece }
+        };
+        let wants = misses.iter().map(want).collect();
+        let misses = Mutex::new(misses.into_iter().map(Some).collect::<Vec<_>>());
+        let task = self.clone();
+        let runtime = self.connection.shared.config.runtime.clone();
+        let done = move |n: usize, filled: Result<Filled>| {
+            let mut misses = misses.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(delivery) = misses.get_mut(n).and_then(Option::take) else { return };
+            drop(misses);
+            let _context = runtime.enter();
+            task.filled(delivery, filled);
+        };
+        self.connection.shared.config.fill.fill(wants, Urgency::Reader, Arc::new(done));
+    }
+
+    fn filled(self: &Arc<Self>, mut delivery: Delivery, filled: Result<Filled>) {
+        match filled {
+            Ok(Filled::Resident(location)) => self.deliver_stored(delivery, location),
+            Ok(Filled::Fetched(record)) => {
+                delivery.fetched = true;
+                self.deliver_record(delivery, record);
+            }
+            Err(error) => self.fail(delivery.index, &error, delivery.credit),
+        }
+    }
+
+    fn deliver_record(&self, delivery: Delivery, record: Arc<dyn RecordBytes>) {
+        let (has, wants) = (record.bytes().len(), self.piece_len(delivery.index) as usize);
+        if has != wants {
+            let error = Error::new(
+                Code::Internal,
+                format!("a piece of {wants} bytes was filled with {has}"),
+            );
+            return self.fail(delivery.index, &error, delivery.credit);
+        }
+        let crc = record.crc();
+        let range = self.range(delivery.index);
+        self.deliver(delivery, crc, PieceData::Record(record, range));
+    }
+
+    fn deliver(&self, delivery: Delivery, crc: u32, data: PieceData) {
+        let head =
+            PieceHead { item: delivery.index as u32, error: None, fetched: delivery.fetched, crc };
+        self.send(head, data, delivery.credit);
+    }
+
+    fn fail(&self, index: usize, error: &Error, credit: OwnedSemaphorePermit) {
+        let head =
+            PieceHead { item: index as u32, error: Some(error.code), fetched: false, crc: 0 };
+        let text = error.message.clone().into_bytes();
+        let range = 0..text.len();
+        self.send(head, PieceData::Owned(text, range), credit);
+    }
+
+    fn send(&self, head: PieceHead, data: PieceData, credit: OwnedSemaphorePermit) {
+        if !self.cancelled.load(Ordering::Relaxed) {
+            self.connection.outbox.piece(self.request, head, data, credit);
+        }
+        self.answered(1);
+    }
+
+    fn answered(&self, count: usize) {
+        if self.left.fetch_sub(count, Ordering::AcqRel) == count {
+            self.end();
+        }
+    }
+
+    fn end(&self) {
+        self.connection.end(self.request);
+        let permit = self.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(permit) = permit {
+            self.connection.outbox.reply(Kind::End, self.request, &[], permit);
+        }
+    }
+
+    fn key(&self, index: usize) -> Result<RecordKey> {
+        let item = self.items[index];
+        let object = &self.objects[item.object as usize];
+        let Some(identity) = self.connection.shared.identity(object.attachment) else {
+            let message = format!("attachment {} is not attached here", object.attachment);
+            return Err(Error::new(Code::NotFound, message));
+        };
+        Ok(object.key(&identity).piece(item.piece))
+    }
+
+    fn piece_len(&self, index: usize) -> u32 {
+        let item = self.items[index];
+        piece_len(self.objects[item.object as usize].size, item.piece)
+    }
+
+    fn range(&self, index: usize) -> std::ops::Range<usize> {
+        let item = self.items[index];
+        item.skip as usize..(item.skip + item.len) as usize
+    }
+
+    async fn wait_for_credit(&self, index: usize) -> OwnedSemaphorePermit {
+        let credits = self.connection.credits.clone();
+        credits.acquire_many_owned(self.cost(index)).await.expect("the semaphore is never closed")
+    }
+
+    fn credit_now(&self, index: usize) -> Option<OwnedSemaphorePermit> {
+        self.connection.credits.clone().try_acquire_many_owned(self.cost(index)).ok()
+    }
+
+    /// A filled piece is held whole, however little of it is asked for.
+    fn cost(&self, index: usize) -> u32 {
+        u64::from(self.piece_len(index)).div_ceil(CREDIT_BYTES).max(1) as u32
+    }
+}
+
+// A connection has credit for one whole piece at least, or a large one would wait for ever.
+pub(super) const CREDITS_MIN: u64 = PIECE_BYTES / CREDIT_BYTES;
