@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { createServer, connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,6 +10,10 @@ const startTimeoutMs = 30_000;
 const stopTimeoutMs = 10_000;
 const askAgainMs = 20;
 const logBytesMax = 64 << 10;
+
+/** The kernel ends the server even when this process is killed, where util-linux is installed. */
+const setpriv = '/usr/bin/setpriv';
+const dyingWithParent = existsSync(setpriv) ? [setpriv, '--pdeathsig', 'KILL', '--'] : [];
 
 /** A port of this machine that nobody listens on. */
 export async function freePort(): Promise<number> {
@@ -34,7 +39,8 @@ export class ServerProcess {
   private constructor(program: string, args: readonly string[], port: number, env: Readonly<Record<string, string>>) {
     this.port = port;
     this.#program = program;
-    this.#child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const [command = program, ...rest] = [...dyingWithParent, program, ...args];
+    this.#child = spawn(command, rest, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => (this.#log = (this.#log + text).slice(-logBytesMax)));
     }
