@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 import type { Clock, Log, Timer } from '@millpool/host';
 import { asMillpoolError, MillpoolError } from '@millpool/protocol';
 import type { Attachment, ErrorShape, S3Settings } from '@millpool/protocol';
@@ -42,6 +44,7 @@ export class Attached {
     this.attachment = attachment;
     this.#parts = parts;
     this.#storage = storage;
+    setMaxListeners(0, this.#ended.signal);
     const uri = parseSource(attachment.source);
     this.isFolder = uri.scheme === 'local';
     this.#root = Buffer.from(uri.scheme === 's3' ? uri.prefix : '');

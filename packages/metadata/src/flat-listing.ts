@@ -3,6 +3,7 @@ import type { UnderStorage } from '@millpool/under-storage';
 
 import { childOf, directoryEnd, nameOfKey } from './directory.ts';
 import type { Directory } from './directory.ts';
+import type { SkippedKeys } from './skipped.ts';
 import { directoryEntry, fileEntry, pagesBelow } from './source-pages.ts';
 import type { ListedTimes, Update } from './update.ts';
 
@@ -21,6 +22,7 @@ export interface FlatListing {
   readonly shards: number;
   readonly listedAtMs: number;
   readonly signal: AbortSignal;
+  readonly skipped: SkippedKeys;
   open(directory: Directory): Promise<OpenDirectory>;
 }
 
@@ -39,6 +41,7 @@ export async function fillBelow(listing: FlatListing): Promise<void> {
         const { directory, update } = await enter(listing, levels, file.key);
         update.add(nameOfKey(directory.prefix, file.key), fileEntry(file));
       }
+      listing.skipped.add(page.skipped);
       for (const { update } of levels) await update.settle();
     }
     for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {

@@ -1,4 +1,5 @@
 import { unlessAborted } from '@millpool/host';
+import type { Log } from '@millpool/host';
 import { nameOfBytes } from '@millpool/protocol';
 
 import type { Attached } from './attached.ts';
@@ -11,6 +12,7 @@ import { fillBelow } from './flat-listing.ts';
 import type { OpenDirectory } from './flat-listing.ts';
 import { Locks } from './locks.ts';
 import { Relisting } from './relisting.ts';
+import { SkippedKeys } from './skipped.ts';
 import { directoryEntry, fileEntry, pagesOf } from './source-pages.ts';
 import { directoryKey, entryClasses } from './store/keys.ts';
 import { decodeDirectory } from './store/records.ts';
@@ -23,6 +25,7 @@ interface Parts {
   readonly shards: number;
   /** Milliseconds since 1970, never going back. */
   readonly nowMs: () => number;
+  readonly log: Log;
 }
 
 const namesAtOnce = 1_000;
@@ -35,6 +38,7 @@ export class Listings {
   readonly #shelf: Shelf;
   readonly #shards: number;
   readonly #nowMs: () => number;
+  readonly #log: Log;
   readonly #locks = new Locks();
   readonly #flights = new Map<string, Promise<void>>();
 
@@ -42,6 +46,7 @@ export class Listings {
     this.#shelf = parts.shelf;
     this.#shards = parts.shards;
     this.#nowMs = parts.nowMs;
+    this.#log = parts.log;
   }
 
   /** What is stored of a directory, if it is the whole of a listing that began at `floorMs` or later. */
@@ -110,6 +115,7 @@ export class Listings {
     const listedAtMs = this.#nowMs();
     const buffer = new WriteBuffer(this.#shelf.store);
     const { former, update } = await this.#begin(directory, buffer);
+    const skipped = new SkippedKeys();
     let gone: readonly string[];
     try {
       for await (const page of pagesOf(storage, directory.prefix, signal)) {
@@ -117,6 +123,7 @@ export class Listings {
         for (const prefix of page.directories) {
           update.add(nameOfBytes(prefix.subarray(directory.prefix.length, -1)), directoryEntry);
         }
+        skipped.add(page.skipped);
         await update.settle();
       }
       signal.throwIfAborted();
@@ -126,12 +133,14 @@ export class Listings {
       await update.abandon();
       throw error;
     }
+    skipped.tell(this.#log, directory.path);
     await this.#forgetGone(directory, gone);
   }
 
   async #listBelow(attached: Attached, root: Directory): Promise<void> {
     const storage = await attached.storage();
     const buffer = new WriteBuffer(this.#shelf.store);
+    const skipped = new SkippedKeys();
     try {
       await fillBelow({
         root,
@@ -139,8 +148,10 @@ export class Listings {
         shards: this.#shards,
         listedAtMs: this.#nowMs(),
         signal: attached.signal,
+        skipped,
         open: (directory) => this.#open(directory, buffer),
       });
+      skipped.tell(this.#log, root.path);
     } finally {
       await buffer.flush();
     }

@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 import { abortError } from '@millpool/host';
 import { asMillpoolError, nameOf, parentOf } from '@millpool/protocol';
 
@@ -142,6 +144,7 @@ function signalOf(attached: Attached, { signals, signal }: Batch): AbortSignal {
   const known = signals.get(attached);
   if (known !== undefined) return known;
   const either = AbortSignal.any([signal, attached.signal]);
+  setMaxListeners(0, either);
   signals.set(attached, either);
   return either;
 }

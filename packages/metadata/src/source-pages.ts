@@ -2,14 +2,7 @@ import type { ListPage, SourceFile, UnderStorage } from '@millpool/under-storage
 
 import type { EntryRecord } from './store/records.ts';
 
-export interface SourcePage {
-  readonly files: readonly SourceFile[];
-  /** Full prefixes. */
-  readonly directories: readonly Uint8Array[];
-}
-
 const keysAtOnce = 1_000;
-const slash = 0x2f;
 
 export const directoryEntry: EntryRecord = { type: 'directory', size: 0, mtimeMs: null, tag: '' };
 
@@ -22,16 +15,9 @@ export async function* pagesBelow(storage: UnderStorage, prefix: Uint8Array, sig
   yield* pages(storage, { prefix, recursive: true, limit: keysAtOnce }, signal);
 }
 
-/**
- * The pages of what is directly in a directory. A bucket answers `a//` for what the namespace calls `a/%2Fb`: slashes that
- * begin a name belong to it, so a prefix of nothing more is gone into.
- */
-export async function* pagesOf(storage: UnderStorage, prefix: Uint8Array, signal: AbortSignal): AsyncGenerator<SourcePage> {
-  for await (const page of pages(storage, { prefix, recursive: false, limit: keysAtOnce }, signal)) {
-    const isNameless = (directory: Uint8Array): boolean => directory.subarray(prefix.length).every((byte) => byte === slash);
-    yield { files: page.files, directories: page.directories.filter((directory) => !isNameless(directory)) };
-    for (const directory of page.directories.filter(isNameless)) yield* pagesOf(storage, directory, signal);
-  }
+/** The pages of what is directly in the directory with a prefix. */
+export async function* pagesOf(storage: UnderStorage, prefix: Uint8Array, signal: AbortSignal): AsyncGenerator<ListPage> {
+  yield* pages(storage, { prefix, recursive: false, limit: keysAtOnce }, signal);
 }
 
 /** Whether anything at all is below a prefix. */

@@ -62,7 +62,7 @@ export async function startMetadata(config: MetadataConfig): Promise<Metadata> {
   const attachments = await Attachments.open({ coordination, open, clock, log });
   const entries = new Entries(store, partitions);
   const nowMs = steadyTime(clock);
-  const listings = new Listings({ shelf: { store, partitions, entries }, shards, nowMs });
+  const listings = new Listings({ shelf: { store, partitions, entries }, shards, nowMs, log });
   const namespace = new Namespace({ attachments, listings, entries, shards, nowMs });
   const sweep = new Sweep(store, partitions);
   const sweepSoon = (): void => {

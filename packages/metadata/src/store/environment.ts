@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { Log } from '@millpool/host';
@@ -30,6 +30,8 @@ const versionKey = Buffer.from([0]);
 const layoutVersion = 'millpool metadata 1';
 /** Pages of 8 KiB let keys be 4,026 bytes: a source key of 1,024, each byte of it escaped, fits. */
 const pageBytes = 8192;
+const magicAt = 24;
+const magic = 0xbeefc0de;
 const mapBytes = 2 ** 40;
 
 /**
@@ -106,6 +108,10 @@ export class MetadataStore {
 /** Null where the file is there and says another word, or none at all. */
 async function openKnown(file: string, word: string, log: Log): Promise<RootDatabase<Buffer, Buffer> | null> {
   const known = existsSync(file);
+  if (known && !isEnvironment(file)) {
+    log.warn('metadata store is no LMDB file', { file });
+    return null;
+  }
   let database: RootDatabase<Buffer, Buffer>;
   try {
     database = open<Buffer, Buffer>({
@@ -126,6 +132,19 @@ async function openKnown(file: string, word: string, log: Log): Promise<RootData
   log.warn('metadata store is of another version or node', { file, found: found ?? 'none', expected: word });
   await database.close();
   return null;
+}
+
+/** Both meta pages begin like LMDB's; opening anything else ends the process with a segmentation fault (lmdb 3.5). */
+function isEnvironment(file: string): boolean {
+  const head = Buffer.alloc(2 * pageBytes);
+  const descriptor = openSync(file, 'r');
+  try {
+    const length = readSync(descriptor, head, 0, head.length, 0);
+    const magics = [magicAt, pageBytes + magicAt].map((at) => head.readUInt32LE(at));
+    return length === 0 || magics.every((found) => found === magic);
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 function setAside(file: string, log: Log): void {
