@@ -21,6 +21,11 @@ async function json(...args: readonly string[]): Promise<Record<string, unknown>
   return stdout.trimEnd().split('\n').filter(Boolean).map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
+function cacheOf(status: Record<string, unknown> | undefined): { bytes: number; sourceBytes: number } {
+  assert.ok(status !== undefined);
+  return status['cache'] as { bytes: number; sourceBytes: number };
+}
+
 /** The error object on stderr, and the exit code. */
 async function failure(...args: readonly string[]): Promise<{ code: number | null; error: Record<string, string> }> {
   const { code, stderr, stdout } = await node.run(...args, '--json');
@@ -63,7 +68,7 @@ test('load --wait makes every byte resident, stat and status say so, free forget
   const stats = await json('stat', ...node.paths.slice(0, 10));
   for (const entry of stats) assert.equal(entry['cachedBytes'], entry['sizeBytes']);
   const [status] = await json('status');
-  assert.equal((status?.['cache'] as { bytes: number }).bytes, bytes);
+  assert.equal(cacheOf(status).bytes, bytes);
   const [freed] = await json('free', '/source/part-000');
   assert.equal(freed?.['records'], 100);
   const [first] = await json('stat', node.paths[0] ?? '');
@@ -129,14 +134,13 @@ test('attachments and cached bytes come back after a restart and after kill -9',
   for (const signal of ['SIGINT', 'SIGKILL'] as const) {
     await node.restart(signal);
     const [status] = await json('status');
-    const { sourceBytes } = status?.['cache'] as { sourceBytes: number };
-    assert.equal(sourceBytes, 0);
+    assert.equal(cacheOf(status).sourceBytes, 0);
     const target = join(node.directory, `after-${signal}`);
     await mkdir(target);
     await node.run('cp', '-R', '/source', target);
     for (const file of node.paths) assert.deepEqual(await readFile(join(target, file)), node.bytesOf(file));
     const [later] = await json('status');
-    if (signal === 'SIGINT') assert.equal((later?.['cache'] as { sourceBytes: number }).sourceBytes, 0);
+    if (signal === 'SIGINT') assert.equal(cacheOf(later).sourceBytes, 0);
   }
 });
 

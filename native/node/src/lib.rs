@@ -1,1 +1,26 @@
+//! The addon that `packages/native` loads: conversion between JavaScript's values and the core's, and nothing else.
 
+mod batch;
+mod client;
+mod dataset;
+mod engine;
+mod events;
+mod failure;
+mod fetch;
+mod order;
+mod status;
+mod work;
+
+use napi_derive::napi;
+
+/// Of this build; the package that loads it is of the same.
+#[napi(catch_unwind)]
+pub fn addon_version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}
+
+/// So that a test can see a panic become an error.
+#[napi(catch_unwind)]
+pub fn panic_for_test() -> u32 {
+    panic!("a panic on purpose");
+}

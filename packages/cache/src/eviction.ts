@@ -8,7 +8,7 @@ import type { Tenant } from './evict.ts';
 
 const lookEveryMs = 500;
 /** Room kept on a device, so that a segment can always be begun. */
-const spareSegments = 2;
+const spareBytes = 64 * 1024 ** 2;
 
 /** Looks at the devices now and then, and gives up segments where one runs out of room. */
 export class Eviction {
@@ -40,8 +40,8 @@ export class Eviction {
 
   async #look(): Promise<void> {
     const devices = this.#engine.devices();
-    for (const [device, { path, sizeBytes, usedBytes, segmentBytes }] of devices.entries()) {
-      const wanted = usedBytes + spareSegments * segmentBytes - sizeBytes;
+    for (const [device, { path, sizeBytes, usedBytes }] of devices.entries()) {
+      const wanted = usedBytes + spareBytes - sizeBytes;
       if (wanted <= 0) continue;
       const facts = this.#engine
         .segments()

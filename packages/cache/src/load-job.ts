@@ -151,7 +151,9 @@ function notKept(path: string): MillpoolError {
   return new MillpoolError({
     code: 'full',
     message: `${path} was read but not kept: the cache has no room for it, or its policy is stream.`,
-    remedy: 'Free something with `millpool free`, or give the daemon more room with --size. A file younger than 2 s is kept when it is read again.',
+    remedy:
+      'Free something with `millpool free`, or give the daemon more room with --size. ' +
+      'A file younger than 2 s is kept when it is read again.',
     path,
   });
 }

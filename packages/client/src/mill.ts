@@ -1,4 +1,5 @@
-import type { FlowClient } from '@millpool/native';
+import { unpackObjects } from '@millpool/native';
+import type { FlowClient, Ranges } from '@millpool/native';
 import { decodeReply, encodeCall, etagOf, isWeak, MillpoolError, nameOf, parsePath } from '@millpool/protocol';
 import type { Call, Entry } from '@millpool/protocol';
 
@@ -9,6 +10,17 @@ import { Dataset } from './dataset.ts';
 const pageEntries = 5000;
 
 type FlowReadOptions = Parameters<FlowClient['readObjects']>[1];
+
+interface Part {
+  readonly offset: number;
+  readonly length: number;
+}
+
+interface ReadHow {
+  readonly onError: OnError;
+  /** Of each file, as far as it reaches; without it all of each. */
+  readonly part?: Part;
+}
 
 export interface CallOptions {
   readonly signal?: AbortSignal;
@@ -72,11 +84,8 @@ export class Mill {
   /** A file's bytes, or `length` of them from `offset` on (fewer at its end); the caller's own. */
   async read(path: string, options: CallOptions & { offset?: number; length?: number } = {}): Promise<Uint8Array> {
     const { offset = 0, length } = options;
-    const whole = length === undefined && offset === 0;
-    const ranges = whole
-      ? {}
-      : { ranges: { offsets: Float64Array.of(offset), lengths: Float64Array.of(length ?? Number.MAX_SAFE_INTEGER) } };
-    using batch = await this.#read([path], { ...this.#readOptions(options), ...ranges }, 'raise');
+    const part = { offset, length: length ?? Number.MAX_SAFE_INTEGER };
+    using batch = await this.#read([path], this.#readOptions(options), { onError: 'raise', part });
     return batch.copy(0);
   }
 
@@ -85,7 +94,7 @@ export class Mill {
    * where `batch.error(i)` tells why.
    */
   async readMany(paths: readonly string[], options: CallOptions & { onError?: OnError } = {}): Promise<Batch> {
-    return this.#read(paths, this.#readOptions(options), options.onError ?? 'raise');
+    return this.#read(paths, this.#readOptions(options), { onError: options.onError ?? 'raise' });
   }
 
   /** A dataset version: of what is below the path now, or one made before. */
@@ -117,15 +126,17 @@ export class Mill {
   };
 
   /** Resolves the paths in one message and reads what was found; failures of either keep their place. */
-  async #read(paths: readonly string[], options: FlowReadOptions, onError: OnError): Promise<Batch> {
+  async #read(paths: readonly string[], options: FlowReadOptions, how: ReadHow): Promise<Batch> {
     const { timeoutMs, signal } = options;
+    const { onError, part } = how;
     const request = { paths: paths.map(parsePath) };
     const asked = signal ? { signal } : {};
     const { objects, failures } = await this.#call('resolve', request, { timeoutSeconds: timeoutMs / 1000, ...asked });
     const unresolved = new Map(failures.map(({ index, error }) => [index, new MillpoolError(error)]));
     const [first] = unresolved.values();
     if (first !== undefined && (onError === 'raise' || unresolved.size === paths.length)) throw first;
-    const read = await this.#flow.readObjects(objects, options);
+    const ranges = part === undefined ? {} : { ranges: rangesOf(objects, part) };
+    const read = await this.#flow.readObjects(objects, { ...options, ...ranges });
     return settleBatch(read, rowsOf(paths, unresolved, read.failures), onError);
   }
 
@@ -167,6 +178,20 @@ function rowsOf(
     places[i] = next++;
   });
   return { indices: Float64Array.from(paths.keys()), places, pathOf: (index) => paths[index] ?? '', errors };
+}
+
+/** The same part of each object, cut at its end. */
+function rangesOf(objects: Uint8Array, { offset, length }: Part): Ranges {
+  if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(length) || length < 0) {
+    throw new MillpoolError({
+      code: 'invalid',
+      message: `The range of ${length} bytes from ${offset} is none.`,
+      remedy: 'Give whole numbers of 0 or more.',
+    });
+  }
+  const sizes = unpackObjects(objects).map(({ size }) => size);
+  const offsets = Float64Array.from(sizes, (size) => Math.min(offset, size));
+  return { offsets, lengths: Float64Array.from(sizes, (size) => Math.min(length, Math.max(0, size - offset))) };
 }
 
 function missing(path: string): ConstructorParameters<typeof MillpoolError>[0] {

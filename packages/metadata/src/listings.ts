@@ -49,10 +49,14 @@ export class Listings {
     this.#log = parts.log;
   }
 
-  /** What is stored of a directory, if it is the whole of a listing that began at `floorMs` or later. */
+  /**
+   * What is stored of a directory, if it is the whole of a listing that began at `floorMs` or later. One that began in the
+   * future was written before the wall clock was set back, so that its age is not known.
+   */
   fresh(directory: Directory, floorMs: number): DirectoryRecord | null {
     const record = this.#record(directory);
-    return record?.state === 'complete' && record.listedAtMs >= floorMs ? record : null;
+    if (record?.state !== 'complete' || record.listedAtMs < floorMs) return null;
+    return floorMs === Number.NEGATIVE_INFINITY || record.listedAtMs <= this.#nowMs() ? record : null;
   }
 
   /** The same, listed now unless it is there. Rejects with what the LIST failed of. */

@@ -7,7 +7,10 @@ export interface Binding {
   connectFlow(config: NativeClientConfig): Promise<NativeClient>;
   createDataset(config: NativeDatasetConfig): NativeDatasetWriter;
   openDataset(path: string): NativeDataset;
+  /** Of an attachment's canonical text, as segments carry it: 32 hex digits. */
+  identityHash(canonical: string): string;
   readonly NativeOrder: new (count: number, seed: number, epoch: number) => NativeOrder;
+  readonly NativeCancel: new () => NativeCancel;
   readonly NativeSchedule: new (config: NativeScheduleConfig) => NativeSchedule;
   /** Of the addon's build; compared with the package's own when it is loaded. */
   addonVersion(): string;
@@ -176,8 +179,13 @@ export interface NativeClientConfig {
 export interface NativeClient {
   control(body: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
   dataset(version: string, timeoutMs: number): Promise<NativeDataset>;
-  readObjects(objects: Uint8Array, request: NativeReadRequest): NativeRead;
-  readSamples(dataset: NativeDataset, samples: Float64Array, request: NativeReadRequest): NativeRead;
+  readObjects(objects: Uint8Array, request: NativeReadRequest, cancel: NativeCancel): Promise<NativeBatch>;
+  readSamples(
+    dataset: NativeDataset,
+    samples: Float64Array,
+    request: NativeReadRequest,
+    cancel: NativeCancel,
+  ): Promise<NativeBatch>;
   state(): NativeClientState;
   close(): void;
 }
@@ -190,8 +198,8 @@ export interface NativeReadRequest {
   readonly position?: number;
 }
 
-export interface NativeRead {
-  readonly batch: Promise<NativeBatch>;
+/** By which a read is given up. */
+export interface NativeCancel {
   cancel(): void;
 }
 

@@ -232,6 +232,11 @@ export class Engine {
   }
 }
 
+/** The hash that segments of this identity carry (`SegmentStatus.identity`), as 32 hex digits. */
+export function identityHash(canonical: string): string {
+  return called(() => binding().identityHash(canonical));
+}
+
 function callName(connection: number, call: number): string {
   return `${connection}:${call}`;
 }

@@ -1,7 +1,7 @@
 import { MillpoolError } from '@millpool/protocol';
 
 import { Batch } from './batch.ts';
-import type { NativeClient, NativeClientState, NativeRead, NativeReadRequest } from './binding.ts';
+import type { NativeBatch, NativeCancel, NativeClient, NativeClientState, NativeReadRequest } from './binding.ts';
 import { DatasetFile } from './dataset-file.ts';
 import { binding } from './load.ts';
 import { called, settled } from './native-error.ts';
@@ -64,12 +64,14 @@ export class FlowClient {
 
   /** Reads the objects of a packed list (object-list.ts), in its order. Failed samples are errors of the batch. */
   readObjects(objects: Uint8Array, options: ReadOptions): Promise<Batch> {
-    return this.#read(options, (request) => this.#native.readObjects(objects, request));
+    return this.#read(options, (request, cancel) => this.#native.readObjects(objects, request, cancel));
   }
 
   /** Reads samples of a dataset by index, in the order given. Failed samples are errors of the batch. */
   readSamples(dataset: DatasetFile, samples: Float64Array, options: ReadOptions): Promise<Batch> {
-    return this.#read(options, (request) => this.#native.readSamples(dataset.native, samples, request));
+    return this.#read(options, (request, cancel) =>
+      this.#native.readSamples(dataset.native, samples, request, cancel),
+    );
   }
 
   get state(): ClientState {
@@ -85,13 +87,16 @@ export class FlowClient {
     this.close();
   }
 
-  async #read(options: ReadOptions, start: (request: NativeReadRequest) => NativeRead): Promise<Batch> {
+  async #read(
+    options: ReadOptions,
+    start: (request: NativeReadRequest, cancel: NativeCancel) => Promise<NativeBatch>,
+  ): Promise<Batch> {
     options.signal?.throwIfAborted();
     const { timeoutMs, ranges, plan } = options;
-    const read = called(() => start({ timeoutMs, ...ranges, ...plan }));
-    const batch = settled(() => read.batch).then((native) => new Batch(native));
+    const cancel = called(() => new (binding().NativeCancel)());
+    const batch = settled(() => start({ timeoutMs, ...ranges, ...plan }, cancel)).then((native) => new Batch(native));
     return abortable(batch, options.signal, () => {
-      read.cancel();
+      cancel.cancel();
       batch.then((late) => late.release()).catch(() => undefined);
     });
   }

@@ -16,6 +16,7 @@ export {
   type EngineCounters,
   type EngineHandlers,
   type Freed,
+  identityHash,
   type Receipt,
   type SegmentStatus,
   type ServeConfig,

@@ -7,6 +7,7 @@ import { Option } from 'commander';
 import { openLog } from '@millpool/host';
 import { formatBytes, MillpoolError, parseFreshness, parseSize, policies } from '@millpool/protocol';
 import type { Attachment, Policy } from '@millpool/protocol';
+import { parseSource, sourceName } from '@millpool/under-storage';
 
 import type { CommandContext, Tools } from '../command-context.ts';
 import { startDetached } from '../detached.ts';
@@ -87,7 +88,7 @@ function logWriter(file: string | null): (line: string) => void {
 async function attachOnce(node: Node, source: string, options: UpOptions, signal: AbortSignal): Promise<void> {
   const { source: absolute, s3 } = absoluteSource(source);
   const { attachments } = await node.handlers.attachments({}, { signal });
-  const path = options.at ?? `/${absolute.split('/').filter(Boolean).at(-1) ?? ''}`;
+  const path = options.at ?? `/${sourceName(parseSource(absolute))}`;
   const there = attachments.find((attachment: Attachment) => attachment.path === path && attachment.source === absolute);
   if (there !== undefined) return;
   await node.handlers.attach(

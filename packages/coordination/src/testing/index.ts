@@ -1,1 +1,2 @@
-export {};
+export { always, coordStoreSuite, put } from './suite.ts';
+export type { StoreUnderTest, SuiteCase } from './suite.ts';

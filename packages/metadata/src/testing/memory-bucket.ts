@@ -51,6 +51,12 @@ export class MemoryBucket implements UnderStorage {
     this.#sorted = null;
   }
 
+  replaceWith(other: MemoryBucket): void {
+    this.#objects.clear();
+    for (const [key, object] of other.#objects) this.#objects.set(key, object);
+    this.#sorted = null;
+  }
+
   /** As `openUnderStorage` would: a bucket that was closed is asked again. */
   opened(): this {
     this.#closed = false;

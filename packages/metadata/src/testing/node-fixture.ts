@@ -18,23 +18,34 @@ export const never: AbortSignal = new AbortController().signal;
 setMaxListeners(0, never);
 const ttl: Freshness = { kind: 'ttl', seconds: 60 };
 
+interface Limits {
+  readonly shards?: number;
+  readonly partitionNamesMax?: number;
+}
+
 /** The metadata service of one node on a directory of its own, a clock that tests turn, and buckets in memory by name. */
 export class NodeFixture {
   readonly clock = new HandClock();
   readonly log = new LogLines();
-  readonly buckets = new Map<string, MemoryBucket>();
+  readonly buckets: Map<string, MemoryBucket>;
   readonly directory: string;
-  readonly #limits: { readonly shards?: number; readonly partitionNamesMax?: number };
+  readonly #limits: Limits;
   #store: CoordStore | null = null;
   #metadata: Metadata | null = null;
 
-  private constructor(directory: string, limits: { readonly shards?: number; readonly partitionNamesMax?: number }) {
+  private constructor(directory: string, limits: Limits, buckets: Map<string, MemoryBucket>) {
     this.directory = directory;
     this.#limits = limits;
+    this.buckets = buckets;
   }
 
-  static async start(limits: { readonly shards?: number; readonly partitionNamesMax?: number } = {}): Promise<NodeFixture> {
-    const node = new NodeFixture(await mkdtemp(join(tmpdir(), 'millpool-metadata-')), limits);
+  static async start(limits: Limits = {}): Promise<NodeFixture> {
+    return NodeFixture.at(await mkdtemp(join(tmpdir(), 'millpool-metadata-')), limits);
+  }
+
+  /** On a directory that a node may have left, with the buckets that were attached. */
+  static async at(directory: string, limits: Limits, ...buckets: MemoryBucket[]): Promise<NodeFixture> {
+    const node = new NodeFixture(directory, limits, new Map(buckets.map((bucket) => [bucket.source, bucket])));
     await node.up();
     return node;
   }

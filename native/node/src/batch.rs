@@ -1,0 +1,120 @@
+//! A batch's samples in one external ArrayBuffer over its slot.
+
+use std::ffi::c_void;
+use std::ptr::null_mut;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use millpool_core::Slot;
+use millpool_flow::{Batch, Sample};
+use napi::bindgen_prelude::{Float64Array, Uint8Array};
+use napi::Unknown;
+use napi::{Env, Result, sys};
+use napi_derive::napi;
+
+use crate::failure::{NativeFailure, failure, invalid};
+
+/// Shared by the batch and by the finalizer of its ArrayBuffer: whoever lets go of the slot first has let go of it.
+type Held = Arc<Mutex<Option<Arc<Slot>>>>;
+
+#[napi]
+pub struct NativeBatch {
+    layout: Vec<(usize, usize)>,
+    samples: Vec<Sample>,
+    waits: [f64; 5],
+    slot: Held,
+    /// Of the ArrayBuffer, once it is made.
+    buffer: sys::napi_ref,
+}
+
+// SAFETY: the reference is only touched on JavaScript's thread, by the methods below.
+unsafe impl Send for NativeBatch {}
+
+impl From<Batch> for NativeBatch {
+    fn from(batch: Batch) -> NativeBatch {
+        let waits = batch.waits;
+        let ns = |duration: std::time::Duration| duration.as_nanos() as f64;
+        NativeBatch {
+            layout: batch.layout,
+            samples: batch.samples,
+            waits: [ns(waits.source), 0.0, ns(waits.device), ns(waits.gather), ns(waits.queue)],
+            slot: Arc::new(Mutex::new(Some(batch.slot))),
+            buffer: null_mut(),
+        }
+    }
+}
+
+#[napi]
+impl NativeBatch {
+    /// Made by the first call. Users get slots, never mappings: those would let JavaScript write, and fault.
+    #[napi(catch_unwind, ts_return_type = "ArrayBuffer")]
+    pub fn buffer(&mut self, env: Env) -> Result<Unknown<'static>> {
+        let Some(slot) = self.slot.lock().unwrap_or_else(PoisonError::into_inner).clone() else {
+            return Err(invalid("the batch was released"));
+        };
+        let mut value = null_mut();
+        unsafe {
+            if self.buffer.is_null() {
+                let hint = Box::into_raw(Box::new(self.slot.clone())).cast::<c_void>();
+                let (start, len) = (slot.as_ptr().cast::<c_void>(), slot.len());
+                check(sys::napi_create_external_arraybuffer(env.raw(), start, len, Some(forget), hint, &mut value))?;
+                check(sys::napi_create_reference(env.raw(), value, 1, &mut self.buffer))?;
+            } else {
+                check(sys::napi_get_reference_value(env.raw(), self.buffer, &mut value))?;
+            }
+        }
+        // SAFETY: a value of this call, handed straight to its caller.
+        Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), value) })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn layout(&self) -> Float64Array {
+        Float64Array::new(self.layout.iter().flat_map(|(start, len)| [*start as f64, *len as f64]).collect())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn origins(&self) -> Uint8Array {
+        let origin = |sample: &Sample| match sample {
+            Sample::Failed(_) => 0,
+            Sample::Hit => 1,
+            Sample::Fetched => 2,
+        };
+        Uint8Array::new(self.samples.iter().map(origin).collect())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn failures(&self) -> Vec<NativeFailure> {
+        let failed = |(index, sample)| match sample {
+            &Sample::Failed(ref error) => Some(failure(index, error)),
+            _ => None,
+        };
+        self.samples.iter().enumerate().filter_map(failed).collect()
+    }
+
+    #[napi(catch_unwind)]
+    pub fn waits(&self) -> Float64Array {
+        Float64Array::new(self.waits.to_vec())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn release(&mut self, env: Env) -> Result<bool> {
+        if !self.buffer.is_null() {
+            let mut value = null_mut();
+            let buffer = std::mem::replace(&mut self.buffer, null_mut());
+            unsafe {
+                check(sys::napi_get_reference_value(env.raw(), buffer, &mut value))?;
+                check(sys::napi_detach_arraybuffer(env.raw(), value))?;
+                check(sys::napi_delete_reference(env.raw(), buffer))?;
+            }
+        }
+        Ok(self.slot.lock().unwrap_or_else(PoisonError::into_inner).take().is_some())
+    }
+}
+
+fn check(status: sys::napi_status) -> Result<()> {
+    if status == sys::Status::napi_ok { Ok(()) } else { Err(napi::Error::from_status(status.into())) }
+}
+
+unsafe extern "C" fn forget(_env: sys::napi_env, _data: *mut c_void, hint: *mut c_void) {
+    // SAFETY: made by `buffer` for this call alone.
+    drop(unsafe { Box::from_raw(hint.cast::<Held>()) });
+}

@@ -1,0 +1,461 @@
+//! The native half of a cache daemon: store, filler and server, as one thing that TypeScript decides over.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use millpool_core::{
+    Code, Dataset, DeviceConfig, DeviceState, Error, Identity, ObjectRef, RecordKey, Store, StoreConfig, Urgency,
+    piece_count, piece_len,
+};
+use millpool_flow::{Server, ServerConfig, decode_objects};
+use millpool_source::{Credentials, Filler, FillerConfig, SourceConfig, Timeouts};
+use napi::bindgen_prelude::{Float64Array, Function, Object, Uint8Array, Uint32Array};
+use napi::{Env, Result};
+use napi_derive::napi;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::client::milliseconds;
+use crate::dataset::{hex, version_of};
+use crate::events::{Events, NativeEvent};
+use crate::failure::{invalid, thrown, whole};
+use crate::fetch::{Fetching, NativeFetch};
+use crate::status::{NativeCounters, NativeDeviceStatus, NativeSegmentStatus};
+use crate::work::promise;
+
+/// Bytes of pieces under way for one connection.
+const IN_FLIGHT_MAX: u64 = 64 << 20;
+/// A client that takes nothing for so long is dropped.
+const STALL: Duration = Duration::from_secs(60);
+const REQUESTS_MAX: usize = 512;
+
+#[napi(object)]
+pub struct NativeDeviceConfig {
+    pub path: String,
+    pub size_bytes: f64,
+    pub reserve_bytes: f64,
+}
+
+#[napi(object)]
+pub struct NativeEngineConfig {
+    pub devices: Vec<NativeDeviceConfig>,
+    pub extent_delay_ms: f64,
+    pub idle_seal_ms: f64,
+    pub budget_bytes: f64,
+    pub threads: u32,
+}
+
+#[napi(object)]
+pub struct NativeServeConfig {
+    pub socket: String,
+    pub mode: u32,
+    pub datasets: String,
+}
+
+#[napi(object)]
+pub struct NativeSource {
+    pub kind: String,
+    pub root: Option<String>,
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    pub bucket: Option<String>,
+    pub path_style: Option<bool>,
+    pub anonymous: Option<bool>,
+    pub requester_pays: Option<bool>,
+}
+
+#[napi(object)]
+pub struct NativeCredentials {
+    pub access_key: String,
+    pub secret_key: String,
+    pub session_token: Option<String>,
+    pub expires_at_ms: Option<f64>,
+}
+
+#[napi(object)]
+pub struct NativeFreed {
+    pub records: f64,
+    pub bytes: f64,
+}
+
+#[napi(object)]
+pub struct NativeVerified {
+    pub records: f64,
+    pub bytes: f64,
+    pub missing: f64,
+    pub corrupt: Vec<u32>,
+}
+
+struct Parts {
+    store: Arc<Store>,
+    filler: Arc<Filler>,
+    identities: RwLock<HashMap<u32, Identity>>,
+    /// Once it serves.
+    serving: Mutex<Option<Serving>>,
+    runtime: Mutex<Option<Runtime>>,
+}
+
+struct Serving {
+    server: Arc<Server>,
+    events: Arc<Events>,
+    datasets: PathBuf,
+}
+
+#[napi]
+pub struct NativeEngine(Arc<Parts>);
+
+/// The hash that segments of this identity carry, as 32 hex digits.
+#[napi(catch_unwind)]
+pub fn identity_hash(canonical: String) -> String {
+    hex(&Identity::of(&canonical).0)
+}
+
+#[napi(catch_unwind)]
+pub fn open_engine<'env>(env: &'env Env, config: NativeEngineConfig) -> Result<Object<'env>> {
+    let device = |device: NativeDeviceConfig| {
+        Ok(DeviceConfig {
+            path: PathBuf::from(device.path),
+            size_bytes: whole("sizeBytes", device.size_bytes)?,
+            reserve_bytes: whole("reserveBytes", device.reserve_bytes)?,
+        })
+    };
+    let store = StoreConfig {
+        devices: config.devices.into_iter().map(device).collect::<Result<_>>()?,
+        extent_delay: milliseconds(config.extent_delay_ms)?,
+        idle_seal: milliseconds(config.idle_seal_ms)?,
+    };
+    let budget_bytes = whole("budgetBytes", config.budget_bytes)?;
+    let threads = config.threads.max(1) as usize;
+    promise(env, move || {
+        let store = Store::open(store)?;
+        let runtime = Builder::new_multi_thread().worker_threads(threads).thread_name("millpool").enable_all().build();
+        let runtime = runtime.map_err(|error| Error::io("starting threads", &error))?;
+        let filler = Filler::new(FillerConfig {
+            store: store.clone(),
+            budget_bytes,
+            runtime: runtime.handle().clone(),
+            timeouts: Timeouts::default(),
+            max_requests: REQUESTS_MAX,
+        })?;
+        Ok(NativeEngine(Arc::new(Parts {
+            store,
+            filler,
+            identities: RwLock::default(),
+            serving: Mutex::default(),
+            runtime: Mutex::new(Some(runtime)),
+        })))
+    })
+}
+
+#[napi]
+impl NativeEngine {
+    #[napi(catch_unwind)]
+    pub fn serve<'env>(
+        &self,
+        env: &'env Env,
+        config: NativeServeConfig,
+        on_event: Function<'_, NativeEvent, ()>,
+    ) -> Result<Object<'env>> {
+        let listener = on_event.build_threadsafe_function().weak::<true>().build()?;
+        let parts = self.0.clone();
+        promise(env, move || {
+            let runtime = parts.runtime()?;
+            let events = Events::new(listener, parts.store.clone(), runtime.clone());
+            let datasets = PathBuf::from(config.datasets);
+            let server = Server::start(ServerConfig {
+                socket: PathBuf::from(config.socket),
+                mode: config.mode,
+                store: parts.store.clone(),
+                fill: parts.filler.clone(),
+                control: events.clone(),
+                datasets: datasets.clone(),
+                in_flight_max: IN_FLIGHT_MAX,
+                stall: STALL,
+                runtime,
+            })?;
+            let server = Arc::new(server);
+            let mut serving = parts.serving.lock().unwrap_or_else(PoisonError::into_inner);
+            for (attachment, identity) in parts.identities.read().unwrap_or_else(PoisonError::into_inner).iter() {
+                server.attach(*attachment, *identity);
+            }
+            *serving = Some(Serving { server, events, datasets });
+            Ok(())
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn reply(&self, connection: f64, call: f64, body: &[u8]) -> Result<()> {
+        if let Some(reply) = self.0.take_reply(whole("connection", connection)?, whole("call", call)?) {
+            reply.send(body);
+        }
+        Ok(())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn reply_error(&self, connection: f64, call: f64, code: u32, message: String) -> Result<()> {
+        let code = u16::try_from(code).ok().and_then(Code::from_number).unwrap_or(Code::Internal);
+        if let Some(reply) = self.0.take_reply(whole("connection", connection)?, whole("call", call)?) {
+            reply.fail(&Error::new(code, message));
+        }
+        Ok(())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn attach(&self, attachment: u32, identity: String, source: NativeSource, admit: bool) -> Result<()> {
+        let identity = Identity::of(&identity);
+        self.0.filler.attach(attachment, identity, source_of(source)?).map_err(thrown)?;
+        self.0.store.attach(attachment, identity, admit);
+        let serving = self.0.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.identities.write().unwrap_or_else(PoisonError::into_inner).insert(attachment, identity);
+        if let Some(serving) = &*serving {
+            serving.server.attach(attachment, identity);
+        }
+        Ok(())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn detach(&self, attachment: u32) {
+        self.0.filler.detach(attachment);
+        self.0.store.detach(attachment);
+        self.0.identities.write().unwrap_or_else(PoisonError::into_inner).remove(&attachment);
+        if let Some(serving) = &*self.0.serving.lock().unwrap_or_else(PoisonError::into_inner) {
+            serving.server.detach(attachment);
+        }
+    }
+
+    #[napi(catch_unwind)]
+    pub fn set_admission(&self, attachment: u32, admit: bool) -> Result<()> {
+        let identity = self.0.identity(attachment).map_err(thrown)?;
+        self.0.store.attach(attachment, identity, admit);
+        Ok(())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn set_credentials(&self, attachment: u32, credentials: Option<NativeCredentials>) {
+        let instant = |ms: f64| UNIX_EPOCH + Duration::from_millis(ms as u64);
+        let credentials = credentials.map(|given| Credentials {
+            access_key: given.access_key,
+            secret_key: given.secret_key,
+            session_token: given.session_token,
+            expires: given.expires_at_ms.map(instant),
+        });
+        self.0.filler.set_credentials(attachment, credentials);
+    }
+
+    #[napi(catch_unwind)]
+    pub fn devices(&self) -> Vec<NativeDeviceStatus> {
+        let state = |state| match state {
+            DeviceState::Ok => "ok",
+            DeviceState::Full => "full",
+            DeviceState::Failed => "failed",
+        };
+        let devices = self.0.store.devices().into_iter().map(|device| NativeDeviceStatus {
+            path: device.path.to_string_lossy().into_owned(),
+            size_bytes: device.size_bytes as f64,
+            used_bytes: device.used_bytes as f64,
+            state: state(device.state).to_owned(),
+        });
+        devices.collect()
+    }
+
+    #[napi(catch_unwind)]
+    pub fn segments(&self) -> Vec<NativeSegmentStatus> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let segments = self.0.store.segments().into_iter().map(|segment| NativeSegmentStatus {
+            number: segment.number,
+            generation: segment.generation,
+            identity: Uint8Array::new(segment.identity.0.to_vec()),
+            device: segment.device,
+            bytes: segment.file_bytes as f64,
+            live_bytes: segment.live_bytes as f64,
+            records: segment.live_records as f64,
+            sealed: segment.sealed,
+            idle_seconds: now.saturating_sub(segment.last_read) as f64,
+        });
+        segments.collect()
+    }
+
+    #[napi(catch_unwind)]
+    pub fn counters(&self) -> NativeCounters {
+        let serving = self.0.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        let server = serving.as_ref().map(|serving| serving.server.status());
+        NativeCounters::of(&self.0.store, &self.0.filler.counters(), server)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn residency(&self, objects: &[u8]) -> Result<Float64Array> {
+        let objects = decode_objects(objects).map_err(thrown)?;
+        let resident = |object: &ObjectRef| {
+            let records = self.0.records(object).map_err(thrown)?;
+            let here = records.iter().filter(|(key, len)| {
+                self.0.store.lookup(key).is_some_and(|location| location.stored_len == *len)
+            });
+            Ok(here.map(|(_, len)| f64::from(*len)).sum())
+        };
+        Ok(Float64Array::new(objects.iter().map(resident).collect::<Result<_>>()?))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn evict<'env>(&self, env: &'env Env, segments: Uint32Array) -> Result<Object<'env>> {
+        let (parts, numbers) = (self.0.clone(), segments.to_vec());
+        promise(env, move || {
+            let gone = parts.store.segments().into_iter().filter(|segment| numbers.contains(&segment.number));
+            let gone = gone.map(|segment| (segment.number, segment.generation)).collect();
+            let freed = parts.store.evict(&numbers);
+            if let Some(serving) = &*parts.serving.lock().unwrap_or_else(PoisonError::into_inner) {
+                serving.server.segments_gone(gone);
+            }
+            Ok(NativeFreed { records: freed.records as f64, bytes: freed.bytes as f64 })
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn forget<'env>(&self, env: &'env Env, objects: &[u8]) -> Result<Object<'env>> {
+        let (parts, objects) = (self.0.clone(), decode_objects(objects).map_err(thrown)?);
+        promise(env, move || {
+            let mut keys = Vec::new();
+            for object in &objects {
+                keys.extend(parts.records(object)?.into_iter().map(|(key, _)| key));
+            }
+            let freed = parts.store.forget(&keys);
+            Ok(NativeFreed { records: freed.records as f64, bytes: freed.bytes as f64 })
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn verify<'env>(&self, env: &'env Env, objects: &[u8]) -> Result<Object<'env>> {
+        let (parts, objects) = (self.0.clone(), decode_objects(objects).map_err(thrown)?);
+        promise(env, move || {
+            let mut verified = NativeVerified { records: 0.0, bytes: 0.0, missing: 0.0, corrupt: Vec::new() };
+            for (index, object) in objects.iter().enumerate() {
+                parts.verify_object(index as u32, object, &mut verified)?;
+            }
+            Ok(verified)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn fetch_objects(&self, objects: &[u8], urgency: u32) -> Result<NativeFetch> {
+        let objects = decode_objects(objects).map_err(thrown)?.into_iter().map(Arc::new).collect();
+        Ok(NativeFetch(Fetching::start(self.0.filler.clone(), objects, urgency_of(urgency)?)))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn fetch_samples(&self, version: String, samples: Float64Array, urgency: u32) -> Result<NativeFetch> {
+        let name = hex(&version_of(&version)?);
+        let place = self.0.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = place.as_ref().map(|serving| serving.datasets.join(format!("{name}.dataset")));
+        let place = place.ok_or_else(|| invalid("the engine does not serve yet"))?;
+        let io = |error| thrown(Error::io(format!("opening {}", place.display()), &error));
+        let dataset = Dataset::map(&File::open(&place).map_err(io)?).map_err(thrown)?;
+        let object = |sample: &f64| dataset.object(whole("sample", *sample)?).map(Arc::new).map_err(thrown);
+        let objects = samples.iter().map(object).collect::<Result<_>>()?;
+        Ok(NativeFetch(Fetching::start(self.0.filler.clone(), objects, urgency_of(urgency)?)))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn flush<'env>(&self, env: &'env Env, timeout_ms: f64) -> Result<Object<'env>> {
+        let (parts, timeout) = (self.0.clone(), milliseconds(timeout_ms)?);
+        promise(env, move || parts.store.flush(timeout))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn close<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
+        let parts = self.0.clone();
+        promise(env, move || {
+            parts.close();
+            Ok(())
+        })
+    }
+}
+
+impl Parts {
+    fn runtime(&self) -> millpool_core::Result<tokio::runtime::Handle> {
+        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = || Error::new(Code::Closed, "the engine is closed");
+        runtime.as_ref().map(|runtime| runtime.handle().clone()).ok_or_else(closed)
+    }
+
+    fn identity(&self, attachment: u32) -> millpool_core::Result<Identity> {
+        let identities = self.identities.read().unwrap_or_else(PoisonError::into_inner);
+        let missing = || Error::new(Code::NotFound, format!("attachment {attachment} is not attached"));
+        identities.get(&attachment).copied().ok_or_else(missing)
+    }
+
+    /// Keys of an object's records, and their lengths.
+    fn records(&self, object: &ObjectRef) -> millpool_core::Result<Vec<(RecordKey, u32)>> {
+        let key = object.key(&self.identity(object.attachment)?);
+        Ok((0..piece_count(object.size)).map(|piece| (key.piece(piece), piece_len(object.size, piece))).collect())
+    }
+
+    fn verify_object(
+        &self,
+        index: u32,
+        object: &ObjectRef,
+        verified: &mut NativeVerified,
+    ) -> millpool_core::Result<()> {
+        for (key, _) in self.records(object)? {
+            match self.store.lookup(&key).map(|location| self.store.read(&location)) {
+                Some(Ok(bytes)) => {
+                    verified.records += 1.0;
+                    verified.bytes += bytes.len() as f64;
+                    self.store.mark_verified(&[key]);
+                }
+                Some(Err(error)) if error.code == Code::Corrupt || error.code == Code::Io => {
+                    self.store.forget(&[key]);
+                    if verified.corrupt.last() != Some(&index) {
+                        verified.corrupt.push(index);
+                    }
+                }
+                Some(Err(_)) | None => verified.missing += 1.0,
+            }
+        }
+        Ok(())
+    }
+
+    fn take_reply(&self, connection: u64, call: u64) -> Option<millpool_flow::ControlReply> {
+        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        serving.as_ref()?.events.take_reply(connection, call)
+    }
+
+    fn close(&self) {
+        self.filler.close();
+        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(serving), Some(runtime)) = (&serving, &runtime) {
+            serving.events.drop_replies();
+            runtime.block_on(serving.server.stop());
+        }
+        self.store.close();
+        if let Some(runtime) = runtime {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn urgency_of(number: u32) -> Result<Urgency> {
+    match number {
+        0 => Ok(Urgency::Reader),
+        1 => Ok(Urgency::Plan),
+        2 => Ok(Urgency::Load),
+        _ => Err(invalid(format!("{number} is no urgency"))),
+    }
+}
+
+fn source_of(source: NativeSource) -> Result<SourceConfig> {
+    let missing = |what: &str| invalid(format!("a source of kind {} needs {what}", source.kind));
+    match source.kind.as_str() {
+        "folder" => Ok(SourceConfig::Folder { root: source.root.clone().ok_or_else(|| missing("root"))?.into() }),
+        "s3" => Ok(SourceConfig::S3 {
+            endpoint: source.endpoint.clone().ok_or_else(|| missing("endpoint"))?,
+            region: source.region.clone().ok_or_else(|| missing("region"))?,
+            bucket: source.bucket.clone().ok_or_else(|| missing("bucket"))?,
+            path_style: source.path_style.unwrap_or(false),
+            anonymous: source.anonymous.unwrap_or(false),
+            requester_pays: source.requester_pays.unwrap_or(false),
+        }),
+        other => Err(invalid(format!("there is no source of kind {other}"))),
+    }
+}

@@ -1,0 +1,32 @@
+//! Errors cross as data: `CODE: message`, which packages/native/src/native-error.ts reads.
+
+use millpool_core::{Code, Error};
+use napi_derive::napi;
+
+pub(crate) fn thrown(error: Error) -> napi::Error {
+    napi::Error::from_reason(error.to_string())
+}
+
+pub(crate) fn invalid(message: impl Into<String>) -> napi::Error {
+    thrown(Error::new(Code::Invalid, message))
+}
+
+/// A number from JavaScript that must be a whole one of 0 or more.
+pub(crate) fn whole(name: &str, value: f64) -> napi::Result<u64> {
+    if value >= 0.0 && value.fract() == 0.0 && value <= 9_007_199_254_740_991.0 {
+        return Ok(value as u64);
+    }
+    Err(invalid(format!("{name} is {value}, not a whole number of 0 or more")))
+}
+
+/// Why one of many failed.
+#[napi(object)]
+pub struct NativeFailure {
+    pub index: u32,
+    pub code: u32,
+    pub message: String,
+}
+
+pub(crate) fn failure(index: usize, error: &Error) -> NativeFailure {
+    NativeFailure { index: index as u32, code: error.code as u32, message: error.message.clone() }
+}

@@ -1,0 +1,207 @@
+//! Many objects made resident, a bounded number of records at once.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use millpool_core::{Error, Fill, Filled, ObjectRef, Urgency, Want, piece_count, piece_len};
+use napi::bindgen_prelude::Object;
+use napi::{Env, Result};
+use napi_derive::napi;
+
+use crate::failure::{NativeFailure, failure};
+use crate::work::promise;
+
+/// Records under way for one fetch: more than any limit of requests at once.
+const WINDOW: usize = 1024;
+const FAILURES_SHOWN: usize = 1000;
+
+#[napi(object)]
+pub struct NativeFetchProgress {
+    pub objects: f64,
+    pub objects_done: f64,
+    pub bytes: f64,
+    pub bytes_done: f64,
+    pub fetched_bytes: f64,
+    pub failure_count: f64,
+    pub cancelled: bool,
+}
+
+struct Progress {
+    objects: Vec<Arc<ObjectRef>>,
+    /// Pieces of each object that are not answered yet, and whether one of it failed.
+    left: Vec<(u32, bool)>,
+    /// The next want.
+    next: (usize, u32),
+    in_flight: usize,
+    feeding: bool,
+    cancelled: bool,
+    done: usize,
+    bytes: u64,
+    bytes_done: u64,
+    fetched_bytes: u64,
+    failures: Vec<(usize, Error)>,
+    failure_count: u64,
+}
+
+pub(crate) struct Fetching {
+    fill: Arc<dyn Fill>,
+    urgency: Urgency,
+    state: Mutex<Progress>,
+    ended: Condvar,
+}
+
+impl Fetching {
+    pub fn start(fill: Arc<dyn Fill>, objects: Vec<Arc<ObjectRef>>, urgency: Urgency) -> Arc<Fetching> {
+        let left: Vec<_> = objects.iter().map(|object| (piece_count(object.size), false)).collect();
+        let state = Progress {
+            done: left.iter().filter(|(pieces, _)| *pieces == 0).count(),
+            bytes: objects.iter().map(|object| object.size).sum(),
+            left,
+            objects,
+            next: (0, 0),
+            in_flight: 0,
+            feeding: false,
+            cancelled: false,
+            bytes_done: 0,
+            fetched_bytes: 0,
+            failures: Vec::new(),
+            failure_count: 0,
+        };
+        let fetching = Arc::new(Fetching { fill, urgency, state: Mutex::new(state), ended: Condvar::new() });
+        fetching.feed();
+        fetching
+    }
+
+    /// Asks for more while there is room. An answer may come before `fill` returns, so only one call feeds at a time.
+    fn feed(self: &Arc<Self>) {
+        let mut state = self.state();
+        if std::mem::replace(&mut state.feeding, true) {
+            return;
+        }
+        loop {
+            let (wants, names) = state.take_wants();
+            if wants.is_empty() {
+                break;
+            }
+            drop(state);
+            let own = self.clone();
+            let done = move |index: usize, answer| own.answered(names[index], answer);
+            self.fill.fill(wants, self.urgency, Arc::new(done));
+            state = self.state();
+        }
+        state.feeding = false;
+        if state.in_flight == 0 {
+            self.ended.notify_all();
+        }
+    }
+
+    fn answered(self: &Arc<Self>, (object, piece): (usize, u32), answer: millpool_core::Result<Filled>) {
+        let mut state = self.state();
+        state.in_flight -= 1;
+        state.record(object, piece, answer);
+        let feeds = !state.feeding && state.in_flight < WINDOW / 2;
+        drop(state);
+        if feeds {
+            self.feed();
+        }
+    }
+
+    fn wait(&self) {
+        let mut state = self.state();
+        while state.feeding || state.in_flight > 0 || state.has_more() {
+            state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, Progress> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress {
+    fn has_more(&self) -> bool {
+        !self.cancelled && self.next.0 < self.objects.len()
+    }
+
+    fn take_wants(&mut self) -> (Vec<Want>, Vec<(usize, u32)>) {
+        let (mut wants, mut names) = (Vec::new(), Vec::new());
+        while self.has_more() && self.in_flight < WINDOW {
+            let (index, piece) = self.next;
+            let object = &self.objects[index];
+            if piece >= piece_count(object.size) {
+                self.next = (index + 1, 0);
+                continue;
+            }
+            wants.push(Want { object: object.clone(), piece });
+            names.push((index, piece));
+            self.next = (index, piece + 1);
+            self.in_flight += 1;
+        }
+        (wants, names)
+    }
+
+    fn record(&mut self, object: usize, piece: u32, answer: millpool_core::Result<Filled>) {
+        let len = u64::from(piece_len(self.objects[object].size, piece));
+        let (left, failed) = &mut self.left[object];
+        *left -= 1;
+        let ended = *left == 0;
+        match answer {
+            Ok(filled) => {
+                self.bytes_done += len;
+                if matches!(filled, Filled::Fetched(_)) {
+                    self.fetched_bytes += len;
+                }
+            }
+            Err(error) if !std::mem::replace(failed, true) => {
+                self.failure_count += 1;
+                if self.failures.len() < FAILURES_SHOWN {
+                    self.failures.push((object, error));
+                }
+            }
+            Err(_) => {}
+        }
+        self.done += usize::from(ended && !self.left[object].1);
+    }
+
+    fn read(&self) -> NativeFetchProgress {
+        NativeFetchProgress {
+            objects: self.objects.len() as f64,
+            objects_done: self.done as f64,
+            bytes: self.bytes as f64,
+            bytes_done: self.bytes_done as f64,
+            fetched_bytes: self.fetched_bytes as f64,
+            failure_count: self.failure_count as f64,
+            cancelled: self.cancelled,
+        }
+    }
+}
+
+#[napi]
+pub struct NativeFetch(pub(crate) Arc<Fetching>);
+
+#[napi]
+impl NativeFetch {
+    #[napi(catch_unwind)]
+    pub fn progress(&self) -> NativeFetchProgress {
+        self.0.state().read()
+    }
+
+    #[napi(catch_unwind)]
+    pub fn finished<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
+        let fetching = self.0.clone();
+        promise(env, move || {
+            fetching.wait();
+            Ok(fetching.state().read())
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn failures(&self) -> Vec<NativeFailure> {
+        self.0.state().failures.iter().map(|(index, error)| failure(*index, error)).collect()
+    }
+
+    #[napi(catch_unwind)]
+    pub fn cancel(&self) {
+        self.0.state().cancelled = true;
+        self.0.ended.notify_all();
+    }
+}

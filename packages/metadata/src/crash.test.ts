@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+import { MillpoolError } from '@millpool/protocol';
+
+import { crashBucket, crashLimits, crashListing } from './testing/crash-round.ts';
+import { NodeFixture } from './testing/node-fixture.ts';
+
+const child = fileURLToPath(new URL('./testing/crash-child.js', import.meta.url));
+const kills = 12;
+const killWithinMs = 900;
+
+/** Kills a node in the middle of its listings; what its clock said last. */
+async function killOne(directory: string, at: { readonly name: string; readonly startMs: number; readonly afterMs: number }): Promise<number> {
+  const victim = spawn(process.execPath, [child, directory, at.name, String(at.startMs)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: victim.stdout });
+  let nowMs = at.startMs;
+  lines.on('line', (line) => {
+    nowMs = Number(line.split(' ')[0]);
+  });
+  await once(lines, 'line');
+  await pause(at.afterMs);
+  const exit = once(victim, 'exit');
+  victim.kill('SIGKILL');
+  const [, signal] = (await exit) as [number | null, string | null];
+  assert.equal(signal, 'SIGKILL', 'the child was killed, and did not end by itself');
+  return nowMs;
+}
+
+const contentOf = async (node: NodeFixture, path: string): Promise<string[]> =>
+  (await node.list(path)).map((entry) => `${entry.path} ${entry.type} ${entry.size}`);
+
+/** With the source cut off: what the store holds as whole is one of the two listings; null when it holds none. */
+async function assertWhole(node: NodeFixture, path: string, listings: readonly (readonly string[])[]): Promise<'whole' | 'none'> {
+  for (const _ of ['first: what was being applied is ended', 'then']) {
+    try {
+      const content = await contentOf(node, path);
+      assert.ok(listings.some((listing) => listing.length === content.length && listing.every((line, at) => line === content[at])));
+      return 'whole';
+    } catch (error) {
+      if (!(error instanceof MillpoolError)) throw error;
+      assert.equal(error.code, 'source-unavailable');
+    }
+  }
+  return 'none';
+}
+
+test('killed at any moment of listings and splits, the store holds whole listings or none', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'millpool-crash-'));
+  t.after(() => rm(directory, { recursive: true, force: true }));
+  const seed = Number(process.env.SEED ?? Date.now() % 1e6);
+  t.diagnostic(`SEED=${seed}`);
+  const found = { whole: 0, none: 0 };
+  let nowMs = 0;
+  for (let kill = 0; kill < kills; kill += 1) {
+    const name = `b${kill}`;
+    const afterMs = ((seed + kill * 7_919) % 1_000) * (killWithinMs / 1_000);
+    nowMs = await killOne(directory, { name, startMs: nowMs, afterMs });
+    const bucket = crashBucket(name, 0);
+    const node = await NodeFixture.at(directory, crashLimits, bucket);
+    await node.clock.advance(nowMs);
+    try {
+      const expected = [0, 1].map((round) => crashListing(`/${name}`, round));
+      bucket.failAfterLists = 0;
+      found[await assertWhole(node, `/${name}`, expected)] += 1;
+      bucket.failAfterLists = Number.POSITIVE_INFINITY;
+      bucket.replaceWith(crashBucket(name, kill));
+      await node.clock.advance(60_001);
+      assert.deepEqual(await contentOf(node, `/${name}`), expected[kill % 2]);
+      nowMs = node.clock.monotonicMs();
+    } finally {
+      await node.down();
+    }
+  }
+  t.diagnostic(JSON.stringify(found));
+});
