@@ -45,9 +45,11 @@ test('a file that is no store, or of another format, is an error that names it',
   await numbers.put(Buffer.from('format'), Buffer.from('0000000000000063', 'hex'));
   await root.close();
   await assert.rejects(openLmdbStore(directory), { code: 'unsupported', path });
-  writeFileSync(path, 'not a store'.repeat(2_000));
-  await assert.rejects(openLmdbStore(directory), { code: 'io', path });
-  await assert.rejects(openLmdbStore('/proc/none'), { code: 'io' });
+  for (const content of ['x', 'not a store'.repeat(2_000)]) {
+    writeFileSync(path, content);
+    await assert.rejects(openLmdbStore(directory), { code: 'corrupt', path });
+  }
+  await assert.rejects(openLmdbStore(join(path, 'below a file')), { code: 'io' });
 });
 
 /** Writes pairs of keys with one number in one transaction, several at once, and says each number once acknowledged. */

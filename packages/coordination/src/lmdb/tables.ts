@@ -5,6 +5,7 @@ import { open } from 'lmdb';
 import type { Database, RootDatabase } from 'lmdb';
 import { Packr } from 'msgpackr';
 import type { ChangeEvent, KeyValue } from '../store.ts';
+import { checkEnvironmentFile } from './environment-file.ts';
 
 type Table = Database<Buffer, Buffer>;
 
@@ -43,6 +44,7 @@ export class Tables {
     const path = join(directory, 'coordination.mdb');
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
+      checkEnvironmentFile(path);
       // A commit resolves only after its sync: with overlapping syncs it would be visible, and be acted on, before.
       const root = open<Buffer, Buffer>({ path, noSubdir: true, encoding: 'binary', overlappingSync: false, maxDbs: 8 });
       const tables = new Tables(root);
