@@ -2,8 +2,8 @@
 //!
 //! A seqlock over atomic words, after Hans-J. Boehm, "Can Seqlocks Get Along with Programming Language Memory Models?"
 //! (MSPC 2012): the writer makes the sequence odd, a release fence, relaxed stores, then the even sequence by a release
-//! store; the reader loads the sequence by acquire, relaxed loads, an acquire fence, and the sequence again. A reader that
-//! saw any new word synchronizes through the two fences with the odd store before it, so its second look differs.
+//! store; the reader loads the sequence by acquire, relaxed loads, an acquire fence, and the sequence again. A reader
+//! that saw any new word synchronizes through the two fences with the odd store before it, so its second look differs.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 

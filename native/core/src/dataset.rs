@@ -30,7 +30,7 @@ pub struct DatasetRoot {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DatasetSummary {
-    /// SHA-256 over the list: of each file the length of its path (u32), path, size (u64), length of its tag (u16), tag.
+    /// SHA-256 over the list: of each file the length of its path (u32), path, size (u64), length of tag (u16), tag.
     pub version: [u8; 32],
     pub count: u64,
     pub bytes: u64,

@@ -1,6 +1,6 @@
 //! No SIGBUS reaches the program because of a mapped file. A mapping faults when its file was cut or its device died;
 //! the handler first marks the whole mapping as failed, then puts zero pages where it faulted, so that the reader runs
-//! on, sees the mark after its copy, and throws away what it read. Everybody else's faults go to whoever was there before.
+//! on, sees the mark after its copy, and throws away what it read. Other faults go to whoever was there before.
 //!
 //! The handler does only what signal-safety(7) allows, and mmap, which is a bare system call in glibc and musl.
 
@@ -121,7 +121,7 @@ fn current() -> std::io::Result<libc::sigaction> {
 }
 
 extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // SAFETY: the kernel gives a valid siginfo; errno is this thread's own, and must be as the interrupted code left it.
+    // SAFETY: the kernel gives a valid siginfo; errno is this thread's own, and stays as the interrupted code left it.
     unsafe {
         let errno = *libc::__errno_location();
         let is_fault = (*info).si_code > 0;

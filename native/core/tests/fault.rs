@@ -1,5 +1,5 @@
-//! Real faults in real processes: a fault kills, changes handlers for good, or both, so each test runs itself again as a
-//! child and judges how that ended.
+//! Real faults in real processes: a fault kills, changes handlers for good, or both, so each test runs itself again as
+//! a child and judges how that ended.
 
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;

@@ -8,7 +8,8 @@ import type { DatasetReply, DatasetRequest } from '@millpool/protocol';
 import picomatch from 'picomatch';
 
 const suffix = '.dataset';
-const making = '.making';
+/** Of files that have no version yet, and of the writer's own half-made ones. */
+const unfinished = ['.made', '.making'];
 
 /** The dataset versions of this node: one immutable file each, named by its hash. */
 export class Datasets {
@@ -26,7 +27,7 @@ export class Datasets {
   static async at(directory: string, metadata: Metadata): Promise<Datasets> {
     await mkdir(directory, { recursive: true });
     for (const name of await readdir(directory)) {
-      if (name.endsWith(making)) await rm(join(directory, name), { force: true });
+      if (unfinished.some((ending) => name.endsWith(ending))) await rm(join(directory, name), { force: true });
     }
     return new Datasets(directory, metadata);
   }
@@ -55,7 +56,7 @@ export class Datasets {
 
   async #make({ path, include }: DatasetRequest, signal: AbortSignal): Promise<DatasetReply> {
     const attachment = this.#attachmentOf(path);
-    const file = join(this.#directory, `${process.pid}-${++this.#count}${making}`);
+    const file = join(this.#directory, `${process.pid}-${++this.#count}.made`);
     const writer = new DatasetFileWriter({ file, attachment: attachment.id, root: path, identity: attachment.identity });
     // A name that begins with a dot is a name like any other.
     const wanted = include === null ? () => true : picomatch(include, { dot: true });

@@ -49,11 +49,10 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   const plans = new Plans(datasets, engine);
   const jobs = new LoadJobs({ metadata, engine, clock });
   const tally = new ReadTally();
-  const eviction = new Eviction({ engine, metadata, clock, log });
   const { version, budgetBytes } = config;
   const parted = { engine, metadata, sources, datasets, plans, jobs, tally, onShutdown, version, budgetBytes };
 
-  await engine.serve({
+  const serving = engine.serve({
     socket: config.socket,
     mode: config.socketMode,
     datasets: datasetDirectory,
@@ -66,6 +65,11 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
       closed: (connection) => plans.closeConnection(connection),
     },
   });
+  await serving.catch(async (error: unknown) => {
+    await sources.stop();
+    throw error;
+  });
+  const eviction = new Eviction({ engine, metadata, clock, log });
   return {
     handlers: daemonHandlers(parted, 0),
     async stop() {

@@ -27,7 +27,7 @@ export function directoryOf(place: DirectoryPlace, shards: number): Directory {
   const attachment = Buffer.alloc(4);
   attachment.writeUInt32BE(place.attachment);
   const id = createHash('sha256').update(attachment).update(place.prefix).digest().subarray(0, idBytes);
-  return { ...place, id, home: id.readUInt32BE(0) % shards };
+  return { ...place, id, text: id.toString('hex'), home: id.readUInt32BE(0) % shards };
 }
 
 export function childOf(directory: Directory, name: string, shards: number): Directory {

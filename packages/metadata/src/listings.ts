@@ -61,15 +61,15 @@ export class Listings {
 
   /** The same, listed now unless it is there. Rejects with what the LIST failed of. */
   async ensure(attached: Attached, directory: Directory, request: { floorMs: number; signal: AbortSignal }): Promise<DirectoryRecord> {
-    return this.#ensure(request, `one ${nameOfLock(directory)}`, {
+    return this.#ensure(request, `one ${directory.text}`, {
       found: () => this.fresh(directory, request.floorMs),
-      list: () => this.#locks.hold(nameOfLock(directory), () => this.#listOne(attached, directory)),
+      list: () => this.#locks.hold(directory.text, () => this.#listOne(attached, directory)),
     });
   }
 
   /** The same for all that is below it too. */
   async ensureBelow(attached: Attached, directory: Directory, request: { floorMs: number; signal: AbortSignal }): Promise<DirectoryRecord> {
-    return this.#ensure(request, `below ${nameOfLock(directory)}`, {
+    return this.#ensure(request, `below ${directory.text}`, {
       found: () => {
         const record = this.fresh(directory, request.floorMs);
         return record !== null && record.subtreeListedAtMs >= Math.max(1, request.floorMs) ? record : null;
@@ -85,7 +85,7 @@ export class Listings {
 
   /** All that is stored of a directory, and of those below it that its listing leads to. */
   async forget(directory: Directory): Promise<void> {
-    await this.#locks.hold(nameOfLock(directory), async () => {
+    await this.#locks.hold(directory.text, async () => {
       const record = this.#record(directory);
       if (record === null) return;
       if (record.hasDirectories) await this.#forgetChildren(directory);
@@ -163,7 +163,7 @@ export class Listings {
 
   /** Under its lock until what it became is on disk: who gets the lock next reads it there. */
   async #open(directory: Directory, buffer: WriteBuffer): Promise<OpenDirectory> {
-    const release = await this.#locks.acquire(nameOfLock(directory));
+    const release = await this.#locks.acquire(directory.text);
     try {
       const { update } = await this.#begin(directory, buffer);
       return {
@@ -220,8 +220,4 @@ export class Listings {
     const record = this.#shelf.store.get(directoryKey(directory));
     return record === undefined ? null : decodeDirectory(record);
   }
-}
-
-function nameOfLock(directory: Directory): string {
-  return Buffer.from(directory.id).toString('latin1');
 }

@@ -7,7 +7,7 @@ import {
 } from './partition-map.ts';
 import type { PartitionMap, Split } from './partition-map.ts';
 import type { MetadataStore, Pair, Write } from './store/environment.ts';
-import { allSplits, entryPrefix, nameAt, named, partitionKey, partitionRange, splitKey, splitOfKey } from './store/keys.ts';
+import { allSplits, entryKey, nameAt, partitionKey, partitionRange, splitKey, splitOfKey } from './store/keys.ts';
 import type { DirectoryName, EntryClass } from './store/keys.ts';
 import { decodeCount, encodeCount } from './store/records.ts';
 
@@ -35,6 +35,7 @@ const pairsAtOnce = 8_192;
  */
 export class Partitions {
   readonly #parts: Parts;
+  /** By the directories' ids in hex. */
   readonly #stored = new Map<string, StoredMap>();
 
   private constructor(parts: Parts) {
@@ -54,7 +55,7 @@ export class Partitions {
   }
 
   mapOf(directory: DirectoryName): PartitionMap {
-    return this.#stored.get(nameOfRecord(directory))?.map ?? wholeMap(directory.home);
+    return this.#stored.get(directory.text)?.map ?? wholeMap(directory.home);
   }
 
   /** The key of an entry, and the partition that it is counted in. */
@@ -62,7 +63,7 @@ export class Partitions {
     const map = this.mapOf(directory);
     const partition = map.shards.length === 1 ? 0 : locate(map, hashName(name));
     const place = { id: directory.id, shard: shardOf(map, partition), partition, kind };
-    return { key: named(entryPrefix(place), name), partition };
+    return { key: entryKey(place, name), partition };
   }
 
   countOf(directory: DirectoryName, partition: number): number {
@@ -98,7 +99,7 @@ export class Partitions {
       await store.clear(partitionRange(directory.id, shardOf(map, partition), partition));
       await store.write([{ key: this.#countKey(directory, partition), value: null }]);
     }
-    if (!this.#stored.delete(nameOfRecord(directory))) return;
+    if (!this.#stored.delete(directory.text)) return;
     const key = nameOfRecord(directory);
     await coordination.txn({ compare: [], then: [{ kind: 'delete', key }], otherwise: [] });
   }
@@ -132,7 +133,7 @@ export class Partitions {
   #rekeyed(directory: DirectoryName, pair: Pair, to: { split: Split; shard: number }): Buffer {
     const kind = pair.key.readUInt8(nameAt - 1) as EntryClass;
     const place = { id: directory.id, shard: to.shard, partition: to.split.child, kind };
-    return named(entryPrefix(place), pair.key.subarray(nameAt));
+    return entryKey(place, pair.key.subarray(nameAt));
   }
 
   /** Removes from the parent what the child has now, and counts what is left. */
@@ -150,14 +151,14 @@ export class Partitions {
 
   async #commit(directory: DirectoryName, map: PartitionMap): Promise<void> {
     const key = nameOfRecord(directory);
-    const modRevision = this.#stored.get(key)?.modRevision ?? 0;
+    const modRevision = this.#stored.get(directory.text)?.modRevision ?? 0;
     const { succeeded, revision } = await this.#parts.coordination.txn({
       compare: [{ kind: 'mod-revision', key, modRevision }],
       then: [{ kind: 'put', key, value: encodePartitionMap(map) }],
       otherwise: [],
     });
     if (!succeeded) throw lostRace(key);
-    this.#stored.set(key, { map, modRevision: revision });
+    this.#stored.set(directory.text, { map, modRevision: revision });
   }
 
   /** A split is done when its child is in the map, and undone otherwise. */
@@ -179,7 +180,7 @@ export class Partitions {
     for (let after: string | null = null, more = true; more; ) {
       const page = await coordination.range({ prefix: recordPrefix, limit: recordsAtOnce, after });
       for (const { key, value, modRevision } of page.entries) {
-        this.#stored.set(key, { map: decodePartitionMap(value, shards), modRevision });
+        this.#stored.set(key.slice(recordPrefix.length), { map: decodePartitionMap(value, shards), modRevision });
       }
       more = page.more;
       after = page.entries.at(-1)?.key ?? null;
@@ -200,7 +201,7 @@ function hashOf(pair: Pair): number {
 }
 
 function nameOfRecord(directory: DirectoryName): string {
-  return recordPrefix + Buffer.from(directory.id).toString('hex');
+  return recordPrefix + directory.text;
 }
 
 function lostRace(key: string): MillpoolError {

@@ -29,7 +29,7 @@ pub struct Link {
 
 /// Shared with the reader thread, which outlives the link by a moment.
 struct Wire {
-    socket: UnixStream,
+    socket: Arc<UnixStream>,
     /// Held while a frame is written, so that frames do not mix.
     sending: Mutex<()>,
     next_request: AtomicU64,
@@ -52,11 +52,13 @@ impl Link {
         maps: bool,
         deadline: Instant,
     ) -> Result<(Link, Option<File>)> {
-        let socket = connect(path, deadline)?;
+        let socket = Arc::new(connect(path, deadline)?);
+        let mut receiver = Receiver::new(socket.clone());
         let hello = Hello { version: VERSION, wants_mapping: maps, pid: std::process::id() };
-        let (welcome, table) = greet(&socket, &hello, deadline).map_err(|error| {
-            Error::new(error.code, format!("{} at {}", error.message, path.display()))
-        })?;
+        let (welcome, table) =
+            greet(&socket, &mut receiver, &hello, deadline).map_err(|error| {
+                Error::new(error.code, format!("{} at {}", error.message, path.display()))
+            })?;
         let wire = Arc::new(Wire {
             socket,
             sending: Mutex::new(()),
@@ -66,7 +68,7 @@ impl Link {
         let (reader, segments) = (wire.clone(), segments.clone());
         std::thread::Builder::new()
             .name("millpool-flow".into())
-            .spawn(move || reader.read_all(&segments))
+            .spawn(move || reader.read_all(receiver, &segments))
             .map_err(|error| Error::io("starting the flow reader", &error))?;
         Ok((Link { wire, welcome }, table))
     }
@@ -159,8 +161,7 @@ impl Wire {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read_all(&self, segments: &Segments) {
-        let mut receiver = Receiver::new(&self.socket);
+    fn read_all(&self, mut receiver: Receiver, segments: &Segments) {
         let error = loop {
             if let Err(error) = self.read_frame(&mut receiver, segments) {
                 break error;
@@ -176,7 +177,7 @@ impl Wire {
         requests.values().for_each(|pending| pending.abandon(&error));
     }
 
-    fn read_frame(&self, receiver: &mut Receiver<'_>, segments: &Segments) -> Result<()> {
+    fn read_frame(&self, receiver: &mut Receiver, segments: &Segments) -> Result<()> {
         let (header, file) = receiver.header()?;
         if header.kind == Kind::Piece {
             return self.read_piece(receiver, &header);
@@ -214,7 +215,7 @@ impl Wire {
         Ok(())
     }
 
-    fn read_piece(&self, receiver: &mut Receiver<'_>, header: &Header) -> Result<()> {
+    fn read_piece(&self, receiver: &mut Receiver, header: &Header) -> Result<()> {
         let Some(len) = (header.payload_len as usize).checked_sub(PieceHead::BYTES) else {
             return Err(broken("a piece shorter than its head"));
         };
@@ -260,11 +261,15 @@ fn connect(path: &Path, deadline: Instant) -> Result<UnixStream> {
     })
 }
 
-fn greet(socket: &UnixStream, hello: &Hello, deadline: Instant) -> Result<(Welcome, Option<File>)> {
+fn greet(
+    socket: &UnixStream,
+    receiver: &mut Receiver,
+    hello: &Hello,
+    deadline: Instant,
+) -> Result<(Welcome, Option<File>)> {
     let io = |error: io::Error| Error::io("greeting the daemon", &error);
     send_all(socket, &frame(Kind::Hello, 0, &hello.encode()), deadline)?;
     socket.set_read_timeout(Some(left(deadline))).map_err(io)?;
-    let mut receiver = Receiver::new(socket);
     let (header, table) = receiver.header()?;
     let payload = receiver.payload(header.payload_len as usize)?;
     socket.set_read_timeout(None).map_err(io)?;

@@ -6,25 +6,34 @@ use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use millpool_core::{Code, Error, Result};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 
 use crate::frame::{FLAG_DESCRIPTOR, HEADER_BYTES, Header, broken};
+use crate::message::PieceHead;
 
 /// Descriptors that one receive can bring; the daemon sends one with a frame.
 const DESCRIPTORS_MAX: usize = 8;
 const DISCARD_BYTES: usize = 64 << 10;
+/// The next frame's beginning is received with the end of the one before: one system call a piece. No more than what
+/// comes before a piece's bytes, which are to be received where they belong.
+const AHEAD_BYTES: usize = HEADER_BYTES + PieceHead::BYTES;
 
-pub struct Receiver<'a> {
-    socket: &'a UnixStream,
+pub struct Receiver {
+    socket: Arc<UnixStream>,
     /// Received, and not yet claimed by the frame that they came with.
     descriptors: VecDeque<OwnedFd>,
+    ahead: [u8; AHEAD_BYTES],
+    /// Received and not yet used: `ahead[from..to]`.
+    from: usize,
+    to: usize,
 }
 
-impl<'a> Receiver<'a> {
-    pub fn new(socket: &'a UnixStream) -> Self {
-        Receiver { socket, descriptors: VecDeque::new() }
+impl Receiver {
+    pub fn new(socket: Arc<UnixStream>) -> Self {
+        Receiver { socket, descriptors: VecDeque::new(), ahead: [0; AHEAD_BYTES], from: 0, to: 0 }
     }
 
     /// The next frame's header, and the descriptor that came with it.
@@ -67,7 +76,9 @@ impl<'a> Receiver<'a> {
 
     /// Blocks until all of `bytes` is received. `Closed` when the other side ends the connection.
     pub fn fill(&mut self, bytes: &mut [u8]) -> Result<()> {
-        let mut filled = 0;
+        let mut filled = bytes.len().min(self.to - self.from);
+        bytes[..filled].copy_from_slice(&self.ahead[self.from..self.from + filled]);
+        self.from += filled;
         while filled < bytes.len() {
             match self.receive(&mut bytes[filled..]) {
                 Ok(0) => return Err(Error::new(Code::Closed, "the daemon closed the connection")),
@@ -85,21 +96,21 @@ impl<'a> Receiver<'a> {
         Ok(())
     }
 
+    /// Receives into `bytes`, and past them into `ahead`, which is empty.
     fn receive(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
-        let mut parts = [IoSliceMut::new(bytes)];
-        let received = rustix::net::recvmsg(
-            self.socket.as_fd(),
-            &mut parts,
-            &mut control,
-            RecvFlags::CMSG_CLOEXEC,
-        )?;
+        let wanted = bytes.len();
+        let mut parts = [IoSliceMut::new(bytes), IoSliceMut::new(&mut self.ahead)];
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        let received =
+            rustix::net::recvmsg(self.socket.as_fd(), &mut parts, &mut control, flags)?.bytes;
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(descriptors) = message {
                 self.descriptors.extend(descriptors);
             }
         }
-        Ok(received.bytes)
+        (self.from, self.to) = (0, received.saturating_sub(wanted));
+        Ok(received.min(wanted))
     }
 }

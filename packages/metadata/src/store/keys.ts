@@ -27,6 +27,7 @@ export interface KeyRange {
 
 export const idBytes = 16;
 const directoryBytes = 3 + idBytes;
+const noName = new Uint8Array();
 const partitionAt = directoryBytes;
 const classAt = partitionAt + 2;
 /** Where the name begins in an entry's key, and in a run item's. */
@@ -34,7 +35,16 @@ export const nameAt = classAt + 1;
 
 export interface DirectoryName {
   readonly id: Uint8Array;
+  /** The id in hex. */
+  readonly text: string;
   readonly home: number;
+}
+
+export interface EntryPlace {
+  readonly id: Uint8Array;
+  readonly shard: number;
+  readonly partition: number;
+  readonly kind: EntryClass;
 }
 
 export function directoryKey(directory: DirectoryName): Buffer {
@@ -48,10 +58,18 @@ export function partitionKey(id: Uint8Array, shard: number, partition: number): 
 }
 
 /** What all entries of one class in one partition have before their names. */
-export function entryPrefix(place: { id: Uint8Array; shard: number; partition: number; kind: EntryClass }): Buffer {
-  const key = prefixOf(tags.entry, place.shard, place.id, nameAt);
+export function entryPrefix(place: EntryPlace): Buffer {
+  return entryKey(place, noName);
+}
+
+export function entryKey(place: EntryPlace, name: Uint8Array): Buffer {
+  const key = Buffer.allocUnsafe(nameAt + name.length);
+  key.writeUInt8(tags.entry, 0);
+  key.writeUInt16BE(place.shard, 1);
+  key.set(place.id, 3);
   key.writeUInt16BE(place.partition, partitionAt);
   key.writeUInt8(place.kind, classAt);
+  key.set(name, nameAt);
   return key;
 }
 
@@ -92,7 +110,8 @@ export const allSplits = tagRange(tags.split);
 export const allDetached = tagRange(tags.detached);
 
 export function directoryOfKey(key: Buffer): DirectoryName {
-  return { home: key.readUInt16BE(1), id: Buffer.from(key.subarray(3, directoryBytes)) };
+  const id = Buffer.from(key.subarray(3, directoryBytes));
+  return { home: key.readUInt16BE(1), id, text: id.toString('hex') };
 }
 
 export function detachedKey(attachment: number): Buffer {

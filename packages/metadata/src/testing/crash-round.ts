@@ -1,7 +1,7 @@
 import { MemoryBucket } from './memory-bucket.ts';
 
 const crashFiles = 20_000;
-export const crashLimits = { shards: 64, partitionNamesMax: 700 } as const;
+export const crashLimits = { shards: 64, partitionNamesMax: 3_000 } as const;
 
 /** What a bucket of the crash test holds in its even and odd rounds: everything differs, and some of the names too. */
 export function crashBucket(name: string, round: number): MemoryBucket {
