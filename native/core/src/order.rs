@@ -1,8 +1,8 @@
 //! The order of an epoch: a keyed permutation of [0, n) and its inverse, in constant time and memory.
 //!
 //! A balanced Feistel network (Luby and Rackoff 1988) of eight rounds on the least even number of bits, six or more,
-//! that holds n; results of n or more are put through it again until one falls below n (cycle walking, Black and Rogaway
-//! 2002). Four rounds differ measurably from uniform, eight do not. Part of the promise of resume:
+//! that holds n; results of n or more are put through it again until one falls below n (cycle walking, Black and
+//! Rogaway 2002). Four rounds differ measurably from uniform, eight do not. Part of the promise of resume:
 //! docs/formats.md, "Order".
 
 const ROUNDS: usize = 8;
