@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { MillpoolError } from './errors.ts';
+import type { Method, Methods } from './methods.ts';
+import { checkRequest, listLimitMax, requestPathsMax } from './request-checks.ts';
+
+/** One good request of every method, in normal form. */
+const good: { readonly [M in Method]: Methods[M]['request'] } = {
+  list: { path: '/a', recursive: true, cursor: null, limit: 10 },
+  stat: { paths: ['/a', '/a/%E9'] },
+  resolve: { paths: [] },
+  attach: {
+    source: 's3://bucket/prefix',
+    path: '/a',
+    freshness: { kind: 'ttl', seconds: 60 },
+    policy: 'auto',
+    readOnly: true,
+    s3: { endpoint: 'http://127.0.0.1:7070', region: null, profile: null, anonymous: false, requesterPays: false },
+  },
+  detach: { path: '/a' },
+  attachments: {},
+  dataset: { path: '/a', version: 'ab'.repeat(32), include: '**/*.png' },
+  'plan-open': {
+    version: '0'.repeat(64), seed: Number.MAX_SAFE_INTEGER, epoch: 0, shuffle: true, dropLast: false, position: 0,
+    globalBatch: 256, rank: 3, world: 4,
+  },
+  'plan-close': { plan: 7 },
+  load: { path: '/', verify: true },
+  job: { job: 1, waitSeconds: 0.5 },
+  jobs: {},
+  'job-cancel': { job: 1 },
+  free: { path: '/a' },
+  status: {},
+  shutdown: {},
+};
+const methods = Object.keys(good) as Method[];
+
+test('a good request passes as it is; surprise keys go no further', () => {
+  for (const method of methods) {
+    assert.deepEqual(checkRequest(method, good[method]), good[method], method);
+    assert.deepEqual(checkRequest(method, { ...good[method], surprise: 1 }), good[method], method);
+  }
+});
+
+test('paths arrive in normal form', () => {
+  assert.deepEqual(checkRequest('stat', { paths: ['millpool://a/', '/%C3%A4'] }), { paths: ['/a', '/ä'] });
+});
+
+test('a request without one of its fields, or with any other type there, is invalid and named', () => {
+  const strange = [undefined, 1.5, 'text', true, [], [1], {}, new Uint8Array(2), Number.NaN, -1, '/x', '\ud800', () => 1];
+  for (const method of methods) {
+    for (const field of Object.keys(good[method])) {
+      const original: unknown = Reflect.get(good[method], field);
+      for (const value of strange) {
+        if (sameKind(original, value)) continue;
+        assert.throws(
+          () => checkRequest(method, { ...good[method], [field]: value }),
+          (error: unknown) =>
+            error instanceof MillpoolError && error.code === 'invalid' && error.message.startsWith(`${method}.${field}`),
+          `${method}.${field} = ${String(value)}`,
+        );
+      }
+    }
+    for (const value of [null, undefined, 1, 'x', [], new Uint8Array(1)]) {
+      assert.throws(() => checkRequest(method, value), { code: 'invalid' }, method);
+    }
+  }
+});
+
+/** The strange value could stand there: left to the tests of ranges below. */
+function sameKind(original: unknown, value: unknown): boolean {
+  if (original === null) return typeof value === 'string';
+  if (typeof value === 'number') return typeof original === 'number' && value === 1.5;
+  if (Array.isArray(original)) return Array.isArray(value) && value.length === 0;
+  return typeof original === typeof value && typeof original !== 'object';
+}
+
+test('ranges and lengths, each named', () => {
+  const wrong: readonly (readonly [Method, object, string])[] = [
+    ['list', { limit: 0 }, 'list.limit'],
+    ['list', { limit: listLimitMax + 1 }, 'list.limit'],
+    ['list', { path: '/a/../b' }, 'list.path'],
+    ['list', { cursor: 'x'.repeat(4097) }, 'list.cursor'],
+    ['list', { cursor: '€'.repeat(1366) }, 'list.cursor'],
+    ['stat', { paths: ['/a', 'b'] }, 'stat.paths[1]'],
+    ['stat', { paths: Array.from({ length: requestPathsMax + 1 }, () => '/a') }, 'stat.paths'],
+    ['attach', { path: '/' }, 'attach.path'],
+    ['attach', { path: '/a/%2Fb' }, 'attach.path'],
+    ['attach', { source: '' }, 'attach.source'],
+    ['attach', { policy: 'lru' }, 'attach.policy'],
+    ['attach', { freshness: { kind: 'ttl' } }, 'attach.freshness.seconds'],
+    ['attach', { freshness: { kind: 'ttl', seconds: -1 } }, 'attach.freshness.seconds'],
+    ['attach', { s3: { endpoint: 1 } }, 'attach.s3.endpoint'],
+    ['dataset', { version: 'AB'.repeat(32) }, 'dataset.version'],
+    ['plan-open', { rank: 4 }, 'plan-open.rank'],
+    ['plan-open', { globalBatch: 0 }, 'plan-open.globalBatch'],
+    ['plan-open', { seed: 2 ** 53 }, 'plan-open.seed'],
+    ['job', { waitSeconds: Number.POSITIVE_INFINITY }, 'job.waitSeconds'],
+    ['job-cancel', { job: 2 ** 32 }, 'job-cancel.job'],
+  ];
+  for (const [method, change, field] of wrong) {
+    assert.throws(
+      () => checkRequest(method, { ...good[method], ...change }),
+      (error: unknown) => error instanceof MillpoolError && error.code === 'invalid' && error.message.startsWith(field),
+      field,
+    );
+  }
+});
+
+test('anything at all either passes or is invalid', () => {
+  fc.assert(
+    fc.property(fc.constantFrom(...methods), fc.anything({ maxDepth: 3, withNullPrototype: true }), (method, value) => {
+      try {
+        checkRequest(method, value);
+      } catch (error) {
+        assert.ok(error instanceof MillpoolError && error.code === 'invalid', String(error));
+      }
+    }),
+    { numRuns: 2_000 },
+  );
+});
