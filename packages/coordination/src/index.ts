@@ -2,6 +2,18 @@ export { CompactedError } from './compacted-error.ts';
 export { openLmdbStore } from './lmdb/lmdb-store.ts';
 export type { LmdbStoreConfig } from './lmdb/lmdb-store.ts';
 export type {
-  Change, ChangeEvent, Compare, CoordStore, CoordSupports, KeyValue, Lease, Operation, OperationResult, RangeReply,
-  RangeRequest, Txn, TxnReply, WatchRequest,
+  Change,
+  ChangeEvent,
+  Compare,
+  CoordStore,
+  CoordSupports,
+  KeyValue,
+  Lease,
+  Operation,
+  OperationResult,
+  RangeReply,
+  RangeRequest,
+  Txn,
+  TxnReply,
+  WatchRequest,
 } from './store.ts';

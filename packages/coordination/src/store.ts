@@ -2,7 +2,7 @@
  * The small strict store of what must not be lost or guessed: attachments, pins, owners. Modelled on etcd, so that etcd
  * can stand behind it: one revision number for the whole store grows by one with each transaction that changes it.
  *
- * Keys are well-formed text in the order of their UTF-8 bytes; values are bytes, and what a call returns is the caller's.
+ * Keys are well-formed text in the order of their UTF-8 bytes; values are bytes. What a call returns is the caller's.
  * Every promise rejects with a MillpoolError: `invalid` for what breaks `supports`, `closed` after `close`.
  */
 export interface CoordStore {
@@ -15,7 +15,7 @@ export interface CoordStore {
   range(request: RangeRequest): Promise<RangeReply>;
 
   /**
-   * All of `then` when every comparison holds, otherwise all of `otherwise`; atomically, and durable before it resolves.
+   * All of `then` when every comparison holds, else all of `otherwise`; atomically, and durable before it resolves.
    * A put under a lease that is gone is `not-found`, and then nothing is done. A rejection with `timeout` or
    * `unreachable` leaves open whether it was done.
    */

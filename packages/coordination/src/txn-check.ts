@@ -3,7 +3,11 @@ import type { CoordSupports, Operation, Txn } from './store.ts';
 
 /** Refuses, as `invalid` and before anything is done, what no driver could do. */
 export function checkTxn(txn: Txn, supports: CoordSupports): void {
-  for (const [name, list] of [['compare', txn.compare], ['then', txn.then], ['otherwise', txn.otherwise]] as const) {
+  for (const [name, list] of [
+    ['compare', txn.compare],
+    ['then', txn.then],
+    ['otherwise', txn.otherwise],
+  ] as const) {
     if (list.length > supports.txnLengthMax) throw invalid(`${name} has more than ${supports.txnLengthMax} members`);
   }
   for (const comparison of txn.compare) checkKey(comparison.key, supports);
@@ -62,5 +66,9 @@ function changedTwice(key: string): MillpoolError {
 }
 
 function invalid(message: string): MillpoolError {
-  return new MillpoolError({ code: 'invalid', message, remedy: 'Split it up, or see the limits of the coordination store.' });
+  return new MillpoolError({
+    code: 'invalid',
+    message,
+    remedy: 'Split it up, or see the limits of the coordination store.',
+  });
 }

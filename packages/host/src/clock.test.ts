@@ -21,7 +21,10 @@ test('hand-turned timers ring in the order of their times, also those that a rin
   assert.equal(clock.pending, 1);
 });
 
-for (const [name, clock] of [['system', systemClock], ['hand', new HandClock()]] as const) {
+for (const [name, clock] of [
+  ['system', systemClock],
+  ['hand', new HandClock()],
+] as const) {
   test(`${name} clock: an aborted sleep rejects with our reason, or cancelled`, async () => {
     const stop = new AbortController();
     const asleep = clock.sleep(3_600_000, stop.signal);

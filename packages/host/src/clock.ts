@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { MillpoolError } from '@millpool/protocol';
 
-/** Time as this process sees it. Nothing else of ours reads a clock or sets a timer, so that tests can turn it by hand. */
+/** Time as this process sees it. What waits or measures gets its clock as an argument, so that tests can turn it. */
 export interface Clock {
   /** Milliseconds since 1970; may jump. For instants that people read. */
   nowMs(): number;

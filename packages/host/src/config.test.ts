@@ -17,7 +17,10 @@ function fileWith(t: TestContext, content: string): string {
 }
 
 test('flag over environment over file over default, each with its origin', (t) => {
-  const file = fileWith(t, JSON.stringify({ size: '10GiB', budgetBytes: '1GiB', dataDirectories: ['/f'], logLevel: 'warn' }));
+  const file = fileWith(
+    t,
+    JSON.stringify({ size: '10GiB', budgetBytes: '1GiB', dataDirectories: ['/f'], logLevel: 'warn' }),
+  );
   const env = { MILLPOOL_SIZE: '20GiB', MILLPOOL_DATA: '/e1:/e2', MILLPOOL_LOG_LEVEL: '' };
   const { values, origins } = loadConfig({ flags: { size: '90%' }, env, file });
   assert.deepEqual(values.size, { kind: 'percent', percent: 90 });
@@ -25,7 +28,9 @@ test('flag over environment over file over default, each with its origin', (t) =
   assert.equal(values.budgetBytes, 2 ** 30);
   assert.equal(values.logLevel, 'warn', 'an empty variable says nothing');
   assert.equal(values.extentDelayMs, 50);
-  const said = (['size', 'dataDirectories', 'budgetBytes', 'extentDelayMs'] as const).map((name) => formatOrigin(origins[name]));
+  const said = (['size', 'dataDirectories', 'budgetBytes', 'extentDelayMs'] as const).map((name) =>
+    formatOrigin(origins[name]),
+  );
   assert.deepEqual(said, ['command line', 'MILLPOOL_DATA', file, 'default']);
   assert.ok(Object.isFrozen(values) && Object.isFrozen(origins));
 });
@@ -39,11 +44,18 @@ test('the socket follows the runtime directory, and is where an SDK looks by def
 
 test('an unknown key in a file is an error that names the nearest', (t) => {
   const file = fileWith(t, JSON.stringify({ datadirectory: '/x' }));
-  assert.throws(() => loadConfig({ flags: {}, env: {}, file }), { code: 'invalid', message: /"dataDirectories"/, path: file });
+  assert.throws(() => loadConfig({ flags: {}, env: {}, file }), {
+    code: 'invalid',
+    message: /"dataDirectories"/,
+    path: file,
+  });
 });
 
 test('a wrong value is invalid, and says which setting, from where', (t) => {
-  const load = (flags: object, env: Record<string, string>, file: string | null = null) => () => loadConfig({ flags, env, file });
+  const load =
+    (flags: object, env: Record<string, string>, file: string | null = null) =>
+    () =>
+      loadConfig({ flags, env, file });
   assert.throws(load({ size: 'big' }, {}), { code: 'invalid', message: /^size \(command line\): "big"/ });
   assert.throws(load({}, { MILLPOOL_POLICY: 'lru' }), { code: 'invalid', message: /^policy \(MILLPOOL_POLICY\)/ });
   assert.throws(load({}, { MILLPOOL_EXTENT_DELAY: '0ms' }), { code: 'invalid' });

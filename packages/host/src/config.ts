@@ -88,11 +88,15 @@ function otherwise(name: SettingName, place: Place, chosen: Partial<Config>): un
 function parse(name: SettingName, written: Written, origin: Origin): unknown {
   const texts = typeof written === 'string' ? [written] : written;
   try {
-    if (texts.length === 0) throw new MillpoolError({ code: 'invalid', message: 'an empty list was given', remedy: '' });
+    if (texts.length === 0)
+      throw new MillpoolError({ code: 'invalid', message: 'an empty list was given', remedy: '' });
     return settingTable[name].parse(texts);
   } catch (error) {
     const { code, message, remedy } = asMillpoolError(error);
-    throw new MillpoolError({ code, message: `${name} (${formatOrigin(origin)}): ${message}`, remedy }, { cause: error });
+    throw new MillpoolError(
+      { code, message: `${name} (${formatOrigin(origin)}): ${message}`, remedy },
+      { cause: error },
+    );
   }
 }
 
@@ -111,8 +115,12 @@ function readConfigFile(named: string | null, place: Place): ConfigFile | null {
   } catch (error) {
     throw fileError(path, `it is not JSON: ${(error as Error).message}`, error);
   }
-  if (typeof content !== 'object' || content === null || Array.isArray(content)) throw fileError(path, 'it is not a JSON object');
-  return { path, written: new Map(Object.entries(content).map(([key, value]) => [known(key, path), textsOf(key, value, path)])) };
+  if (typeof content !== 'object' || content === null || Array.isArray(content))
+    throw fileError(path, 'it is not a JSON object');
+  return {
+    path,
+    written: new Map(Object.entries(content).map(([key, value]) => [known(key, path), textsOf(key, value, path)])),
+  };
 }
 
 function known(key: string, path: string): string {
@@ -123,7 +131,10 @@ function known(key: string, path: string): string {
 function textsOf(key: string, value: unknown, path: string): Written {
   if (typeof value === 'string') return value;
   if (Array.isArray(value) && value.every((member) => typeof member === 'string')) return value;
-  throw fileError(path, `${key} is neither text nor a list of texts; write sizes and durations with units, "2GiB", "50ms"`);
+  throw fileError(
+    path,
+    `${key} is neither text nor a list of texts; write sizes and durations with units, "2GiB", "50ms"`,
+  );
 }
 
 function fileError(path: string, fault: string, cause?: unknown): MillpoolError {
@@ -140,7 +151,10 @@ function fileError(path: string, fault: string, cause?: unknown): MillpoolError 
 }
 
 function nearest(key: string): SettingName {
-  const distances = settingNames.map((name) => ({ name, distance: editDistance(key.toLowerCase(), name.toLowerCase()) }));
+  const distances = settingNames.map((name) => ({
+    name,
+    distance: editDistance(key.toLowerCase(), name.toLowerCase()),
+  }));
   return distances.reduce((best, next) => (next.distance < best.distance ? next : best)).name;
 }
 

@@ -10,7 +10,10 @@ test('a wait that ends in time is what its work says, and leaves no timer', asyn
   const clock = new HandClock();
   const wait = { name: 'an answer', timeoutMs: 5_000, clock };
   assert.equal(await withDeadline(wait, async () => 7), 7);
-  await assert.rejects(withDeadline(wait, async () => Promise.reject(new RangeError('mine'))), RangeError);
+  await assert.rejects(
+    withDeadline(wait, async () => Promise.reject(new RangeError('mine'))),
+    RangeError,
+  );
   assert.equal(clock.pending, 0);
 });
 

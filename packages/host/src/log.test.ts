@@ -22,9 +22,10 @@ test('text: one line an event, values quoted only where they must be', () => {
 test('json: one object an event; a field cannot pose as its time, level or event', () => {
   const { lines, log } = linesOf('debug', 'json');
   log.warn('slow', { level: 'x', seconds: 1.5, big: 7n, bytes: new Uint8Array(3) });
-  assert.deepEqual(lines.map((line) => JSON.parse(line) as unknown), [
-    { time: '2026-01-01T00:00:00.000Z', level: 'warn', event: 'slow', seconds: 1.5, big: '7', bytes: '3 bytes' },
-  ]);
+  assert.deepEqual(
+    lines.map((line) => JSON.parse(line) as unknown),
+    [{ time: '2026-01-01T00:00:00.000Z', level: 'warn', event: 'slow', seconds: 1.5, big: '7', bytes: '3 bytes' }],
+  );
 });
 
 test('what is below the level is not written', () => {

@@ -83,7 +83,9 @@ function jsonLine(time: string, level: string, event: string, facts: Facts): str
 }
 
 function textLine(time: string, level: string, event: string, facts: Facts): string {
-  const words = facts.map(([name, value]) => `${name}=${typeof value === 'string' ? quoted(value) : JSON.stringify(value)}`);
+  const words = facts.map(
+    ([name, value]) => `${name}=${typeof value === 'string' ? quoted(value) : JSON.stringify(value)}`,
+  );
   return `${[time, level.padEnd(5), event, ...words].join(' ')}\n`;
 }
 

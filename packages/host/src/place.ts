@@ -27,7 +27,9 @@ export function placeOf(env: Environment): Place {
   return {
     dataDirectory: xdg(env, 'XDG_CACHE_HOME', '.cache'),
     stateDirectory,
-    runtimeDirectory: isAbsolute(env['XDG_RUNTIME_DIR']) ? join(env['XDG_RUNTIME_DIR'], 'millpool') : `${stateDirectory}/run`,
+    runtimeDirectory: isAbsolute(env['XDG_RUNTIME_DIR'])
+      ? join(env['XDG_RUNTIME_DIR'], 'millpool')
+      : `${stateDirectory}/run`,
     configFile: join(xdg(env, 'XDG_CONFIG_HOME', '.config'), 'config.json'),
     memoryBytes,
   };

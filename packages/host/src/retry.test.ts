@@ -53,17 +53,27 @@ test('what another try cannot help is thrown at once', async () => {
     return Promise.reject(fail('refused'));
   });
   await assert.rejects(refused, { code: 'refused' });
-  await assert.rejects(retry(policyOf(new HandClock(), []), () => Promise.reject(new TypeError('x'))), { code: 'internal' });
+  await assert.rejects(
+    retry(policyOf(new HandClock(), []), () => Promise.reject(new TypeError('x'))),
+    { code: 'internal' },
+  );
   assert.equal(attempts, 1);
 });
 
 test('the deadline ends it, in an attempt or in a pause', async () => {
   const clock = new HandClock();
-  const hanging = assert.rejects(retry(policyOf(clock, []), () => new Promise(() => {})), {
-    code: 'timeout', message: 'waited 1m for the bucket',
-  });
+  const hanging = assert.rejects(
+    retry(policyOf(clock, []), () => new Promise(() => {})),
+    {
+      code: 'timeout',
+      message: 'waited 1m for the bucket',
+    },
+  );
   const policy = { ...policyOf(clock, []), attemptsMax: 1_000, firstPauseMs: 50_000, pauseMsMax: 50_000 };
-  const pausing = assert.rejects(retry(policy, () => Promise.reject(fail('timeout'))), { message: 'waited 1m for the bucket' });
+  const pausing = assert.rejects(
+    retry(policy, () => Promise.reject(fail('timeout'))),
+    { message: 'waited 1m for the bucket' },
+  );
   await clock.advance(60_000);
   await Promise.all([hanging, pausing]);
   assert.equal(clock.pending, 0);

@@ -14,11 +14,15 @@ export interface RetryPolicy {
   /** From 0 to 1, 1 excluded; Math.random where no test says otherwise. */
   readonly random: () => number;
   /** Told before each pause. */
-  readonly onRetry: (failure: { readonly error: MillpoolError; readonly attempt: number; readonly pauseMs: number }) => void;
+  readonly onRetry: (failure: {
+    readonly error: MillpoolError;
+    readonly attempt: number;
+    readonly pauseMs: number;
+  }) => void;
 }
 
 /**
- * The one loop of ours that tries again: `attempt` until it resolves, rejects with an error that another try cannot help
+ * The one loop of ours that tries again: `attempt` until it resolves, rejects with an error that no other try can help
  * (`errorTable`), or the attempts are used up; then that error. When the time is used up: `timeout`, naming the wait.
  * Pauses are uniform between 0 and the longest ("full jitter": Brooker, Exponential Backoff And Jitter, AWS 2015).
  */

@@ -20,7 +20,10 @@ test('parts close last first; one that fails or hangs keeps no other from closin
   await clock.advance(5_000);
   const failures = await closing;
   assert.deepEqual(closed, ['last', 'first']);
-  assert.deepEqual(failures.map(({ code }) => code), ['internal', 'timeout']);
+  assert.deepEqual(
+    failures.map(({ code }) => code),
+    ['internal', 'timeout'],
+  );
   assert.match(failures[1]?.message ?? '', /hanging to close/);
 });
 
@@ -30,7 +33,9 @@ test('the first signal asks, the second kills', { timeout: 30_000 }, async () =>
     new Shutdown({}).onSignal((signal) => process.stdout.write(signal));
     setInterval(() => {}, 1000);
     process.stdout.write('up');`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const said = async (): Promise<string> => String((await once(child.stdout, 'data'))[0]);
   assert.equal(await said(), 'up');
   child.kill('SIGINT');

@@ -81,5 +81,8 @@ export class Shutdown {
 
 function closeError(name: string, thrown: unknown): MillpoolError {
   if (thrown instanceof MillpoolError) return thrown;
-  return new MillpoolError({ code: 'internal', message: `closing ${name}: ${String(thrown)}`, remedy: '' }, { cause: thrown });
+  return new MillpoolError(
+    { code: 'internal', message: `closing ${name}: ${String(thrown)}`, remedy: '' },
+    { cause: thrown },
+  );
 }

@@ -13,7 +13,8 @@ export function invalidField(field: string, fault: string): MillpoolError {
   return new MillpoolError({
     code: 'invalid',
     message: `${field} ${fault}`,
-    remedy: 'This is a message that this version cannot use; see docs/errors.md, and compare the versions of both sides.',
+    remedy:
+      'This is a message that this version cannot use; see docs/errors.md, and compare the versions of both sides.',
   });
 }
 

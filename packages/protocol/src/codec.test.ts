@@ -14,14 +14,20 @@ test('a call is plain MessagePack that any peer can read and write', () => {
   assert.deepEqual(decodeCall(body), plain);
   // As Python's msgpack writes it: a map of 3, strings, and the number as uint 64.
   const python = Buffer.from(
-    '83a66d6574686f64a6646574616368a77265717565737481a470617468a22f61a974696d656f75744d73cf0000000000001388', 'hex');
+    '83a66d6574686f64a6646574616368a77265717565737481a470617468a22f61a974696d656f75744d73cf0000000000001388',
+    'hex',
+  );
   assert.deepEqual(decodeCall(python), plain);
 });
 
 test('a reply comes back as it was, numbers beyond 2^32, bytes and text of any script', () => {
   const reply: ListReply = {
     entries: Array.from({ length: 300 }, (_, index) => ({
-      path: `/ä😀/${index}`, type: 'file', size: 2 ** 45 + index, mtimeMs: index === 0 ? null : 1.25, tag: '"x"',
+      path: `/ä😀/${index}`,
+      type: 'file',
+      size: 2 ** 45 + index,
+      mtimeMs: index === 0 ? null : 1.25,
+      tag: '"x"',
     })),
     cursor: null,
     ageSeconds: 0.5,
@@ -75,7 +81,8 @@ function mutatedCalls(): fc.Arbitrary<Uint8Array> {
 
 test('a message over the limit is refused where it is made, and where it arrives', () => {
   assert.throws(() => decodeReply('resolve', encodeReply({ objects: new Uint8Array(messageBytesMax) })), {
-    code: 'invalid', message: /bytes/,
+    code: 'invalid',
+    message: /bytes/,
   });
   assert.throws(() => decodeCall(new Uint8Array(messageBytesMax + 1)), { code: 'invalid' });
 });

@@ -5,7 +5,13 @@ import { formatFreshness, parseFreshness } from './freshness.ts';
 
 test('durations with units, never without', () => {
   const durations: readonly [string, number][] = [
-    ['250ms', 250], ['60s', 60_000], ['1.5m', 90_000], ['2h', 7_200_000], ['1d', 86_400_000], ['0s', 0], [' 5 s ', 5_000],
+    ['250ms', 250],
+    ['60s', 60_000],
+    ['1.5m', 90_000],
+    ['2h', 7_200_000],
+    ['1d', 86_400_000],
+    ['0s', 0],
+    [' 5 s ', 5_000],
   ];
   for (const [text, durationMs] of durations) assert.equal(parseDurationMs(text), durationMs, text);
   for (const text of ['', '5', 's', '-1s', '1e3s', '1 week', '99999999999999d']) {
@@ -23,7 +29,8 @@ test('freshness', () => {
   assert.deepEqual(parseFreshness('strict'), { kind: 'strict' });
   assert.deepEqual(parseFreshness('ttl=60s'), { kind: 'ttl', seconds: 60 });
   assert.deepEqual(parseFreshness('ttl=500ms'), { kind: 'ttl', seconds: 0.5 });
-  for (const text of ['immutable', 'strict', 'ttl=90s', 'ttl=0.5s']) assert.equal(formatFreshness(parseFreshness(text)), text);
+  for (const text of ['immutable', 'strict', 'ttl=90s', 'ttl=0.5s'])
+    assert.equal(formatFreshness(parseFreshness(text)), text);
   for (const text of ['', 'ttl', 'ttl=', 'ttl=60', 'TTL=60s', 'never']) {
     assert.throws(() => parseFreshness(text), { code: 'invalid' }, text);
   }

@@ -18,7 +18,7 @@ export function parseDurationMs(text: string): number {
   return durationMs;
 }
 
-/** In the largest unit that leaves a whole number, or rounded to a tenth of a second: `60s` is `1m`, `1234` is `1.2s`. */
+/** In the largest unit that leaves a whole number, or rounded to 0.1 s: 60,000 is `1m`, 1,234 is `1.2s`. */
 export function formatDurationMs(durationMs: number): string {
   if (durationMs > 1_000 && durationMs % 1_000 !== 0) return `${(durationMs / 1_000).toFixed(1)}s`;
   const fits = (unit: Unit): boolean => durationMs >= unitMs[unit] && durationMs % unitMs[unit] === 0;

@@ -10,7 +10,7 @@ export interface Entry {
   /**
    * The source's name of this version of the file, at most 1,024 bytes of ASCII; empty for a directory. Its first
    * character tells its kind: `"` an S3 ETag as sent, quotes included; `m` `m:SECONDS`, an S3 object without an ETag;
-   * `f` `f:DEVICE:INODE:MTIME_NS:CTIME_NS`, a local file; `v` `v:ID`, an S3 version id. `m` and `f` are weak identities.
+   * `f` `f:DEVICE:INODE:MTIME_NS:CTIME_NS`, a local file; `v` `v:ID`, an S3 version id. `m` and `f` are weak.
    */
   readonly tag: string;
 }

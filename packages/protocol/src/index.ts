@@ -4,7 +4,17 @@ export { etagOf, isWeak } from './entry.ts';
 export type { Entry } from './entry.ts';
 export { bytesOfName, nameOfBytes } from './name.ts';
 export {
-  comparePaths, isBelow, joinPath, keyOfPath, nameOf, parentOf, parsePath, pathBelow, pathBytesMax, pathOfKey, urlOfPath,
+  comparePaths,
+  isBelow,
+  joinPath,
+  keyOfPath,
+  nameOf,
+  parentOf,
+  parsePath,
+  pathBelow,
+  pathBytesMax,
+  pathOfKey,
+  urlOfPath,
 } from './path.ts';
 export { policies } from './attachment.ts';
 export type { Attachment, Freshness, Policy, S3Settings } from './attachment.ts';
@@ -13,8 +23,25 @@ export { formatBytes, formatSize, parseBytes, parseSize } from './size.ts';
 export type { Size } from './size.ts';
 export { formatDurationMs, parseDurationMs } from './duration.ts';
 export type {
-  AttachmentStatus, AttachRequest, CacheStatus, Call, DatasetReply, DatasetRequest, DeviceStatus, Handlers, JobStatus,
-  ListReply, ListRequest, Method, Methods, PlanRequest, Reply, Request, ResolveReply, StatResult, Status,
+  AttachmentStatus,
+  AttachRequest,
+  CacheStatus,
+  Call,
+  DatasetReply,
+  DatasetRequest,
+  DeviceStatus,
+  Handlers,
+  JobStatus,
+  ListReply,
+  ListRequest,
+  Method,
+  Methods,
+  PlanRequest,
+  Reply,
+  Request,
+  ResolveReply,
+  StatResult,
+  Status,
 } from './methods.ts';
 export { checkRequest, isMethod, jobWaitSecondsMax, listLimitMax, requestPathsMax } from './request-checks.ts';
 export { callTimeoutMsMax, decodeCall, decodeReply, encodeCall, encodeFailure, encodeReply } from './codec.ts';

@@ -4,7 +4,7 @@ import type { ErrorShape } from './errors.ts';
 
 /**
  * What can be asked of a daemon: method → request and reply. Both roads, msgpack control frames over flow and messages
- * over ws, end in the same handlers. Every request carries a deadline beside it; every wait on the other side ends by it.
+ * over ws, end in the same handlers. A request carries a deadline beside it; every wait on the other side ends by it.
  */
 export interface Methods {
   list: { request: ListRequest; reply: ListReply };

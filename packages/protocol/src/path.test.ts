@@ -4,7 +4,17 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { bytesOfName, nameOfBytes } from './name.ts';
 import {
-  comparePaths, isBelow, joinPath, keyOfPath, nameOf, parentOf, parsePath, pathBelow, pathBytesMax, pathOfKey, urlOfPath,
+  comparePaths,
+  isBelow,
+  joinPath,
+  keyOfPath,
+  nameOf,
+  parentOf,
+  parsePath,
+  pathBelow,
+  pathBytesMax,
+  pathOfKey,
+  urlOfPath,
 } from './path.ts';
 
 interface Vectors {
@@ -26,7 +36,26 @@ const awkwardBytes = fc
   .array(
     fc.oneof(
       fc.uint8Array({ maxLength: 4 }),
-      fc.constantFrom('%', '%2', '%25', '%2E', '%2F', '%80', '%fF', '/', '//', '.', '..', 'a', 'ä', '€', '😀', '\n', '\0')
+      fc
+        .constantFrom(
+          '%',
+          '%2',
+          '%25',
+          '%2E',
+          '%2F',
+          '%80',
+          '%fF',
+          '/',
+          '//',
+          '.',
+          '..',
+          'a',
+          'ä',
+          '€',
+          '😀',
+          '\n',
+          '\0',
+        )
         .map((text) => new TextEncoder().encode(text)),
     ),
     { maxLength: 8 },
@@ -72,17 +101,23 @@ test('every source key has one path, in normal form', () => {
 
 test('whatever parses is in normal form and stays so', () => {
   fc.assert(
-    fc.property(fc.oneof(awkwardBytes.map((bytes) => `/${Buffer.from(bytes).toString()}`), fc.string()), (text) => {
-      let path;
-      try {
-        path = parsePath(text);
-      } catch (error) {
-        assert.equal((error as { code?: string }).code, 'invalid');
-        return;
-      }
-      assert.equal(parsePath(path), path);
-      assert.equal(parsePath(urlOfPath(path)), path);
-    }),
+    fc.property(
+      fc.oneof(
+        awkwardBytes.map((bytes) => `/${Buffer.from(bytes).toString()}`),
+        fc.string(),
+      ),
+      (text) => {
+        let path;
+        try {
+          path = parsePath(text);
+        } catch (error) {
+          assert.equal((error as { code?: string }).code, 'invalid');
+          return;
+        }
+        assert.equal(parsePath(path), path);
+        assert.equal(parsePath(urlOfPath(path)), path);
+      },
+    ),
     { numRuns: 5000 },
   );
 });

@@ -126,5 +126,10 @@ const encodedRemedy =
   'A path is absolute, /-separated UTF-8; other bytes of a source key are written %HH, a repeated slash %2F, . as %2E.';
 
 function badPath(text: string, fault: string, remedy: string): MillpoolError {
-  return new MillpoolError({ code: 'invalid', message: `the path ${JSON.stringify(text)} ${fault}`, remedy, path: text });
+  return new MillpoolError({
+    code: 'invalid',
+    message: `the path ${JSON.stringify(text)} ${fault}`,
+    remedy,
+    path: text,
+  });
 }

@@ -22,8 +22,15 @@ const good: { readonly [M in Method]: Methods[M]['request'] } = {
   attachments: {},
   dataset: { path: '/a', version: 'ab'.repeat(32), include: '**/*.png' },
   'plan-open': {
-    version: '0'.repeat(64), seed: Number.MAX_SAFE_INTEGER, epoch: 0, shuffle: true, dropLast: false, position: 0,
-    globalBatch: 256, rank: 3, world: 4,
+    version: '0'.repeat(64),
+    seed: Number.MAX_SAFE_INTEGER,
+    epoch: 0,
+    shuffle: true,
+    dropLast: false,
+    position: 0,
+    globalBatch: 256,
+    rank: 3,
+    world: 4,
   },
   'plan-close': { plan: 7 },
   load: { path: '/', verify: true },
@@ -48,7 +55,21 @@ test('paths arrive in normal form', () => {
 });
 
 test('a request without one of its fields, or with any other type there, is invalid and named', () => {
-  const strange = [undefined, 1.5, 'text', true, [], [1], {}, new Uint8Array(2), Number.NaN, -1, '/x', '\ud800', () => 1];
+  const strange = [
+    undefined,
+    1.5,
+    'text',
+    true,
+    [],
+    [1],
+    {},
+    new Uint8Array(2),
+    Number.NaN,
+    -1,
+    '/x',
+    '\ud800',
+    () => 1,
+  ];
   for (const method of methods) {
     for (const field of Object.keys(good[method])) {
       const original: unknown = Reflect.get(good[method], field);
@@ -57,7 +78,9 @@ test('a request without one of its fields, or with any other type there, is inva
         assert.throws(
           () => checkRequest(method, { ...good[method], [field]: value }),
           (error: unknown) =>
-            error instanceof MillpoolError && error.code === 'invalid' && error.message.startsWith(`${method}.${field}`),
+            error instanceof MillpoolError &&
+            error.code === 'invalid' &&
+            error.message.startsWith(`${method}.${field}`),
           `${method}.${field} = ${String(value)}`,
         );
       }

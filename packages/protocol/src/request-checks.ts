@@ -23,7 +23,7 @@ const path: Check<string> = (value, field) => {
   }
 };
 
-/** A slash at the end of its last name would belong to the names below it instead (path.ts), so none could be reached. */
+/** A slash at the end of its last name would belong to the names below it (path.ts), so none could be reached. */
 const attachmentPath: Check<string> = (value, field) => {
   const parsed = path(value, field);
   if (parsed === '/' || parsed.includes('%2F')) {
@@ -56,7 +56,11 @@ const job = integer(0, uint32Max);
 const paths = record<Methods['stat']['request']>({ paths: listOf(path, requestPathsMax) });
 
 const s3Settings: Check<S3Settings> = record<S3Settings>({
-  endpoint: orNull(text), region: orNull(text), profile: orNull(text), anonymous: flag, requesterPays: flag,
+  endpoint: orNull(text),
+  region: orNull(text),
+  profile: orNull(text),
+  anonymous: flag,
+  requesterPays: flag,
 });
 
 const planFields: Check<PlanRequest> = record<PlanRequest>({

@@ -1,9 +1,18 @@
 import { MillpoolError } from './errors.ts';
 
 const unitBytes = {
-  '': 1, B: 1,
-  KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12, PB: 1e15,
-  KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40, PiB: 2 ** 50,
+  '': 1,
+  B: 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
+  PB: 1e15,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+  PiB: 2 ** 50,
 } as const;
 
 const binaryUnits = ['PiB', 'TiB', 'GiB', 'MiB', 'KiB'] as const;

@@ -4,9 +4,7 @@ import { abortError, systemClock, withDeadline } from '@millpool/host';
 import { decodeReply, encodeCall, MillpoolError } from '@millpool/protocol';
 import type { Call } from '@millpool/protocol';
 import { WebSocket } from 'ws';
-import {
-  decodeMessage, encodeMessage, idMax, messagePayloadMax, subprotocol, subprotocolHeader,
-} from './message.ts';
+import { decodeMessage, encodeMessage, idMax, messagePayloadMax, subprotocol, subprotocolHeader } from './message.ts';
 import type { Message } from './message.ts';
 import { checkSocketPath, socketError } from './socket-path.ts';
 
@@ -23,7 +21,7 @@ export interface TransportConnection {
   close(): Promise<void>;
 }
 
-/** Connects to the daemon that listens there. `unreachable` where none does, `unsupported` where it is another version. */
+/** Connects to the daemon that listens there. `unreachable` where none does, `unsupported` for another version. */
 export async function connectTransport(socketPath: string): Promise<TransportConnection> {
   checkSocketPath(socketPath);
   const wait = { name: `the daemon to answer on ${socketPath}`, timeoutMs: connectTimeoutMs, clock: systemClock };
@@ -49,12 +47,14 @@ function opened(socket: WebSocket, path: string): Promise<void> {
     socket.on('unexpected-response', (_request, response: IncomingMessage) => {
       const theirs = response.headers[subprotocolHeader];
       response.destroy();
-      reject(new MillpoolError({
-        code: 'unsupported',
-        message: `the daemon on ${path} speaks ${String(theirs ?? 'something else')}; this command speaks ${subprotocol}`,
-        remedy: 'Use the same version of Millpool for both: restart the daemon, or update the command.',
-        path,
-      }));
+      reject(
+        new MillpoolError({
+          code: 'unsupported',
+          message: `the daemon on ${path} speaks ${String(theirs ?? 'something else')}, we speak ${subprotocol}`,
+          remedy: 'Use the same version of Millpool for both: restart the daemon, or update the command.',
+          path,
+        }),
+      );
     });
   });
 }

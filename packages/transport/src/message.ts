@@ -5,8 +5,8 @@ export const subprotocol = `millpool.${protocolVersion}`;
 export const subprotocolHeader = 'millpool-subprotocol';
 
 /**
- * One ws message, binary: u8 kind, u32 id (little endian), then the body of protocol's codec. The caller chooses the ids;
- * one may be used again after its reply. A cancel has no body and is not answered by itself: the call's reply is.
+ * One ws message, binary: u8 kind, u32 id (little endian), then the body of protocol's codec. The caller chooses the
+ * ids; one may be used again after its reply. A cancel has no body and is not answered by itself: the call's reply is.
  */
 export interface Message {
   readonly kind: 'call' | 'reply' | 'cancel';

@@ -44,10 +44,12 @@ export async function clearStaleSocket(path: string): Promise<void> {
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const probe = connect({ path });
-    probe.on('connect', () => resolve(true)).on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') resolve(false);
-      else reject(socketError(path, error));
-    });
+    probe
+      .on('connect', () => resolve(true))
+      .on('error', (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') resolve(false);
+        else reject(socketError(path, error));
+      });
     probe.on('close', () => probe.destroy()).on('connect', () => probe.destroy());
   });
 }
@@ -58,22 +60,38 @@ export function socketError(path: string, error: NodeJS.ErrnoException): Millpoo
   switch (error.code) {
     case 'ENOENT':
     case 'ECONNREFUSED':
-      return new MillpoolError({
-        ...shape,
-        code: 'unreachable',
-        message: `no daemon answers on ${path}`,
-        remedy: 'Start one with `millpool up`, or name its socket with --socket or MILLPOOL_SOCKET.',
-      }, { cause: error });
+      return new MillpoolError(
+        {
+          ...shape,
+          code: 'unreachable',
+          message: `no daemon answers on ${path}`,
+          remedy: 'Start one with `millpool up`, or name its socket with --socket or MILLPOOL_SOCKET.',
+        },
+        { cause: error },
+      );
     case 'EACCES':
     case 'EPERM':
-      return new MillpoolError({
-        ...shape, code: 'refused', remedy: 'Run as the user who started the daemon, or as one of its group.',
-      }, { cause: error });
+      return new MillpoolError(
+        {
+          ...shape,
+          code: 'refused',
+          remedy: 'Run as the user who started the daemon, or as one of its group.',
+        },
+        { cause: error },
+      );
     case 'EADDRINUSE':
-      return new MillpoolError({
-        ...shape, code: 'exists', remedy: 'Stop the other daemon with `millpool down`, or choose another --socket.',
-      }, { cause: error });
+      return new MillpoolError(
+        {
+          ...shape,
+          code: 'exists',
+          remedy: 'Stop the other daemon with `millpool down`, or choose another --socket.',
+        },
+        { cause: error },
+      );
     default:
-      return new MillpoolError({ ...shape, code: 'io', remedy: 'Check the directory of the socket.' }, { cause: error });
+      return new MillpoolError(
+        { ...shape, code: 'io', remedy: 'Check the directory of the socket.' },
+        { cause: error },
+      );
   }
 }

@@ -61,7 +61,10 @@ test('replies come back as they were given, each to its own call', async (t) => 
   const pages = await Promise.all(
     limits.map((limit) => connection.call('list', { path: '/a', recursive: false, cursor: null, limit })),
   );
-  assert.deepEqual(pages.map(({ entries }) => entries.length), limits);
+  assert.deepEqual(
+    pages.map(({ entries }) => entries.length),
+    limits,
+  );
   assert.deepEqual(pages[4]?.entries, [entryOf('/a/0'), entryOf('/a/1')]);
   const { objects } = await connection.call('resolve', { paths: ['/a/', '/b'] });
   assert.equal(Buffer.from(objects).toString(), '/a,/b', 'paths reach the handler in normal form');
@@ -166,7 +169,7 @@ test('what is not a message closes the connection with one clear reason, and not
   assert.deepEqual(await connection.call('jobs', {}), { jobs: [] });
 });
 
-test('a body that is not MessagePack, or claims more than it brings, is an invalid call; the connection stays', async (t) => {
+test('a body that is not MessagePack, or claims more than it brings, is invalid; the connection stays', async (t) => {
   const { path } = await serve(t, {});
   const socket = await bareSocket(path);
   t.after(() => socket.terminate());
@@ -199,7 +202,10 @@ test('a caller that does not read its replies is not read from either, and the d
   const socket = await bareSocket(path);
   t.after(() => socket.terminate());
   socket.pause();
-  const body = Buffer.from('83a66d6574686f64a77265736f6c7665a77265717565737481a5706174687390a974696d656f75744d73cd03e8', 'hex');
+  const body = Buffer.from(
+    '83a66d6574686f64a77265736f6c7665a77265717565737481a5706174687390a974696d656f75744d73cd03e8',
+    'hex',
+  );
   const sent = 400;
   for (let id = 0; id < sent; id += 1) {
     socket.send(encodeMessage({ kind: 'call', id, body }));
@@ -219,7 +225,9 @@ test('another version is told so, by name', async (t) => {
   await assert.rejects(bareSocket(path, 'other'), /426/);
   const newer = socketPathFor(t);
   const server = createServer((socket) => {
-    socket.once('data', () => socket.end('HTTP/1.1 426 x\r\nmillpool-subprotocol: millpool.99\r\ncontent-length: 0\r\n\r\n'));
+    socket.once('data', () =>
+      socket.end('HTTP/1.1 426 x\r\nmillpool-subprotocol: millpool.99\r\ncontent-length: 0\r\n\r\n'),
+    );
   });
   await new Promise<void>((resolve) => server.listen(newer, resolve));
   t.after(() => server.close());
@@ -230,7 +238,8 @@ test('a socket left by a dead daemon is replaced; a living one and a file are no
   const path = socketPathFor(t);
   await assert.rejects(connectTransport(path), { code: 'unreachable', path });
   // A process that binds the socket and dies at once leaves its file: libuv removes it only on a clean close.
-  const dying = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+  const die = "() => process.kill(process.pid, 'SIGKILL')";
+  const dying = `require('net').createServer().listen(${JSON.stringify(path)}, ${die})`;
   await assert.rejects(promisify(execFile)(process.execPath, ['-e', dying]), { signal: 'SIGKILL' });
   assert.ok(statSync(path).isSocket(), 'the stale socket is there');
   await assert.rejects(connectTransport(path), { code: 'unreachable' });

@@ -62,7 +62,12 @@ function holds(tables: Tables, comparison: Compare): boolean {
   }
 }
 
-function applyOperation(tables: Tables, operation: Operation, revision: number, events: ChangeEvent[]): OperationResult {
+function applyOperation(
+  tables: Tables,
+  operation: Operation,
+  revision: number,
+  events: ChangeEvent[],
+): OperationResult {
   switch (operation.kind) {
     case 'get':
       return { kind: 'get', entry: tables.entry(operation.key) };

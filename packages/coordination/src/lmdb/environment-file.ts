@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { MillpoolError } from '@millpool/protocol';
 
-/** Of LMDB's first meta page (mdb.c, MDB_MAGIC), after a page header of 24 bytes; little endian on all that we support. */
+/** Of LMDB's first meta page (mdb.c, MDB_MAGIC), after a page header of 24 bytes; little endian where we run. */
 const magic = 0xbeefc0de;
 const magicOffset = 24;
 const smallestBytes = 2 * 4096;

@@ -36,6 +36,6 @@ export class LeaseTimers {
   }
 
   stopAll(): void {
-    for (const lease of [...this.#running.keys()]) this.stop(lease);
+    for (const lease of this.#running.keys()) this.stop(lease);
   }
 }

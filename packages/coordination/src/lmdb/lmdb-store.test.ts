@@ -95,7 +95,8 @@ test('kill -9 in a loop: everything acknowledged is there, nothing is half done'
     };
     const left = await numbersOf('left');
     assert.deepEqual(left, await numbersOf('right'), 'no transaction is half done');
-    for (const number of acknowledged) assert.ok(left.has(number), `${number} was acknowledged in or before round ${round}`);
+    for (const number of acknowledged)
+      assert.ok(left.has(number), `${number} was acknowledged in or before round ${round}`);
     const { revision } = await store.range({ prefix: '', limit: 1, after: null });
     assert.equal(revision, left.size, 'one revision a transaction, none lost or counted twice');
     next = Math.max(...[...left].map(Number)) + 1;

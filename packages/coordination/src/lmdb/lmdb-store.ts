@@ -3,7 +3,16 @@ import type { Clock, Log } from '@millpool/host';
 import { asMillpoolError, MillpoolError } from '@millpool/protocol';
 import { CompactedError } from '../compacted-error.ts';
 import type {
-  Change, CoordStore, CoordSupports, KeyValue, Lease, RangeReply, RangeRequest, Txn, TxnReply, WatchRequest,
+  Change,
+  CoordStore,
+  CoordSupports,
+  KeyValue,
+  Lease,
+  RangeReply,
+  RangeRequest,
+  Txn,
+  TxnReply,
+  WatchRequest,
 } from '../store.ts';
 import { checkKey, checkPrefix, checkTxn, checkWhole } from '../txn-check.ts';
 import { applyRevoke, applyTxn, leaseName, leasePrefix } from './apply.ts';

@@ -65,13 +65,18 @@ const operations: fc.Arbitrary<Operation> = fc.oneof(
 );
 const branches = fc.array(operations, { maxLength: 3 });
 const txns: fc.Arbitrary<Txn> = fc.record({
-  compare: fc.array(comparisons, { maxLength: 2 }), then: branches, otherwise: branches,
+  compare: fc.array(comparisons, { maxLength: 2 }),
+  then: branches,
+  otherwise: branches,
 });
 
 /** All there is, from the store's own mouth. */
 async function stateOf(store: CoordStore): Promise<unknown> {
   const { entries, revision } = await store.range({ prefix: '', limit: 1_000, after: null });
-  const rows = entries.map(({ key, value, lease: _, ...rest }) => [key, { ...rest, value: Buffer.from(value).toString() }]);
+  const rows = entries.map(({ key, value, lease: _, ...rest }) => [
+    key,
+    { ...rest, value: Buffer.from(value).toString() },
+  ]);
   return { revision, rows };
 }
 
@@ -91,27 +96,31 @@ function wordsOf({ events }: Change): string[] {
   );
 }
 
-test('random transactions do to the store what they do to a map, also over a reopening', { timeout: 120_000 }, async (t) => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(txns, { minLength: 1, maxLength: 20 }), async (list) => {
-      const under = await lmdbUnderTest(t);
-      const model = new Model();
-      let { store } = under;
-      for (const [index, txn] of list.entries()) {
-        if (index === 10) store = await under.reopen();
-        const reply = await store.txn(txn).catch((error: { code?: string }) => {
-          assert.equal(error.code, 'invalid');
-          return null;
-        });
-        if (reply === null) continue;
-        assert.equal(reply.succeeded, model.txn(txn));
-        assert.equal(reply.revision, model.revision);
-      }
-      const rows = [...model.held].sort(([left], [right]) => byteOrder(left, right));
-      assert.deepEqual(await stateOf(store), { revision: model.revision, rows });
-      assert.deepEqual(await historyOf(store, model.changes.length), model.changes);
-      await store.close();
-    }),
-    { numRuns: 60 },
-  );
-});
+test(
+  'random transactions do to the store what they do to a map, also over a reopening',
+  { timeout: 120_000 },
+  async (t) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(txns, { minLength: 1, maxLength: 20 }), async (list) => {
+        const under = await lmdbUnderTest(t);
+        const model = new Model();
+        let { store } = under;
+        for (const [index, txn] of list.entries()) {
+          if (index === 10) store = await under.reopen();
+          const reply = await store.txn(txn).catch((error: { code?: string }) => {
+            assert.equal(error.code, 'invalid');
+            return null;
+          });
+          if (reply === null) continue;
+          assert.equal(reply.succeeded, model.txn(txn));
+          assert.equal(reply.revision, model.revision);
+        }
+        const rows = [...model.held].sort(([left], [right]) => byteOrder(left, right));
+        assert.deepEqual(await stateOf(store), { revision: model.revision, rows });
+        assert.deepEqual(await historyOf(store, model.changes.length), model.changes);
+        await store.close();
+      }),
+      { numRuns: 60 },
+    );
+  },
+);

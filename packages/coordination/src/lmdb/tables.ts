@@ -46,14 +46,25 @@ export class Tables {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       checkEnvironmentFile(path);
       // A commit resolves only after its sync: with overlapping syncs it would be visible, and be acted on, before.
-      const root = open<Buffer, Buffer>({ path, noSubdir: true, encoding: 'binary', overlappingSync: false, maxDbs: 8 });
+      const root = open<Buffer, Buffer>({
+        path,
+        noSubdir: true,
+        encoding: 'binary',
+        overlappingSync: false,
+        maxDbs: 8,
+      });
       const tables = new Tables(root);
       await tables.#checkFormat(path);
       return tables;
     } catch (error) {
       if (error instanceof MillpoolError) throw error;
       throw new MillpoolError(
-        { code: 'io', message: `cannot open the coordination store ${path}: ${String(error)}`, remedy: openRemedy, path },
+        {
+          code: 'io',
+          message: `cannot open the coordination store ${path}: ${String(error)}`,
+          remedy: openRemedy,
+          path,
+        },
         { cause: error },
       );
     }
@@ -177,7 +188,11 @@ const openRemedy = 'Check that the directory can be written and that its device 
 
 function entryOf(key: string, row: Buffer): KeyValue {
   const [createRevision, modRevision, version, lease, value] = packr.unpack(row) as [
-    number, number, number, number | null, Uint8Array,
+    number,
+    number,
+    number,
+    number | null,
+    Uint8Array,
   ];
   return { key, value, createRevision, modRevision, version, lease };
 }

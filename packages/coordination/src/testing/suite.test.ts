@@ -17,7 +17,8 @@ function broken(store: CoordStore, wrong: Partial<CoordStore>): CoordStore {
 /** Ways in which a driver could be wrong. The suite must notice each. */
 const faults: Readonly<Record<string, (store: CoordStore) => CoordStore>> = {
   'ignores comparisons': (store) => broken(store, { txn: (txn: Txn) => store.txn({ ...txn, compare: [] }) }),
-  'ignores `after`': (store) => broken(store, { range: (request: RangeRequest) => store.range({ ...request, after: null }) }),
+  'ignores `after`': (store) =>
+    broken(store, { range: (request: RangeRequest) => store.range({ ...request, after: null }) }),
   'forgets that there is more': (store) =>
     broken(store, { range: async (request: RangeRequest) => ({ ...(await store.range(request)), more: false }) }),
   'skips the first change of a watch': (store) =>
@@ -34,8 +35,7 @@ const faults: Readonly<Record<string, (store: CoordStore) => CoordStore>> = {
         }
       },
     }),
-  'lets leases live': (store) =>
-    broken(store, { grantLease: async () => store.grantLease(1_000_000) }),
+  'lets leases live': (store) => broken(store, { grantLease: async () => store.grantLease(1_000_000) }),
   'does not revoke': (store) => broken(store, { revokeLease: async () => {} }),
   'does not close': (store) => broken(store, { close: async () => {} }),
 };
@@ -46,10 +46,19 @@ for (const [fault, breaking] of Object.entries(faults)) {
       coordStoreSuite.map(async ({ run }) => {
         const under = await lmdbUnderTest(t, breaking);
         // A fault may show as a wait that never ends: what has not ended once all else stands still has failed.
-        return Promise.race([run(under).then(() => 'passed', () => 'failed'), quiet(under.passSeconds)]);
+        return Promise.race([
+          run(under).then(
+            () => 'passed',
+            () => 'failed',
+          ),
+          quiet(under.passSeconds),
+        ]);
       }),
     );
-    assert.ok(outcomes.some((outcome) => outcome !== 'passed'), 'every case passed');
+    assert.ok(
+      outcomes.some((outcome) => outcome !== 'passed'),
+      'every case passed',
+    );
   });
 }
 

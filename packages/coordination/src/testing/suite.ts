@@ -37,7 +37,11 @@ async function take(changes: AsyncIterable<Change>, count: number): Promise<stri
   let taken = 0;
   for await (const { revision, events } of changes) {
     for (const event of events) {
-      seen.push(event.kind === 'put' ? `${revision}+${event.entry.key}=${textOf(event.entry.value)}` : `${revision}-${event.key}`);
+      seen.push(
+        event.kind === 'put'
+          ? `${revision}+${event.entry.key}=${textOf(event.entry.value)}`
+          : `${revision}-${event.key}`,
+      );
     }
     taken += 1;
     if (taken === count) break;
@@ -59,11 +63,18 @@ export const coordStoreSuite: readonly SuiteCase[] = [
       const { value, ...entry } = (await store.get('/a')) ?? assert.fail('no /a');
       assert.equal(textOf(value), 'two');
       assert.deepEqual(entry, {
-        key: '/a', createRevision: first.revision, modRevision: second.revision, version: 2, lease: null,
+        key: '/a',
+        createRevision: first.revision,
+        modRevision: second.revision,
+        version: 2,
+        lease: null,
       });
       assert.equal((await store.get('/b'))?.value.length, 0);
       const deleted = await store.txn(always({ kind: 'delete', key: '/a' }, { kind: 'delete', key: '/none' }));
-      assert.deepEqual(deleted.results, [{ kind: 'delete', count: 1 }, { kind: 'delete', count: 0 }]);
+      assert.deepEqual(deleted.results, [
+        { kind: 'delete', count: 1 },
+        { kind: 'delete', count: 0 },
+      ]);
       assert.equal(await store.get('/a'), null);
       await store.txn(always(put('/a', 'again')));
       assert.equal((await store.get('/a'))?.version, 1);
@@ -86,7 +97,10 @@ export const coordStoreSuite: readonly SuiteCase[] = [
       const { entries } = await store.range({ prefix: '/', limit: 10, after: null });
       await store.txn(always(put('/a', 'xxx'), put('/b', 'yyy')));
       await store.get('/b');
-      assert.deepEqual([one, ...entries].map((entry) => textOf(entry?.value)), ['aaa', 'aaa', 'bbb']);
+      assert.deepEqual(
+        [one, ...entries].map((entry) => textOf(entry?.value)),
+        ['aaa', 'aaa', 'bbb'],
+      );
       entries[0]?.value.fill(0);
       assert.equal(textOf((await store.get('/a'))?.value), 'xxx');
     },
@@ -101,7 +115,7 @@ export const coordStoreSuite: readonly SuiteCase[] = [
       assert.deepEqual(await keysOf(store, '/none'), []);
       const paged: string[] = [];
       let after: string | null = null;
-      for (let more = true; more; ) {
+      for (let more = true; more;) {
         const page = await store.range({ prefix: '/a/', limit: 2, after });
         assert.ok(page.entries.length <= 2);
         paged.push(...page.entries.map(({ key }) => key));
@@ -113,7 +127,10 @@ export const coordStoreSuite: readonly SuiteCase[] = [
       const beyond = await store.range({ prefix: '/a/', limit: 5, after: '/b' });
       assert.deepEqual([beyond.entries, beyond.more], [[], false]);
       const before = await store.range({ prefix: '/b', limit: 5, after: '/a' });
-      assert.deepEqual(before.entries.map(({ key }) => key), ['/b']);
+      assert.deepEqual(
+        before.entries.map(({ key }) => key),
+        ['/b'],
+      );
     },
   },
   {
@@ -122,7 +139,12 @@ export const coordStoreSuite: readonly SuiteCase[] = [
       const { revision } = await store.txn(always(put('/a', 'x')));
       const decide = async (...compare: Txn['compare']): Promise<boolean> => {
         const reply = await store.txn({
-          compare, then: [{ kind: 'get', key: '/a' }], otherwise: [{ kind: 'get', key: '/a' }, { kind: 'get', key: '/none' }],
+          compare,
+          then: [{ kind: 'get', key: '/a' }],
+          otherwise: [
+            { kind: 'get', key: '/a' },
+            { kind: 'get', key: '/none' },
+          ],
         });
         assert.equal(reply.results.length, reply.succeeded ? 1 : 2);
         return reply.succeeded;
@@ -167,13 +189,23 @@ export const coordStoreSuite: readonly SuiteCase[] = [
     async run({ store }) {
       await store.txn(always(put('/p/1', 'x'), put('/p/2', 'x')));
       const { results } = await store.txn(
-        always({ kind: 'get', key: '/p/1' }, { kind: 'delete-prefix', prefix: '/p/' }, { kind: 'get', key: '/p/1' },
-          put('/q', 'new'), { kind: 'get', key: '/q' }),
+        always(
+          { kind: 'get', key: '/p/1' },
+          { kind: 'delete-prefix', prefix: '/p/' },
+          { kind: 'get', key: '/p/1' },
+          put('/q', 'new'),
+          { kind: 'get', key: '/q' },
+        ),
       );
-      assert.equal(results.map((result) => {
-        if (result.kind === 'get') return textOf(result.entry?.value) || 'none';
-        return result.kind === 'delete' ? result.count : 'put';
-      }).join(), 'x,2,none,put,new');
+      assert.equal(
+        results
+          .map((result) => {
+            if (result.kind === 'get') return textOf(result.entry?.value) || 'none';
+            return result.kind === 'delete' ? result.count : 'put';
+          })
+          .join(),
+        'x,2,none,put,new',
+      );
     },
   },
   {
@@ -211,8 +243,13 @@ export const coordStoreSuite: readonly SuiteCase[] = [
       await store.txn(always(put('/w/3', 'd')));
       await store.txn(always(put('/w/3', 'e')));
       const all = [
-        `${revision}+/w/1=a`, `${revision + 2}+/w/1=b`, `${revision + 2}+/w/2=c`, `${revision + 3}-/w/1`,
-        `${revision + 3}-/w/2`, `${revision + 4}+/w/3=d`, `${revision + 5}+/w/3=e`,
+        `${revision}+/w/1=a`,
+        `${revision + 2}+/w/1=b`,
+        `${revision + 2}+/w/2=c`,
+        `${revision + 3}-/w/1`,
+        `${revision + 3}-/w/2`,
+        `${revision + 4}+/w/3=d`,
+        `${revision + 5}+/w/3=e`,
       ];
       assert.deepEqual(await watched, all);
       assert.deepEqual(await late, all.slice(3, 6));
@@ -233,7 +270,10 @@ export const coordStoreSuite: readonly SuiteCase[] = [
         }
       }
       const now = (await store.range({ prefix: '/r/', limit: 100, after: null })).entries;
-      assert.deepEqual([...state].sort(), now.map(({ key, value }) => [key, textOf(value)]));
+      assert.deepEqual(
+        [...state].sort(),
+        now.map(({ key, value }) => [key, textOf(value)]),
+      );
     },
   },
   {
@@ -263,7 +303,10 @@ export const coordStoreSuite: readonly SuiteCase[] = [
       }
       const watch = (fromRevision: number): Promise<string[]> =>
         take(store.watch({ prefix: '', fromRevision, signal: unending }), 1);
-      const error = await watch(1).then(() => assert.fail('no error'), (thrown: unknown) => thrown);
+      const error = await watch(1).then(
+        () => assert.fail('no error'),
+        (thrown: unknown) => thrown,
+      );
       assert.ok(error instanceof CompactedError);
       assert.equal(error.code, 'not-found');
       assert.equal((await watch(error.oldestRevision)).length, 1);
@@ -275,7 +318,9 @@ export const coordStoreSuite: readonly SuiteCase[] = [
     async run({ store, passSeconds }) {
       const lost = await store.grantLease(10);
       const kept = await store.grantLease(10);
-      const { revision } = await store.txn(always(put('/l/1', '', lost.id), put('/l/2', '', lost.id), put('/k', '', kept.id)));
+      const { revision } = await store.txn(
+        always(put('/l/1', '', lost.id), put('/l/2', '', lost.id), put('/k', '', kept.id)),
+      );
       assert.equal((await store.get('/l/1'))?.lease, lost.id);
       await passSeconds(6);
       await store.keepLease(kept.id);
