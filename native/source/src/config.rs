@@ -66,10 +66,13 @@ impl Default for Timeouts {
     }
 }
 
+/// Four of the largest records.
+pub const LEAST_BUDGET_BYTES: u64 = 16 << 20;
+
 #[derive(Clone)]
 pub struct FillerConfig {
     pub store: Arc<Store>,
-    /// Bytes of record buffers that may exist at once, pooled ones included; at least 16 MiB.
+    /// Bytes of record buffers that may exist at once, pooled ones included; at least [`LEAST_BUDGET_BYTES`].
     pub budget_bytes: u64,
     /// Its threads do the work; time and I/O must be enabled.
     pub runtime: tokio::runtime::Handle,

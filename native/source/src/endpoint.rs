@@ -83,6 +83,10 @@ impl Endpoint {
                 "an S3 endpoint must not contain a user or password",
             ));
         }
+        let after_host = authority.as_str().strip_prefix(authority.host());
+        if after_host.is_none_or(|rest| !rest.is_empty() && authority.port_u16().is_none()) {
+            return Err(wrong("has a port that is no number up to 65535"));
+        }
         let in_host = if path_style { String::new() } else { format!("{bucket}.") };
         let host = format!("{in_host}{}", authority.host());
         let port_text = authority.port().map_or(String::new(), |port| format!(":{port}"));

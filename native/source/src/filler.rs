@@ -9,9 +9,11 @@ use millpool_core::{
     Want,
 };
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
 use crate::buffer::{BufferPool, Lease, RecordBuffer, RecordWriter};
-use crate::config::{FillerConfig, SourceConfig};
+use crate::config::{FillerConfig, LEAST_BUDGET_BYTES, SourceConfig};
 use crate::counters::{Counters, FillCounters};
 use crate::credentials::Credentials;
 use crate::endpoint::Bucket;
@@ -23,7 +25,10 @@ use crate::source::{Fetched, Piece, Source};
 
 /// How often wants that wait to begin are looked at for their deadline.
 const SWEEP: Duration = Duration::from_secs(1);
+/// File reads take a thread each.
+const MOST_FILE_READS: usize = 64;
 
+/// Fetches what no segment has. Dropping it closes it.
 pub struct Filler {
     inner: Arc<Inner>,
 }
@@ -57,7 +62,15 @@ impl RecordBytes for RecordBuffer {
 }
 
 impl Filler {
+    /// `Invalid` when the budget is less than a few of the largest records need.
     pub fn new(config: FillerConfig) -> Result<Arc<Filler>> {
+        if config.budget_bytes < LEAST_BUDGET_BYTES {
+            let message = format!(
+                "a budget of {} bytes for buffers is too small: give at least {LEAST_BUDGET_BYTES}",
+                config.budget_bytes
+            );
+            return Err(Error::new(Code::Invalid, message));
+        }
         let stirred = Arc::new(Notify::new());
         let inner = Arc::new(Inner {
             pool: BufferPool::new(config.budget_bytes, stirred.clone()),
@@ -97,9 +110,12 @@ impl Filler {
         Ok(())
     }
 
-    /// Wants of it fail from now on; fetches under way end by themselves.
+    /// Wants of it fail from now on, those that wait with `Closed`; fetches under way end by themselves.
     pub fn detach(&self, attachment: u32) {
         self.inner.sources.write().unwrap_or_else(PoisonError::into_inner).remove(&attachment);
+        let leaving = self.inner.flights().leave(attachment);
+        let message = format!("attachment {attachment} was detached");
+        tell(leaving, &Err(Error::new(Code::Closed, message)));
     }
 
     /// `None` takes them away. Nothing happens for a folder.
@@ -122,11 +138,7 @@ impl Filler {
 
     /// Answers everything that waits with `Closed`. Idempotent.
     pub fn close(&self) {
-        let waiters = {
-            let mut flights = self.inner.flights();
-            flights.closed = true;
-            flights.take_all()
-        };
+        let waiters = self.inner.flights().close();
         tell(waiters, &Err(closed()));
         self.inner.stirred.notify_one();
     }
@@ -139,9 +151,11 @@ impl Drop for Filler {
 }
 
 impl Fill for Filler {
+    /// May call `done` before it returns, for what is in memory or in a segment.
     fn fill(&self, wants: Vec<Want>, urgency: Urgency, done: Done) {
         for (index, want) in wants.into_iter().enumerate() {
-            if let Some(answer) = self.inner.want(want, urgency, (index, done.clone())) {
+            let waiter = Waiter { attachment: want.object.attachment, index, done: done.clone() };
+            if let Some(answer) = self.inner.want(want, urgency, waiter) {
                 done(index, answer);
             }
         }
@@ -191,54 +205,42 @@ impl Inner {
         Some(Filled::Resident(location))
     }
 
-    /// Begins as many fetches as slots and buffers allow, the most urgent of each endpoint first.
-    fn begin_all(self: &Arc<Self>) {
-        let lanes = self.flights().lanes();
-        for lane in lanes {
-            while let Some((key, errand, lease, slot)) = self.next_to_begin(&lane) {
-                self.config.runtime.spawn(fly(self.clone(), key, errand, (lease, slot)));
-            }
-        }
-    }
-
-    fn next_to_begin(&self, lane: &Arc<Lane>) -> Option<(RecordKey, Errand, Lease, Slot)> {
+    /// The most urgent want that a slot and a buffer are free for, with both.
+    fn begin(&self) -> Option<Departure> {
         let mut flights = self.flights();
-        let (key, urgency, len) = flights.next_of(lane)?;
-        // Asked before a buffer is taken: one that is given back at once would wake the dispatcher for nothing.
-        if lane.limit.in_flight() >= lane.limit.current() {
-            return lane.try_start().and(None);
-        }
-        let lease = self.pool.take(len, urgency)?;
+        let (head, lane) = flights.next()?;
+        let lease = self.pool.take(head.len, head.urgency)?;
         let slot = lane.try_start()?;
-        let errand = flights.begin(&key)?;
-        Some((key, errand, lease, slot))
+        let errand = flights.begin(&head.key)?;
+        Some(Departure { key: head.key, errand, lease, slot })
     }
 
-    fn land(&self, key: &RecordKey, attachment: u32, index: u32, fetched: Result<Fetched>) {
-        let answer = match fetched {
-            Ok(Fetched { record, young }) => {
-                let record = Arc::new(record);
-                let kept = if young {
-                    self.counters.young.add(1);
-                    false
-                } else {
-                    self.config.store.append(attachment, *key, index, record.clone())
-                        == Admission::Queued
-                };
-                if kept {
-                    self.flights().remember(*key, &record);
-                } else if !young {
-                    self.counters.declined.add(1);
-                }
-                Ok(Filled::Fetched(record as Arc<dyn RecordBytes>))
-            }
-            Err(error) => {
-                self.counters.errors.add(1);
-                Err(error)
-            }
-        };
-        let waiters = self.flights().land(key);
-        tell(waiters, &answer);
+    /// Offers what was fetched to the store. Those who come before it is in a segment find it in memory.
+    fn keep(&self, key: &RecordKey, piece: &Piece, fetched: Result<Fetched>) -> Result<Filled> {
+        let Fetched { record, young } = fetched.inspect_err(|_| self.counters.errors.add(1))?;
+        let record = Arc::new(record);
+        if young {
+            self.counters.young.add(1);
+            return Ok(Filled::Fetched(record));
+        }
+        self.flights().remember(*key, &record);
+        let attachment = piece.object.attachment;
+        let admission = self.config.store.append(attachment, *key, piece.index, record.clone());
+        if admission == Admission::Declined {
+            self.counters.declined.add(1);
+        }
+        Ok(Filled::Fetched(record))
+    }
+
+    /// Nothing waits for a slot or a buffer for ever, even when their holders never give them back.
+    fn sweep(&self) {
+        let limit = self.config.timeouts.queue;
+        let late = self.flights().overdue(limit);
+        let message = format!(
+            "waited {} s for a request slot or a buffer, and nobody else got one either",
+            limit.as_secs_f32()
+        );
+        tell(late, &Err(Error::new(Code::Timeout, message)));
     }
 
     fn attached(&self, attachment: u32) -> Option<Attached> {
@@ -248,11 +250,15 @@ impl Inner {
     /// Attachments of one endpoint share its limits.
     fn lane_of(&self, source: &SourceConfig) -> Arc<Lane> {
         let name = match source {
-            SourceConfig::S3 { endpoint, .. } => format!("s3 {endpoint}"),
+            SourceConfig::S3 { endpoint, region, .. } => format!("s3 {endpoint} {region}"),
             SourceConfig::Folder { root } => format!("folder {}", root.display()),
         };
+        let most = match source {
+            SourceConfig::S3 { .. } => self.config.max_requests,
+            SourceConfig::Folder { .. } => self.config.max_requests.min(MOST_FILE_READS),
+        };
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Lane::new(self.config.max_requests, self.stirred.clone());
+        let new = || Lane::new(most, self.stirred.clone());
         lanes.entry(name).or_insert_with(new).clone()
     }
 
@@ -261,64 +267,67 @@ impl Inner {
     }
 }
 
-/// Runs until the filler is closed.
+/// Runs until the filler is closed; fetches that are under way then end with it.
 async fn dispatch(inner: Arc<Inner>) {
-    loop {
-        inner.begin_all();
-        // A sweep that is late by a while is a deadline that is late by a while, and nothing more.
-        let _ = tokio::time::timeout(SWEEP, inner.stirred.notified()).await;
-        let limit = inner.config.timeouts.queue;
-        let late = {
-            let mut flights = inner.flights();
-            if flights.closed {
-                return;
-            }
-            flights.overdue(limit)
-        };
-        let message = format!("waited {} s for a request slot or a buffer", limit.as_secs());
-        tell(late, &Err(Error::new(Code::Timeout, message)));
+    let mut under_way = JoinSet::new();
+    let mut next_sweep = Instant::now() + SWEEP;
+    while !inner.flights().closed {
+        while let Some(departure) = inner.begin() {
+            under_way.spawn(fly(inner.clone(), departure));
+        }
+        while under_way.try_join_next().is_some() {}
+        if timeout_at(next_sweep, inner.stirred.notified()).await.is_err() {
+            inner.sweep();
+            next_sweep = Instant::now() + SWEEP;
+        }
     }
 }
 
-/// One fetch, which is landed whatever happens to it.
-async fn fly(inner: Arc<Inner>, key: RecordKey, errand: Errand, (lease, slot): (Lease, Slot)) {
-    let Errand { piece, source, .. } = errand;
-    let mut landing = Landing {
-        inner,
-        key,
-        attachment: piece.object.attachment,
-        index: piece.index,
-        landed: false,
-    };
-    let fetched = source.fetch(&piece, RecordWriter::new(lease, piece.len()), slot).await;
-    landing.land(fetched);
+struct Departure {
+    key: RecordKey,
+    errand: Errand,
+    lease: Lease,
+    slot: Slot,
 }
 
+/// One fetch, which is landed whatever happens to it.
+async fn fly(inner: Arc<Inner>, departure: Departure) {
+    let Departure { key, errand: Errand { piece, source, .. }, lease, slot } = departure;
+    let landing = Landing { inner, key, landed: false };
+    let fetched = source.fetch(&piece, RecordWriter::new(lease, piece.len()), slot).await;
+    landing.land(&piece, fetched);
+}
+
+/// Answers those who wait also when the fetch is dropped: by a fault, or by the end of its runtime.
 struct Landing {
     inner: Arc<Inner>,
     key: RecordKey,
-    attachment: u32,
-    index: u32,
     landed: bool,
 }
 
 impl Landing {
-    fn land(&mut self, fetched: Result<Fetched>) {
+    fn land(mut self, piece: &Piece, fetched: Result<Fetched>) {
+        let answer = self.inner.keep(&self.key, piece, fetched);
         self.landed = true;
-        self.inner.land(&self.key, self.attachment, self.index, fetched);
+        tell(self.inner.flights().land(&self.key), &answer);
     }
 }
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        if !self.landed {
-            self.land(Err(Error::new(Code::Internal, "a fetch ended by a fault")));
+        if self.landed {
+            return;
         }
+        let error = match std::thread::panicking() {
+            true => Error::new(Code::Internal, "a fetch ended by a fault"),
+            false => closed(),
+        };
+        tell(self.inner.flights().land(&self.key), &Err(error));
     }
 }
 
 fn tell(waiters: Vec<Waiter>, answer: &Result<Filled>) {
-    for (index, done) in waiters {
+    for Waiter { index, done, .. } in waiters {
         done(index, answer.clone());
     }
 }

@@ -22,6 +22,13 @@ pub(crate) struct Errand {
     pub lane: Arc<Lane>,
 }
 
+/// Somebody's want: its place among theirs, through which attachment, and how to tell them.
+pub(crate) struct Waiter {
+    pub attachment: u32,
+    pub index: usize,
+    pub done: Done,
+}
+
 struct Flight {
     errand: Errand,
     waiters: Vec<Waiter>,
@@ -30,18 +37,26 @@ struct Flight {
     wanted_at: Instant,
 }
 
-/// Somebody's want: its place among theirs, and how to tell them.
-pub(crate) type Waiter = (usize, Done);
+/// The first of a lane's queues: what `begin` would begin. Ordered by who goes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Head {
+    pub urgency: Urgency,
+    pub wanted_at: Instant,
+    pub key: RecordKey,
+    pub len: u32,
+}
 
-#[derive(Default)]
+/// What waits for one lane. A key may also stand where it was before it became more urgent, and is passed over there.
 struct LaneQueue {
-    lane: Option<Arc<Lane>>,
+    lane: Arc<Lane>,
     waiting: [VecDeque<RecordKey>; URGENCIES],
+    last_begun: Instant,
 }
 
 #[derive(Default)]
 pub(crate) struct Flights {
     flights: HashMap<RecordKey, Flight>,
+    begun: usize,
     queues: Vec<LaneQueue>,
     /// Fetched, and perhaps still on its way into a segment: answered from memory as long as the store holds it.
     recent: HashMap<RecordKey, Weak<RecordBuffer>>,
@@ -50,7 +65,7 @@ pub(crate) struct Flights {
 }
 
 impl Flights {
-    /// Joins the flight of a key, or begins one. True: it joined.
+    /// Joins the flight of a key, or queues a new one. True: it joined.
     pub fn join(
         &mut self,
         key: RecordKey,
@@ -63,73 +78,90 @@ impl Flights {
             if urgency < flight.urgency {
                 flight.urgency = urgency;
                 if !flight.begun {
-                    // Its older place in a later queue is passed over when its turn comes there.
                     let lane = flight.errand.lane.clone();
-                    self.queue_of(&lane)[urgency as usize].push_back(key);
+                    self.queue_of(&lane).waiting[urgency as usize].push_back(key);
                 }
             }
             return true;
         }
-        self.queue_of(&errand.lane)[urgency as usize].push_back(key);
-        let flight = Flight {
-            errand,
-            waiters: vec![waiter],
-            urgency,
-            begun: false,
-            wanted_at: Instant::now(),
-        };
+        self.queue_of(&errand.lane).waiting[urgency as usize].push_back(key);
+        let wanted_at = Instant::now();
+        let flight = Flight { errand, waiters: vec![waiter], urgency, begun: false, wanted_at };
         self.flights.insert(key, flight);
         false
     }
 
-    fn queue_of(&mut self, lane: &Arc<Lane>) -> &mut [VecDeque<RecordKey>; URGENCIES] {
-        let is_of =
-            |queue: &LaneQueue| queue.lane.as_ref().is_some_and(|other| Arc::ptr_eq(other, lane));
-        let index = self.queues.iter().position(is_of).unwrap_or_else(|| {
-            self.queues.push(LaneQueue { lane: Some(lane.clone()), waiting: Default::default() });
+    fn queue_of(&mut self, lane: &Arc<Lane>) -> &mut LaneQueue {
+        let found = self.queues.iter().position(|queue| Arc::ptr_eq(&queue.lane, lane));
+        let index = found.unwrap_or_else(|| {
+            let waiting = Default::default();
+            let last_begun = Instant::now();
+            self.queues.push(LaneQueue { lane: lane.clone(), waiting, last_begun });
             self.queues.len() - 1
         });
-        &mut self.queues[index].waiting
+        &mut self.queues[index]
     }
 
-    pub fn lanes(&self) -> Vec<Arc<Lane>> {
-        self.queues.iter().filter_map(|queue| queue.lane.clone()).collect()
-    }
-
-    /// The most urgent of a lane that has not begun, without taking it.
-    pub fn next_of(&mut self, lane: &Arc<Lane>) -> Option<(RecordKey, Urgency, u32)> {
-        loop {
-            let urgency = self.queue_of(lane).iter().position(|queue| !queue.is_empty())?;
-            let key = *self.queue_of(lane)[urgency].front()?;
-            match self.flights.get(&key) {
-                Some(flight) if !flight.begun => {
-                    return Some((key, flight.urgency, flight.errand.piece.len()));
-                }
-                _ => self.queue_of(lane)[urgency].pop_front(),
-            };
-        }
+    /// What should begin next of all lanes that have a slot free: the most urgent, then the oldest.
+    pub fn next(&mut self) -> Option<(Head, Arc<Lane>)> {
+        let flights = &self.flights;
+        let heads = self.queues.iter_mut().filter_map(|queue| {
+            let head = queue.head(flights)?;
+            queue.lane.limit.has_room().then_some((head, &queue.lane))
+        });
+        heads.min_by_key(|(head, _)| *head).map(|(head, lane)| (head, lane.clone()))
     }
 
     pub fn begin(&mut self, key: &RecordKey) -> Option<Errand> {
-        let flight = self.flights.get_mut(key)?;
+        let flight = self.flights.get_mut(key).filter(|flight| !flight.begun)?;
         flight.begun = true;
-        Some(flight.errand.clone())
+        self.begun += 1;
+        let errand = flight.errand.clone();
+        self.queue_of(&errand.lane).last_begun = Instant::now();
+        Some(errand)
     }
 
     /// Ends a flight; its waiters are the caller's to tell.
     pub fn land(&mut self, key: &RecordKey) -> Vec<Waiter> {
-        self.flights.remove(key).map(|flight| flight.waiters).unwrap_or_default()
+        let Some(flight) = self.flights.remove(key) else { return Vec::new() };
+        self.begun -= usize::from(flight.begun);
+        flight.waiters
     }
 
-    /// Takes out what has waited for longer than `limit` without beginning.
+    /// Takes out what waits for a lane in which nothing has begun for `limit`, itself included.
     pub fn overdue(&mut self, limit: Duration) -> Vec<Waiter> {
-        let late = |flight: &Flight| !flight.begun && flight.wanted_at.elapsed() > limit;
-        let keys: Vec<_> =
-            self.flights.iter().filter(|(_, flight)| late(flight)).map(|(key, _)| *key).collect();
-        keys.iter().flat_map(|key| self.land(key)).collect()
+        let is_stuck = |queue: &&LaneQueue| queue.last_begun.elapsed() > limit;
+        let stuck: Vec<_> =
+            self.queues.iter().filter(is_stuck).map(|queue| queue.lane.clone()).collect();
+        if stuck.is_empty() {
+            return Vec::new();
+        }
+        self.take_queued(|flight| {
+            flight.wanted_at.elapsed() > limit
+                && stuck.iter().any(|lane| Arc::ptr_eq(lane, &flight.errand.lane))
+        })
     }
 
-    pub fn take_all(&mut self) -> Vec<Waiter> {
+    fn take_queued(&mut self, which: impl Fn(&Flight) -> bool) -> Vec<Waiter> {
+        let taken = self.flights.extract_if(|_, flight| !flight.begun && which(flight));
+        taken.flat_map(|(_, flight)| flight.waiters).collect()
+    }
+
+    /// Takes out who waits through an attachment, and what nobody waits for any more if it has not begun.
+    pub fn leave(&mut self, attachment: u32) -> Vec<Waiter> {
+        let mut leaving = Vec::new();
+        for flight in self.flights.values_mut() {
+            leaving.extend(flight.waiters.extract_if(.., |waiter| waiter.attachment == attachment));
+        }
+        self.take_queued(|flight| flight.waiters.is_empty());
+        leaving
+    }
+
+    /// No flight is left, and none can be begun: what is under way lands unheard.
+    pub fn close(&mut self) -> Vec<Waiter> {
+        self.closed = true;
+        self.begun = 0;
+        self.queues.clear();
         self.flights.drain().flat_map(|(_, flight)| flight.waiters).collect()
     }
 
@@ -147,7 +179,21 @@ impl Flights {
 
     /// Under way, and waiting to begin.
     pub fn counts(&self) -> (u64, u64) {
-        let begun = self.flights.values().filter(|flight| flight.begun).count();
-        (begun as u64, (self.flights.len() - begun) as u64)
+        (self.begun as u64, (self.flights.len() - self.begun) as u64)
+    }
+}
+
+impl LaneQueue {
+    fn head(&mut self, flights: &HashMap<RecordKey, Flight>) -> Option<Head> {
+        for queue in &mut self.waiting {
+            while let Some(&key) = queue.front() {
+                if let Some(flight) = flights.get(&key).filter(|flight| !flight.begun) {
+                    let Flight { urgency, wanted_at, .. } = *flight;
+                    return Some(Head { urgency, wanted_at, key, len: flight.errand.piece.len() });
+                }
+                queue.pop_front();
+            }
+        }
+        None
     }
 }

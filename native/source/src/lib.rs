@@ -19,7 +19,7 @@ mod s3_source;
 mod signature;
 mod source;
 
-pub use config::{FillerConfig, SourceConfig, Timeouts};
+pub use config::{FillerConfig, LEAST_BUDGET_BYTES, SourceConfig, Timeouts};
 pub use counters::FillCounters;
 pub use credentials::Credentials;
 pub use filler::Filler;

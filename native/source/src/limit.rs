@@ -51,15 +51,17 @@ impl Limit {
         Limit { state: Mutex::new(state), maximum }
     }
 
+    /// Asked on behalf of a request that would start now.
+    pub fn has_room(&self) -> bool {
+        self.lock().has_room()
+    }
+
     /// A request may start; it must be `finished` once.
     pub fn try_start(&self) -> bool {
         let mut state = self.lock();
-        if state.in_flight >= state.limit {
-            state.window.pressed = true;
-            return false;
-        }
-        state.in_flight += 1;
-        true
+        let started = state.has_room();
+        state.in_flight += usize::from(started);
+        started
     }
 
     pub fn finished(&self) {
@@ -99,16 +101,18 @@ impl Limit {
         self.lock().limit
     }
 
-    pub fn in_flight(&self) -> usize {
-        self.lock().in_flight
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
+    fn has_room(&mut self) -> bool {
+        let room = self.in_flight < self.limit;
+        self.window.pressed |= !room;
+        room
+    }
+
     fn grow(&mut self, rate: f64, maximum: usize) {
         if self.ramping && rate > self.last_rate * 1.05 {
             self.limit += (self.limit / 4).max(1);
@@ -149,7 +153,7 @@ mod tests {
             window(&limit, &mut now, 10);
         }
         assert_eq!(limit.current(), 100);
-        assert_eq!(limit.in_flight(), 0);
+        assert_eq!(limit.lock().in_flight, 0);
     }
 
     #[test]

@@ -9,6 +9,9 @@ use crate::folder_source::FolderSource;
 use crate::lane::Slot;
 use crate::s3_source::S3Source;
 
+/// A key of S3 has at most 1,024 bytes.
+const MOST_KEY_BYTES_SHOWN: usize = 1024;
+
 /// One piece of an object, as bytes of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Piece {
@@ -31,7 +34,8 @@ impl Piece {
 
     /// The object's key as a message shows it.
     pub fn key_text(&self) -> String {
-        String::from_utf8_lossy(&self.object.source_key).into_owned()
+        let key = &self.object.source_key;
+        String::from_utf8_lossy(&key[..key.len().min(MOST_KEY_BYTES_SHOWN)]).into_owned()
     }
 }
 
