@@ -23,8 +23,8 @@ const retryMsMin = 1_000;
 const retryMsMax = 30_000;
 
 /**
- * An attachment and the way to its source. A source that cannot be reached is tried again, later and later up to every 30 s
- * and at each use in between that comes after the last attempt's wait; until then the error is what its users get.
+ * An attachment and the way to its source. A source that cannot be reached is tried again, later and later up to every
+ * 30 s and at each use in between that comes after the last attempt's wait; until then the error is what its users get.
  */
 export class Attached {
   readonly attachment: Attachment;

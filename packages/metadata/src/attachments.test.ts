@@ -26,7 +26,10 @@ async function folderFor(t: TestContext, ...names: string[]): Promise<string> {
   return folder;
 }
 
-const withCode = (code: string) => (error: unknown): boolean => error instanceof MillpoolError && error.code === code;
+const withCode =
+  (code: string) =>
+  (error: unknown): boolean =>
+    error instanceof MillpoolError && error.code === code;
 
 test('a source appears at its last name, or where it is told to', async (t) => {
   const node = await nodeFor(t);
@@ -49,7 +52,10 @@ test('two sources with one name are refused with the way out, and so is what lie
   await assert.rejects(node.attach(join(folder, 'other/train'), '/train/inside'), withCode('invalid'));
   await node.attach(join(folder, 'other'), '/above/below');
   await assert.rejects(node.attach(join(folder, 'other/train'), '/above'), withCode('invalid'));
-  assert.deepEqual(node.metadata.attachments().map(({ path }) => path), ['/above/below', '/train']);
+  assert.deepEqual(
+    node.metadata.attachments().map(({ path }) => path),
+    ['/above/below', '/train'],
+  );
 });
 
 test('a source that is not there is not recorded', async (t) => {
@@ -85,7 +91,10 @@ test('a source that is away at start does not keep the node from starting, and c
   await assert.rejects(node.metadata.underStorage(away.id), withCode('not-found'));
   assert.equal(node.metadata.attachmentError(away.id)?.code, 'not-found');
   assert.deepEqual(await node.kinds('/away/a', '/here/b'), ['not-found', 'file']);
-  assert.deepEqual((await node.lookup('/away/a')).map((result) => 'error' in result && result.error.path), ['/away/a']);
+  assert.deepEqual(
+    (await node.lookup('/away/a')).map((result) => 'error' in result && result.error.path),
+    ['/away/a'],
+  );
   await assert.rejects(node.page('/away'), withCode('not-found'));
 
   await rename(join(folder, 'hidden'), join(folder, 'away'));
@@ -121,7 +130,9 @@ test('a LMDB file of another layout or another coordination store is set aside w
   await node.down();
   await rm(join(node.directory, 'coordination'), { recursive: true });
   await node.up();
-  assert.ok(node.log.events.some(({ event }) => event === 'metadata store was set aside; directories are listed again'));
+  assert.ok(
+    node.log.events.some(({ event }) => event === 'metadata store was set aside; directories are listed again'),
+  );
   await node.attachBucket(bucket, '/data');
   bucket.delete('a');
   bucket.put('b', 1);

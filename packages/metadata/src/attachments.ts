@@ -7,7 +7,13 @@ import type { UnderStorage } from '@millpool/under-storage';
 
 import { Attached } from './attached.ts';
 import type { OpenUnderStorage } from './attached.ts';
-import { attachmentKey, attachmentPrefix, decodeAttachment, encodeAttachment, lastAttachmentKey } from './attachment-record.ts';
+import {
+  attachmentKey,
+  attachmentPrefix,
+  decodeAttachment,
+  encodeAttachment,
+  lastAttachmentKey,
+} from './attachment-record.ts';
 import { Locks } from './locks.ts';
 
 interface Parts {
@@ -40,7 +46,9 @@ export class Attachments {
 
   /** In the order of their paths. */
   current(): readonly Attached[] {
-    return [...this.#byPath.values()].toSorted((left, right) => (left.attachment.path < right.attachment.path ? -1 : 1));
+    return [...this.#byPath.values()].toSorted((left, right) =>
+      left.attachment.path < right.attachment.path ? -1 : 1,
+    );
   }
 
   /** The one that a path is at or below. */
@@ -109,7 +117,11 @@ export class Attachments {
   }
 
   async stop(): Promise<void> {
-    const stopped = new MillpoolError({ code: 'closed', message: 'the metadata service has stopped', remedy: 'Start it again.' });
+    const stopped = new MillpoolError({
+      code: 'closed',
+      message: 'the metadata service has stopped',
+      remedy: 'Start it again.',
+    });
     await Promise.all(this.current().map((attached) => attached.end(stopped)));
   }
 
@@ -155,7 +167,7 @@ export class Attachments {
 
   async #records(): Promise<KeyValue[]> {
     const records: KeyValue[] = [];
-    for (let after: string | null = null, more = true; more; ) {
+    for (let after: string | null = null, more = true; more;) {
       const page = await this.#parts.coordination.range({ prefix: attachmentPrefix, limit: recordsAtOnce, after });
       records.push(...page.entries);
       more = page.more;

@@ -3,8 +3,8 @@ import { MillpoolError } from '@millpool/protocol';
 import { idBytes } from './store/keys.ts';
 
 /**
- * Where a listing goes on. It names no partition, so it survives their splits; the generation tells whether the directory
- * has been listed again meanwhile, which changes nothing but what the reply says.
+ * Where a listing goes on. It names no partition, so it survives their splits; the generation tells whether the
+ * directory has been listed again meanwhile, which changes nothing but what the reply says.
  */
 export interface Cursor {
   readonly directory: Uint8Array;
@@ -43,5 +43,11 @@ export function decodeCursor(text: string, of: { directory: Uint8Array; recursiv
     });
   }
   const type = (set & bits.directory) === 0 ? 'file' : 'directory';
-  return { directory, recursive, generation: bytes.readUInt32BE(1 + idBytes), type, last: bytes.toString('utf8', fixedBytes) };
+  return {
+    directory,
+    recursive,
+    generation: bytes.readUInt32BE(1 + idBytes),
+    type,
+    last: bytes.toString('utf8', fixedBytes),
+  };
 }

@@ -22,7 +22,10 @@ export interface DirectoryPlace {
   readonly prefix: Uint8Array;
 }
 
-/** Its id: the first 128 bits of SHA-256(attachment as u32 big-endian, prefix). Its home: the id's first 32 bits modulo `shards`. */
+/**
+ * Its id: the first 128 bits of SHA-256(attachment as u32 big-endian, prefix). Its home: the id's first 32 bits modulo
+ * `shards`.
+ */
 export function directoryOf(place: DirectoryPlace, shards: number): Directory {
   const attachment = Buffer.alloc(4);
   attachment.writeUInt32BE(place.attachment);
@@ -47,7 +50,10 @@ export function sourceKeyOf(directory: Pick<Directory, 'prefix'>, name: string):
   return key;
 }
 
-/** The directory at `path`, which is the attachment itself or below it; `root` is what all keys of the source begin with. */
+/**
+ * The directory at `path`, which is the attachment itself or below it; `root` is what all keys of the source begin
+ * with.
+ */
 export function directoryAt(
   at: { readonly attachment: number; readonly attachedAt: string; readonly root: Uint8Array },
   path: string,

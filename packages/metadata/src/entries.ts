@@ -53,6 +53,12 @@ export class Entries {
     return value === undefined ? null : decodeEntry(value);
   }
 
+  /** As of its last listing; 0 when it was never listed. */
+  countOf(directory: DirectoryName): number {
+    const partitions = partitionsOf(this.#partitions.mapOf(directory));
+    return partitions.reduce((count, partition) => count + this.#partitions.countOf(directory, partition), 0);
+  }
+
   /**
    * In the byte order of names, each once; a directory before the file of the same name. To be gone through without
    * awaiting.
@@ -84,7 +90,8 @@ export class Entries {
   ): Generator<StoredEntry, void, undefined> {
     const prefix = entryPrefix(place);
     const start = named(prefix, Buffer.from(range.from, 'latin1'));
-    const end = range.to === null ? successorOf(prefix) : Buffer.concat([prefix, Buffer.from(range.to, 'latin1'), Buffer.of(0)]);
+    const end =
+      range.to === null ? successorOf(prefix) : Buffer.concat([prefix, Buffer.from(range.to, 'latin1'), Buffer.of(0)]);
     const pairs = this.#store.scan({ start, end });
     try {
       for (let next = pairs.next(); next.done !== true; next = pairs.next()) {

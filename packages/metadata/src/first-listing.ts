@@ -5,8 +5,8 @@ import type { DirectoryRecord, EntryRecord } from './store/records.ts';
 import type { ListedTimes, Shelf, Update, UpdateRequest } from './update.ts';
 
 /**
- * The first listing of a directory goes straight to its partitions: nobody reads them before its record says `complete`.
- * Partitions are split as they grow, so that names lie sorted in the partitions where they stay.
+ * The first listing of a directory goes straight to its partitions: nobody reads them before its record says
+ * `complete`. Partitions are split as they grow, so that names lie sorted in the partitions where they stay.
  */
 export class FirstListing implements Update {
   readonly #shelf: Shelf;

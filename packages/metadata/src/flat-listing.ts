@@ -27,9 +27,9 @@ export interface FlatListing {
 }
 
 /**
- * Lists all below `root` without delimiter, and fills every directory on the way: ten million directories of three files
- * are ten thousand LISTs more than none, instead of ten million. Keys come in order, so the open directories are those
- * from the root to the last key; locks are taken downwards only. A failure leaves the open ones as they were.
+ * Lists all below `root` without delimiter, and fills every directory on the way: ten million directories of three
+ * files are ten thousand LISTs more than none, instead of ten million. Keys come in order, so the open directories are
+ * those from the root to the last key; locks are taken downwards only. A failure leaves the open ones as they were.
  */
 export async function fillBelow(listing: FlatListing): Promise<void> {
   const times = { listedAtMs: listing.listedAtMs, subtreeListedAtMs: listing.listedAtMs };

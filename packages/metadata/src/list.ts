@@ -32,7 +32,11 @@ export interface ListContext {
 }
 
 /** One page of the entries directly in a directory, in the byte order of their names, a directory before a file `a`. */
-export async function listDirectory(parts: Parts, request: ListRequest, { attached, signal }: ListContext): Promise<ListReply> {
+export async function listDirectory(
+  parts: Parts,
+  request: ListRequest,
+  { attached, signal }: ListContext,
+): Promise<ListReply> {
   const directory = attached.directory(request.path, parts.shards);
   const cursor = cursorOf(request, directory);
   const { freshness } = attached.attachment;
@@ -67,7 +71,9 @@ export interface FileWalk {
   readonly generation: number;
 }
 
-/** One page of the files of a whole subtree, in the byte order of their paths; `walk` begins after a path, or with null. */
+/**
+ * One page of the files of a whole subtree, in the byte order of their paths; `walk` begins after a path, or with null.
+ */
 export async function listBelow(
   parts: Parts,
   request: ListRequest,
@@ -102,7 +108,12 @@ export function listAbove(parts: Parts, request: ListRequest): ListReply {
   const entries = left.slice(0, request.limit).map((name) => entryOf(rootEntry(joinPath(request.path, name), 0)));
   const more = left.length > entries.length;
   const last = entries.at(-1);
-  return { entries, cursor: more ? cursorAt(request, { directory, generation: 0, last }) : null, ageSeconds: 0, changed: false };
+  return {
+    entries,
+    cursor: more ? cursorAt(request, { directory, generation: 0, last }) : null,
+    ageSeconds: 0,
+    changed: false,
+  };
 }
 
 /** Stands for a directory above all attachments, which is stored nowhere. */

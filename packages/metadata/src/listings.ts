@@ -50,8 +50,8 @@ export class Listings {
   }
 
   /**
-   * What is stored of a directory, if it is the whole of a listing that began at `floorMs` or later. One that began in the
-   * future was written before the wall clock was set back, so that its age is not known.
+   * What is stored of a directory, if it is the whole of a listing that began at `floorMs` or later. One that began in
+   * the future was written before the wall clock was set back, so that its age is not known.
    */
   fresh(directory: Directory, floorMs: number): DirectoryRecord | null {
     const record = this.#record(directory);
@@ -60,7 +60,11 @@ export class Listings {
   }
 
   /** The same, listed now unless it is there. Rejects with what the LIST failed of. */
-  async ensure(attached: Attached, directory: Directory, request: { floorMs: number; signal: AbortSignal }): Promise<DirectoryRecord> {
+  async ensure(
+    attached: Attached,
+    directory: Directory,
+    request: { floorMs: number; signal: AbortSignal },
+  ): Promise<DirectoryRecord> {
     return this.#ensure(request, `one ${directory.text}`, {
       found: () => this.fresh(directory, request.floorMs),
       list: () => this.#locks.hold(directory.text, () => this.#listOne(attached, directory)),
@@ -68,7 +72,11 @@ export class Listings {
   }
 
   /** The same for all that is below it too. */
-  async ensureBelow(attached: Attached, directory: Directory, request: { floorMs: number; signal: AbortSignal }): Promise<DirectoryRecord> {
+  async ensureBelow(
+    attached: Attached,
+    directory: Directory,
+    request: { floorMs: number; signal: AbortSignal },
+  ): Promise<DirectoryRecord> {
     return this.#ensure(request, `below ${directory.text}`, {
       found: () => {
         const record = this.fresh(directory, request.floorMs);
@@ -192,9 +200,10 @@ export class Listings {
       former = this.#record(directory);
     }
     const request = { directory, former, buffer };
-    const update = former?.state === 'complete'
-      ? await Relisting.begin(this.#shelf, request, former)
-      : await FirstListing.begin(this.#shelf, request);
+    const update =
+      former?.state === 'complete'
+        ? await Relisting.begin(this.#shelf, request, former)
+        : await FirstListing.begin(this.#shelf, request);
     return { former, update };
   }
 
@@ -204,7 +213,7 @@ export class Listings {
 
   async #forgetChildren(directory: Directory): Promise<void> {
     const kinds = [entryClasses.directory];
-    for (let from = '', more = true; more; ) {
+    for (let from = '', more = true; more;) {
       const names: string[] = [];
       for (const { order } of this.#shelf.entries.scan(directory, { kinds, from, to: null })) {
         names.push(order);

@@ -22,17 +22,20 @@ interface Parts {
   readonly nowMs: () => number;
 }
 
-/** One request's look-ups: one time holds for all, and directories and signals are made once. */
+/** One request's look-ups: one time holds for all, and directories are made once. */
 interface Batch {
   readonly nowMs: number;
   readonly signal: AbortSignal;
   readonly directories: Map<string, Directory>;
-  readonly signals: Map<Attached, AbortSignal>;
 }
 
 const asksAtOnce = 64;
-/** So many names of one directory that had to be asked for singly, and it is listed in passing. */
+/**
+ * So many names of one directory that had to be asked for singly, and it is listed in passing: a LIST of 1,000 names
+ * costs as much as some ten HEADs, so a directory known to be large is not listed for a few.
+ */
 const asksBeforeListing = 32;
+const namesAnAsk = 100;
 const countedMax = 10_000;
 
 /**
@@ -51,7 +54,8 @@ export class Lookup {
 
   /** In the order asked; one failing path does not fail the others. Rejects only when the signal aborts. */
   async many(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]> {
-    const batch: Batch = { nowMs: this.#parts.nowMs(), signal, directories: new Map(), signals: new Map() };
+    const batch: Batch = { nowMs: this.#parts.nowMs(), signal, directories: new Map() };
+    setMaxListeners(0, signal);
     const results = paths.map((path) => this.#stored(path, batch));
     const open = results.flatMap((result, index) => (result === null ? [index] : []));
     let next = 0;
@@ -98,7 +102,7 @@ export class Lookup {
     const directory = this.#directoryOf(attached, path, batch);
     const name = nameOf(path);
     this.#count(attached, directory);
-    const signal = signalOf(attached, batch);
+    const { signal } = batch;
     const file = await storage.stat(sourceKeyOf(directory, name), signal);
     if (file !== null) return resolved(directory, name, fileEntry(file));
     // A folder's directory may be empty, so that only the listing above it shows it.
@@ -111,7 +115,7 @@ export class Lookup {
   async #listed(attached: Attached, path: string, batch: Batch): Promise<LookupResult> {
     const directory = this.#directoryOf(attached, path, batch);
     const floorMs = floorMsOf(attached.attachment.freshness, batch.nowMs);
-    await this.#parts.listings.ensure(attached, directory, { floorMs, signal: signalOf(attached, batch) });
+    await this.#parts.listings.ensure(attached, directory, { floorMs, signal: batch.signal });
     const entry = this.#entry(directory, nameOf(path));
     return entry?.type === 'directory' ? entry : { error: noSuchPath(path).shape };
   }
@@ -130,7 +134,8 @@ export class Lookup {
   #count(attached: Attached, directory: Directory): void {
     const asks = (this.#asks.get(directory.path) ?? 0) + 1;
     if (this.#asks.size > countedMax) this.#asks.clear();
-    if (asks < asksBeforeListing || attached.attachment.freshness.kind === 'strict') {
+    const enough = Math.max(asksBeforeListing, this.#parts.entries.countOf(directory) / namesAnAsk);
+    if (asks < enough || attached.attachment.freshness.kind === 'strict') {
       this.#asks.set(directory.path, asks);
       return;
     }
@@ -138,15 +143,6 @@ export class Lookup {
     const floorMs = floorMsOf(attached.attachment.freshness, this.#parts.nowMs());
     this.#parts.listings.ensure(attached, directory, { floorMs, signal: attached.signal }).catch(() => {});
   }
-}
-
-function signalOf(attached: Attached, { signals, signal }: Batch): AbortSignal {
-  const known = signals.get(attached);
-  if (known !== undefined) return known;
-  const either = AbortSignal.any([signal, attached.signal]);
-  setMaxListeners(0, either);
-  signals.set(attached, either);
-  return either;
 }
 
 function failureOf(path: string): (error: unknown) => LookupResult {

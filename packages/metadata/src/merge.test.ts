@@ -11,7 +11,12 @@ test('sorted streams become one sorted stream that holds everything, equal items
   fc.assert(
     fc.property(fc.array(fc.array(fc.nat({ max: 30 }), { maxLength: 20 }), { maxLength: 12 }), (lists) => {
       const streams = lists.map((list, stream) => list.toSorted((a, b) => a - b).map((at) => ({ at, stream })));
-      const merged = [...mergeSorted(streams.map((stream) => stream.values()), compare)];
+      const merged = [
+        ...mergeSorted(
+          streams.map((stream) => stream.values()),
+          compare,
+        ),
+      ];
       const sorted = streams.flat().toSorted((left, right) => left.at - right.at || left.stream - right.stream);
       assert.deepEqual(merged, sorted);
     }),

@@ -1,6 +1,6 @@
 /**
- * Sorted streams as one sorted stream, the least first. Where heads are equal the earlier stream goes first, and nothing
- * is dropped. A binary heap: O(log streams) comparisons an item. Ending early ends all streams.
+ * Sorted streams as one sorted stream, the least first. Where heads are equal the earlier stream goes first, and
+ * nothing is dropped. A binary heap: O(log streams) comparisons an item. Ending early ends all streams.
  */
 export function* mergeSorted<T>(
   streams: readonly Iterator<T>[],
@@ -58,7 +58,7 @@ class Heap<T> {
   }
 
   #rise(from: number): void {
-    for (let at = from; at > 0; ) {
+    for (let at = from; at > 0;) {
       const parent = (at - 1) >>> 1;
       if (!this.#before(at, parent)) return;
       this.#swap(at, parent);
@@ -67,7 +67,7 @@ class Heap<T> {
   }
 
   #sink(from: number): void {
-    for (let at = from; ; ) {
+    for (let at = from; ;) {
       let least = at;
       for (const child of [2 * at + 1, 2 * at + 2]) {
         if (child < this.#heads.length && this.#before(child, least)) least = child;

@@ -6,8 +6,9 @@ export function hashName(bytes: Uint8Array): number {
   const blocksEnd = bytes.length & ~3;
   let hash = 0;
   for (let at = 0; at < blocksEnd; at += 4) {
-    hash ^= scramble(byteAt(bytes, at) | (byteAt(bytes, at + 1) << 8) | (byteAt(bytes, at + 2) << 16)
-      | (byteAt(bytes, at + 3) << 24));
+    hash ^= scramble(
+      byteAt(bytes, at) | (byteAt(bytes, at + 1) << 8) | (byteAt(bytes, at + 2) << 16) | (byteAt(bytes, at + 3) << 24),
+    );
     hash = (hash << 13) | (hash >>> 19);
     hash = (Math.imul(hash, 5) + 0xe6546b64) | 0;
   }

@@ -20,14 +20,28 @@ async function bucketFor(
   return { node, bucket };
 }
 
-const withCode = (code: string) => (error: unknown): boolean => error instanceof MillpoolError && error.code === code;
+const withCode =
+  (code: string) =>
+  (error: unknown): boolean =>
+    error instanceof MillpoolError && error.code === code;
 const names = (entries: readonly { path: string; type: string }[]): string[] =>
   entries.map(({ path, type }) => (type === 'directory' ? `${path}/` : path));
 
 test('a directory lists its entries once, in the byte order of their names', async (t) => {
   const { node } = await bucketFor(t, ['b', 'a/x', 'a-b', 'a.txt', 'a0', 'c/d/e', 'Z', 'é', '\u{1f600}', '\u{ff5e}']);
   const listed = names(await node.list('/d'));
-  assert.deepEqual(listed, ['/d/Z', '/d/a/', '/d/a-b', '/d/a.txt', '/d/a0', '/d/b', '/d/c/', '/d/é', '/d/\u{ff5e}', '/d/\u{1f600}']);
+  assert.deepEqual(listed, [
+    '/d/Z',
+    '/d/a/',
+    '/d/a-b',
+    '/d/a.txt',
+    '/d/a0',
+    '/d/b',
+    '/d/c/',
+    '/d/é',
+    '/d/\u{ff5e}',
+    '/d/\u{1f600}',
+  ]);
   for (const limit of [1, 2, 3]) assert.deepEqual(names(await node.list('/d', { limit })), listed);
   assert.deepEqual(names(await node.list('/d/c')), ['/d/c/d/']);
   assert.deepEqual(names(await node.list('/')), ['/d/']);
@@ -37,18 +51,34 @@ test('entries say what the source says, and where the bytes are', async (t) => {
   const { node } = await bucketFor(t, ['a/x']);
   const [file, directory, root] = await node.lookup('/d/a/x', '/d/a', '/d');
   assert.ok(file !== undefined && !('error' in file));
-  assert.deepEqual({ ...file, sourceKey: Buffer.from(file.sourceKey).toString() }, {
-    path: '/d/a/x', type: 'file', size: 3, mtimeMs: 1_000, tag: '"1"', attachment: 1, sourceKey: 'pre/a/x',
-  });
-  assert.deepEqual([directory, root].map((entry) => entry !== undefined && !('error' in entry) && entry.mtimeMs), [null, null]);
-  assert.deepEqual((await node.list('/d/a')).map(({ mtimeMs }) => mtimeMs), [1_000]);
+  assert.deepEqual(
+    { ...file, sourceKey: Buffer.from(file.sourceKey).toString() },
+    {
+      path: '/d/a/x',
+      type: 'file',
+      size: 3,
+      mtimeMs: 1_000,
+      tag: '"1"',
+      attachment: 1,
+      sourceKey: 'pre/a/x',
+    },
+  );
+  assert.deepEqual(
+    [directory, root].map((entry) => entry !== undefined && !('error' in entry) && entry.mtimeMs),
+    [null, null],
+  );
+  assert.deepEqual(
+    (await node.list('/d/a')).map(({ mtimeMs }) => mtimeMs),
+    [1_000],
+  );
 });
 
 test('paths that are not there, or are files, are errors of their own', async (t) => {
   const { node } = await bucketFor(t, ['a/x']);
-  assert.deepEqual(await node.kinds('/d/a/x', '/d/none', '/d/a/x/y', '/e', '/', '/d/a/'), [
-    'file', 'not-found', 'not-found', 'not-found', 'directory', 'directory',
-  ].slice(0, 5).concat('not-found'));
+  assert.deepEqual(
+    await node.kinds('/d/a/x', '/d/none', '/d/a/x/y', '/e', '/', '/d/a/'),
+    ['file', 'not-found', 'not-found', 'not-found', 'directory', 'directory'].slice(0, 5).concat('not-found'),
+  );
   await assert.rejects(node.page('/d/none'), withCode('not-found'));
   await assert.rejects(node.page('/e'), withCode('not-found'));
   await assert.rejects(node.page('/d/a/x'), withCode('invalid'));
@@ -188,12 +218,12 @@ test('a LIST that fails is an error, never an empty directory', async (t) => {
   assert.equal((await node.list('/d')).length, 1_300);
 });
 
-test('a key and keys below it: both are listed, the path is the file, and the directory is a directory to list', async (t) => {
+test('a key and keys below it: both are listed, the path is the file, and a directory to list', async (t) => {
   const { node } = await bucketFor(t, ['both', 'both/x', 'both/y/z', 'both-not']);
   const listed = ['/d/both/', '/d/both', '/d/both-not'];
   for (const limit of [1, 2, 10]) assert.deepEqual(names(await node.list('/d', { limit })), listed);
-  for (const _ of ['from the store', 'from the source']) {
-    assert.deepEqual(await node.kinds('/d/both'), ['file']);
+  for (const from of ['the store', 'the source']) {
+    assert.deepEqual(await node.kinds('/d/both'), ['file'], from);
     assert.deepEqual(names(await node.list('/d/both')), ['/d/both/x', '/d/both/y/']);
     assert.deepEqual(await node.walk('/d/both'), ['/d/both', '/d/both/x', '/d/both/y/z']);
     assert.deepEqual(await node.walk('/d'), ['/d/both', '/d/both-not', '/d/both/x', '/d/both/y/z']);
@@ -205,7 +235,10 @@ test('odd keys have paths, and come back from them', async (t) => {
   const odd = ['a//b', 'a//c/d', '/root', 'x/./y', 'x/../z', 'p%2Fq', '%41%25', 'sp ace', 'new\nline', 'a///deep/e'];
   const { node, bucket } = await bucketFor(t, odd);
   bucket.put(Buffer.concat([Buffer.from('pre/bytes/'), Buffer.from('ff2fc3', 'hex')]), 9);
-  const keys = [...odd.map((key) => Buffer.from(key)), Buffer.concat([Buffer.from('bytes/'), Buffer.from('ff2fc3', 'hex')])];
+  const keys = [
+    ...odd.map((key) => Buffer.from(key)),
+    Buffer.concat([Buffer.from('bytes/'), Buffer.from('ff2fc3', 'hex')]),
+  ];
   for (const round of ['walked', 'looked up singly', 'listed']) {
     const found: string[] = [];
     for await (const page of node.metadata.walk('/d', never)) {
@@ -216,7 +249,10 @@ test('odd keys have paths, and come back from them', async (t) => {
     assert.deepEqual(paths, paths.toSorted(comparePaths), round);
     await node.clock.advance(61_000);
     if (round === 'looked up singly') await listAll(node, '/d');
-    assert.ok((await node.kinds(...paths)).every((kind) => kind === 'file'), round);
+    assert.ok(
+      (await node.kinds(...paths)).every((kind) => kind === 'file'),
+      round,
+    );
   }
 });
 
@@ -230,18 +266,54 @@ test('a recursive listing asks the source flat, and fills every directory on its
   const expected = keys.map((key) => `/d/${key}`).toSorted(comparePaths);
   for (const limit of [7, 1_000]) {
     const listed = await node.list('/d', { recursive: true, limit });
-    assert.deepEqual(listed.map(({ path }) => path), expected);
+    assert.deepEqual(
+      listed.map(({ path }) => path),
+      expected,
+    );
     assert.ok(listed.every(({ type }) => type === 'file'));
   }
   assert.equal(bucket.asked.lists, 1);
-  assert.deepEqual(await node.walk('/d/3'), expected.filter((path) => path.startsWith('/d/3/')));
+  assert.deepEqual(
+    await node.walk('/d/3'),
+    expected.filter((path) => path.startsWith('/d/3/')),
+  );
   assert.equal((await node.list('/d/29')).length, 7);
   assert.deepEqual(await node.kinds(...expected, '/d/29/absent'), [...expected.map(() => 'file'), 'not-found']);
   assert.equal(bucket.asked.lists, 1);
   assert.equal(bucket.asked.stats, 0);
 });
 
-test('a listing that goes on after the directory was listed again says so, and goes on from its last name', async (t) => {
+test('a directory of 100,000 names in 64 partitions is listed in order, each name once, in any pages', async (t) => {
+  const node = await NodeFixture.start({ partitionNamesMax: 2_000 });
+  t.after(() => node.remove());
+  const bucket = await node.attachBucket(new MemoryBucket(), '/d');
+  for (let at = 0; at < 100_000; at += 1) bucket.put(`image-${(at * 7_919) % 1_000_003}.jpg`, at);
+  for (const limit of [777, 10_000]) {
+    const paths = (await node.list('/d', { limit })).map(({ path }) => path);
+    assert.equal(new Set(paths).size, 100_000);
+    assert.deepEqual(paths, paths.toSorted());
+  }
+  assert.equal(bucket.asked.lists, 100);
+});
+
+test('a walk that is under way when the node stops, or its source is detached, throws', async (t) => {
+  const keys = Array.from({ length: 5_000 }, (_, index) => `n${index}`);
+  for (const end of ['stop', 'detach'] as const) {
+    const { node } = await bucketFor(t, keys);
+    const walk = node.metadata.walk('/d', never)[Symbol.asyncIterator]();
+    assert.equal((await walk.next()).done, false);
+    if (end === 'stop') await node.down();
+    else await node.metadata.handlers.detach({ path: '/d' }, { signal: never });
+    await assert.rejects(
+      async () => {
+        for (let next = await walk.next(); next.done !== true; next = await walk.next());
+      },
+      withCode(end === 'stop' ? 'closed' : 'cancelled'),
+    );
+  }
+});
+
+test('a listing whose directory was listed again says so, and goes on from its last name', async (t) => {
   const { node, bucket } = await bucketFor(t, ['a', 'b', 'c', 'd', 'x/1', 'x/2', 'x/3']);
   for (const recursive of [false, true]) {
     const first = await node.page('/d', { recursive, limit: 2 });

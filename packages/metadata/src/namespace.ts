@@ -49,7 +49,10 @@ export class Namespace {
     if (cursor === null) await this.#checkDirectory(attached, path, signal);
     if (!recursive) return listDirectory(this.#parts, request, { attached, signal });
     const root = attached.directory(path, shards);
-    return listBelow(this.#parts, request, { root, walk: (after) => new Walk(this.#parts, { attached, root, after, signal }) });
+    return listBelow(this.#parts, request, {
+      root,
+      walk: (after) => new Walk(this.#parts, { attached, root, after, signal }),
+    });
   }
 
   /** All files at or below a path, in the byte order of their paths; complete, or it throws. */
@@ -76,10 +79,18 @@ export class Namespace {
     const walks = parts.attachments
       .below(path)
       .toSorted((left, right) => comparePaths(`${left.attachment.path}/`, `${right.attachment.path}/`))
-      .filter(({ attachment }) => after === null || isBelow(after, attachment.path) || comparePaths(attachment.path, after) > 0)
+      .filter(
+        ({ attachment }) =>
+          after === null || isBelow(after, attachment.path) || comparePaths(attachment.path, after) > 0,
+      )
       .map((attached) => {
         const root = attached.directory(attached.attachment.path, parts.shards);
-        return new Walk(parts, { attached, root, after: after !== null && isBelow(after, root.path) ? after : null, signal });
+        return new Walk(parts, {
+          attached,
+          root,
+          after: after !== null && isBelow(after, root.path) ? after : null,
+          signal,
+        });
       });
     return {
       async *pages() {
@@ -94,7 +105,8 @@ export class Namespace {
 
   async #entryOf(path: string, signal: AbortSignal): Promise<ResolvedEntry> {
     const [found] = await this.lookup([path], signal);
-    if (found === undefined || 'error' in found) throw found === undefined ? noSuchPath(path) : new MillpoolError(found.error);
+    if (found === undefined || 'error' in found)
+      throw found === undefined ? noSuchPath(path) : new MillpoolError(found.error);
     return found;
   }
 

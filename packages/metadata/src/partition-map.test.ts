@@ -5,7 +5,15 @@ import { MillpoolError } from '@millpool/protocol';
 import fc from 'fast-check';
 
 import {
-  decodePartitionMap, encodePartitionMap, locate, movesTo, nextSplit, partitionsOf, placementOf, wholeMap, withChild,
+  decodePartitionMap,
+  encodePartitionMap,
+  locate,
+  movesTo,
+  nextSplit,
+  partitionsOf,
+  placementOf,
+  wholeMap,
+  withChild,
 } from './partition-map.ts';
 import type { PartitionMap } from './partition-map.ts';
 
@@ -57,7 +65,9 @@ test('splitting goes on until there is a partition a shard', () => {
   for (const places of [1, 2, 3, 8, 1_000, 1_024]) {
     let map = wholeMap(0);
     for (;;) {
-      const split = partitionsOf(map).map((partition) => nextSplit(map, partition, places)).find((found) => found !== null);
+      const split = partitionsOf(map)
+        .map((partition) => nextSplit(map, partition, places))
+        .find((found) => found !== null);
       if (split === undefined) break;
       map = withChild(map, split.child, placementOf(0, split.child, places));
     }
@@ -71,18 +81,22 @@ test('placement gives each partition a shard of its own, and spreads any power o
     assert.equal(placed[0], home);
     assert.equal(new Set(placed).size, shards);
     for (const count of [2, 16, 256]) {
-      const slices = new Set(placed.slice(0, count).map((shard) => Math.floor(((shard - home + shards) % shards) / (shards / count))));
+      const slices = new Set(
+        placed.slice(0, count).map((shard) => Math.floor(((shard - home + shards) % shards) / (shards / count))),
+      );
       assert.equal(slices.size, count);
     }
   }
 });
 
 test('a map comes back from its bytes', () => {
-  fc.assert(fc.property(splitMap, (map) => {
-    const decoded = decodePartitionMap(encodePartitionMap(map), shards);
-    assert.equal(decoded.version, map.version);
-    assert.deepEqual([...decoded.shards.entries()], [...map.shards.entries()]);
-  }));
+  fc.assert(
+    fc.property(splitMap, (map) => {
+      const decoded = decodePartitionMap(encodePartitionMap(map), shards);
+      assert.equal(decoded.version, map.version);
+      assert.deepEqual([...decoded.shards.entries()], [...map.shards.entries()]);
+    }),
+  );
   assert.ok(encodePartitionMap(withAll()).length <= 6 + 128 + 2 * shards);
 });
 
@@ -94,13 +108,15 @@ test('bytes that are no map are corrupt', () => {
   }
   assert.throws(() => decodePartitionMap(Buffer.concat([good, Buffer.alloc(2)]), shards), isCorrupt);
   assert.throws(() => decodePartitionMap(good, shards / 2), isCorrupt);
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
-    try {
-      decodePartitionMap(bytes, shards);
-    } catch (error) {
-      assert.ok(isCorrupt(error), String(error));
-    }
-  }));
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
+      try {
+        decodePartitionMap(bytes, shards);
+      } catch (error) {
+        assert.ok(isCorrupt(error), String(error));
+      }
+    }),
+  );
 });
 
 function withAll(): PartitionMap {

@@ -90,7 +90,9 @@ export function encodePartitionMap(map: PartitionMap): Uint8Array {
   return bytes;
 }
 
-/** Throws `corrupt` where the record is not a whole map over `shards` shards whose partitions all have their parents. */
+/**
+ * Throws `corrupt` where the record is not a whole map over `shards` shards whose partitions all have their parents.
+ */
 export function decodePartitionMap(record: Uint8Array, shards: number): PartitionMap {
   const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength);
   const bitmapBytes = bytes.length < 6 ? 0 : bytes.readUInt16BE(4);

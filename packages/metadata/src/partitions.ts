@@ -3,7 +3,16 @@ import { MillpoolError } from '@millpool/protocol';
 
 import { hashName } from './name-hash.ts';
 import {
-  decodePartitionMap, encodePartitionMap, locate, movesTo, nextSplit, partitionsOf, placementOf, shardOf, wholeMap, withChild,
+  decodePartitionMap,
+  encodePartitionMap,
+  locate,
+  movesTo,
+  nextSplit,
+  partitionsOf,
+  placementOf,
+  shardOf,
+  wholeMap,
+  withChild,
 } from './partition-map.ts';
 import type { PartitionMap, Split } from './partition-map.ts';
 import type { MetadataStore, Pair, Write } from './store/environment.ts';
@@ -29,9 +38,9 @@ const recordsAtOnce = 1_000;
 const pairsAtOnce = 8_192;
 
 /**
- * Which partition holds a name, and the splitting of those that grew. A directory of more than one partition has a record
- * in the coordination store; swapping that record is the commit of a split. Before it, what was copied to the child is
- * nobody's; after it, what is left in the parent is; and the store remembers the split until that is gone.
+ * Which partition holds a name, and the splitting of those that grew. A directory of more than one partition has a
+ * record in the coordination store; swapping that record is the commit of a split. Before it, what was copied to the
+ * child is nobody's; after it, what is left in the parent is; and the store remembers the split until that is gone.
  */
 export class Partitions {
   readonly #parts: Parts;
@@ -122,10 +131,15 @@ export class Partitions {
     const { store } = this.#parts;
     const { split, shard } = to;
     let moved = 0;
-    for (const chunk of store.chunks(partitionRange(directory.id, shardOf(map, split.parent), split.parent), pairsAtOnce)) {
+    for (const chunk of store.chunks(
+      partitionRange(directory.id, shardOf(map, split.parent), split.parent),
+      pairsAtOnce,
+    )) {
       const taken = chunk.filter((pair) => movesTo(split, hashOf(pair)));
       moved += taken.length;
-      await store.write(taken.map((pair) => ({ key: this.#rekeyed(directory, pair, { split, shard }), value: pair.value })));
+      await store.write(
+        taken.map((pair) => ({ key: this.#rekeyed(directory, pair, { split, shard }), value: pair.value })),
+      );
     }
     return moved;
   }
@@ -177,7 +191,7 @@ export class Partitions {
 
   async #readMaps(): Promise<void> {
     const { coordination, shards } = this.#parts;
-    for (let after: string | null = null, more = true; more; ) {
+    for (let after: string | null = null, more = true; more;) {
       const page = await coordination.range({ prefix: recordPrefix, limit: recordsAtOnce, after });
       for (const { key, value, modRevision } of page.entries) {
         this.#stored.set(key.slice(recordPrefix.length), { map: decodePartitionMap(value, shards), modRevision });
@@ -211,4 +225,3 @@ function lostRace(key: string): MillpoolError {
     remedy: 'Run one node on one data directory.',
   });
 }
-

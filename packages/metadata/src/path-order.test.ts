@@ -36,8 +36,14 @@ test('walks give every file once in the byte order of paths, and go on after any
       assert.equal(walked.length, keys.length);
       assert.deepEqual(walked, walked.toSorted(comparePaths));
       const paged = await node.list(`/d${count}`, { recursive: true, limit });
-      assert.deepEqual(paged.map(({ path }) => path), walked);
-      assert.deepEqual(await node.kinds(...walked), walked.map(() => 'file'));
+      assert.deepEqual(
+        paged.map(({ path }) => path),
+        walked,
+      );
+      assert.deepEqual(
+        await node.kinds(...walked),
+        walked.map(() => 'file'),
+      );
       await listEvery(node, `/d${count}`, { limit, walked });
     }),
     { numRuns: 100 },
@@ -45,10 +51,16 @@ test('walks give every file once in the byte order of paths, and go on after any
 });
 
 /** Each directory's entries are those that the walk shows it to have, in the order of their names. */
-async function listEvery(node: NodeFixture, path: string, of: { limit: number; walked: readonly string[] }): Promise<void> {
+async function listEvery(
+  node: NodeFixture,
+  path: string,
+  of: { limit: number; walked: readonly string[] },
+): Promise<void> {
   const listed = await node.list(path, { limit: of.limit });
   const below = of.walked.filter((file) => file.startsWith(`${path}/`)).map((file) => file.slice(path.length + 1));
-  const expected = new Set(below.map((file) => (file.includes('/') ? `${file.split('/', 1)[0]} directory` : `${file} file`)));
+  const expected = new Set(
+    below.map((file) => (file.includes('/') ? `${file.split('/', 1)[0]} directory` : `${file} file`)),
+  );
   const got = listed.map((entry) => `${entry.path.slice(path.length + 1)} ${entry.type}`);
   assert.deepEqual(got.toSorted(), [...expected].toSorted());
   const names = listed.map((entry) => entry.path);

@@ -17,8 +17,8 @@ const windowMax = 8_192;
 
 /**
  * A later listing of a directory: a merge-join of what comes with what is there, of which only the differences are
- * written, and those when it has ended. Plain files are joined window by window as they come. What comes in another order
- * than it is stored (keys.ts) is sorted in a run first and joined at the end.
+ * written, and those when it has ended. Plain files are joined window by window as they come. What comes in another
+ * order than it is stored (keys.ts) is sorted in a run first and joined at the end.
  */
 export class Relisting implements Update {
   readonly #shelf: Shelf;
@@ -46,7 +46,8 @@ export class Relisting implements Update {
   add(name: string, entry: EntryRecord): void {
     const kind = classOf(entry.type, name);
     const bytes = Buffer.from(name);
-    if (kind === entryClasses.plainFile) this.#window.push({ order: bytes.toString('latin1'), value: encodeEntry(entry) });
+    if (kind === entryClasses.plainFile)
+      this.#window.push({ order: bytes.toString('latin1'), value: encodeEntry(entry) });
     else this.#unordered.add(kind, { name: bytes, value: encodeEntry(entry) });
   }
 
@@ -65,7 +66,10 @@ export class Relisting implements Update {
     if (seen.hasDirectories || this.#former.hasDirectories) await this.#joinUnordered(directory);
     await this.#unordered.clear();
     const generation = this.#former.generation + 1;
-    return this.#changes.apply({ ...this.#former, ...times, ...seen, state: 'complete', generation }, this.#request.buffer);
+    return this.#changes.apply(
+      { ...this.#former, ...times, ...seen, state: 'complete', generation },
+      this.#request.buffer,
+    );
   }
 
   async abandon(): Promise<void> {
@@ -94,7 +98,11 @@ export class Relisting implements Update {
     await this.#changes.settle();
   }
 
-  #join(kind: EntryClass, listing: IterableIterator<ListedFile>, range: { after: string | null; to: string | null }): void {
+  #join(
+    kind: EntryClass,
+    listing: IterableIterator<ListedFile>,
+    range: { after: string | null; to: string | null },
+  ): void {
     const from = range.after ?? '';
     const stored = this.#shelf.entries.scan(this.#request.directory, { kinds: [kind], from, to: range.to });
     let old = stored.next();

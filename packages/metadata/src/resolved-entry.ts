@@ -5,7 +5,9 @@ import { sourceKeyOf } from './directory.ts';
 import type { Directory } from './directory.ts';
 import type { EntryRecord } from './store/records.ts';
 
-/** An entry, and where its bytes are: key and attachment. A directory above all attachments has attachment 0 and no key. */
+/**
+ * An entry, and where its bytes are: key and attachment. A directory above all attachments has attachment 0 and no key.
+ */
 export type ResolvedEntry = Entry & {
   readonly attachment: number;
   readonly sourceKey: Uint8Array;

@@ -11,12 +11,20 @@ export function fileEntry({ size, mtimeMs, tag }: SourceFile): EntryRecord {
 }
 
 /** The pages of all that is below a prefix, in the order of the keys. */
-export async function* pagesBelow(storage: UnderStorage, prefix: Uint8Array, signal: AbortSignal): AsyncGenerator<ListPage> {
+export async function* pagesBelow(
+  storage: UnderStorage,
+  prefix: Uint8Array,
+  signal: AbortSignal,
+): AsyncGenerator<ListPage> {
   yield* pages(storage, { prefix, recursive: true, limit: keysAtOnce }, signal);
 }
 
 /** The pages of what is directly in the directory with a prefix. */
-export async function* pagesOf(storage: UnderStorage, prefix: Uint8Array, signal: AbortSignal): AsyncGenerator<ListPage> {
+export async function* pagesOf(
+  storage: UnderStorage,
+  prefix: Uint8Array,
+  signal: AbortSignal,
+): AsyncGenerator<ListPage> {
   yield* pages(storage, { prefix, recursive: false, limit: keysAtOnce }, signal);
 }
 
@@ -33,7 +41,7 @@ async function* pages(
   request: { readonly prefix: Uint8Array; readonly recursive: boolean; readonly limit: number },
   signal: AbortSignal,
 ): AsyncGenerator<ListPage> {
-  for (let after: Uint8Array | null = null, more = true; more; ) {
+  for (let after: Uint8Array | null = null, more = true; more;) {
     const page: ListPage = await storage.list({ ...request, after, signal });
     yield page;
     after = page.next;

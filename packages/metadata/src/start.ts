@@ -97,7 +97,10 @@ export async function startMetadata(config: MetadataConfig): Promise<Metadata> {
   };
 }
 
-/** The wall clock as of now, going on without its jumps: ages of listings are kept over a restart and never shrink within one. */
+/**
+ * The wall clock as of now, going on without its jumps: ages of listings are kept over a restart and never shrink
+ * within one.
+ */
 function steadyTime(clock: Clock): () => number {
   const offsetMs = clock.nowMs() - clock.monotonicMs();
   return () => offsetMs + clock.monotonicMs();

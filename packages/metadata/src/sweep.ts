@@ -1,13 +1,21 @@
 import type { Partitions } from './partitions.ts';
 import type { MetadataStore } from './store/environment.ts';
-import { allDetached, allDirectories, attachmentOfKey, detachedKey, directoryOfKey, runRange, runs } from './store/keys.ts';
+import {
+  allDetached,
+  allDirectories,
+  attachmentOfKey,
+  detachedKey,
+  directoryOfKey,
+  runRange,
+  runs,
+} from './store/keys.ts';
 import { decodeDirectory } from './store/records.ts';
 
 const directoriesAtOnce = 1_000;
 
 /**
- * Removes what is stored of attachments that were detached. Their ids are never used again, so it is in nobody's way: it
- * is done in the background, and a sweep that was cut off goes on at the next start.
+ * Removes what is stored of attachments that were detached. Their ids are never used again, so it is in nobody's way:
+ * it is done in the background, and a sweep that was cut off goes on at the next start.
  */
 export class Sweep {
   readonly #store: MetadataStore;
@@ -26,7 +34,10 @@ export class Sweep {
 
   /** Sweeps once `idle` has ended: what the attachments' last listings wrote is swept too. */
   start(idle: Promise<void>, onError: (error: unknown) => void): void {
-    this.#underWay = this.#underWay.then(() => idle).then(() => this.#sweep()).catch(onError);
+    this.#underWay = this.#underWay
+      .then(() => idle)
+      .then(() => this.#sweep())
+      .catch(onError);
   }
 
   async stop(): Promise<void> {

@@ -30,7 +30,11 @@ const kinds = Object.values(entryClasses);
 async function shelfFor(t: TestContext, namesMax: number): Promise<Shelf> {
   const directory = await mkdtemp(join(tmpdir(), 'millpool-shelf-'));
   const coordination = await openLmdbStore(join(directory, 'coordination'));
-  const store = await MetadataStore.open({ directory: join(directory, 'metadata'), coordination: 'one', log: silentLog });
+  const store = await MetadataStore.open({
+    directory: join(directory, 'metadata'),
+    coordination: 'one',
+    log: silentLog,
+  });
   t.after(async () => {
     await store.close();
     await coordination.close();
@@ -46,16 +50,26 @@ type Listing = ReadonlyMap<string, { readonly name: string; readonly record: Ent
 const listing: fc.Arbitrary<Listing> = fc
   .array(
     fc.record({
-      name: fc.string({ unit: fc.constantFrom('a', 'b', '-', '0', 'é', '\u{1f600}', '%2F', '%FF'), minLength: 1, maxLength: 4 }),
+      name: fc.string({
+        unit: fc.constantFrom('a', 'b', '-', '0', 'é', '\u{1f600}', '%2F', '%FF'),
+        minLength: 1,
+        maxLength: 4,
+      }),
       type: fc.constantFrom('file', 'file', 'file', 'directory') as fc.Arbitrary<'file' | 'directory'>,
       size: fc.nat({ max: 3 }),
     }),
     { maxLength: 120 },
   )
-  .map((entries) => new Map(entries.map(({ name, type, size }) => {
-    const record = type === 'file' ? { type, size, mtimeMs: 1, tag: `"${size}"` } : { type, size: 0, mtimeMs: null, tag: '' };
-    return [`${name} ${type}`, { name, record }] as const;
-  })));
+  .map(
+    (entries) =>
+      new Map(
+        entries.map(({ name, type, size }) => {
+          const record =
+            type === 'file' ? { type, size, mtimeMs: 1, tag: `"${size}"` } : { type, size: 0, mtimeMs: null, tag: '' };
+          return [`${name} ${type}`, { name, record }] as const;
+        }),
+      ),
+  );
 
 async function recordOf(shelf: Shelf, directory: Directory): Promise<DirectoryRecord | null> {
   const record = shelf.store.get(directoryKey(directory));
@@ -67,14 +81,17 @@ async function begin(shelf: Shelf, directory: Directory): Promise<{ update: Upda
   const buffer = new WriteBuffer(shelf.store);
   const former = await recordOf(shelf, directory);
   const request = { directory, former, buffer };
-  const update = former?.state === 'complete'
-    ? await Relisting.begin(shelf, request, former)
-    : await FirstListing.begin(shelf, request);
+  const update =
+    former?.state === 'complete'
+      ? await Relisting.begin(shelf, request, former)
+      : await FirstListing.begin(shelf, request);
   return { update, buffer };
 }
 
 async function addAll(update: Update, listed: Listing): Promise<void> {
-  const entries = [...listed.values()].toSorted((left, right) => (orderOfName(left.name) < orderOfName(right.name) ? -1 : 1));
+  const entries = [...listed.values()].toSorted((left, right) =>
+    orderOfName(left.name) < orderOfName(right.name) ? -1 : 1,
+  );
   for (const [at, { name, record }] of entries.entries()) {
     update.add(name, record);
     if (at % 10 === 9) await update.settle();
@@ -106,10 +123,11 @@ function expected(listed: Listing): string[] {
     .map(({ name, record }) => `${name} ${record.type} ${record.size}`);
 }
 
-let count = 0;
-const freshDirectory = (): Directory => directoryOf({ attachment: 1, path: '/d', prefix: Buffer.from(`${++count}/`) }, shards);
+let made = 0;
+const freshDirectory = (): Directory =>
+  directoryOf({ attachment: 1, path: '/d', prefix: Buffer.from(`${++made}/`) }, shards);
 
-test('after any listings one after another, also abandoned ones, the directory is what the last whole one said', async (t) => {
+test('after any listings, also abandoned ones, the directory is what the last whole one said', async (t) => {
   const shelf = await shelfFor(t, 12);
   await fc.assert(
     fc.asyncProperty(fc.array(fc.tuple(listing, fc.boolean()), { minLength: 1, maxLength: 4 }), async (listings) => {
@@ -119,7 +137,9 @@ test('after any listings one after another, also abandoned ones, the directory i
         if (isWhole) {
           const gone = await list(shelf, directory, listed);
           const isDirectory = (at: string): boolean => at.endsWith(' directory');
-          const names = [...last.keys()].filter((at) => isDirectory(at) && !listed.has(at)).map((at) => at.slice(0, -10));
+          const names = [...last.keys()]
+            .filter((at) => isDirectory(at) && !listed.has(at))
+            .map((at) => at.slice(0, -10));
           assert.deepEqual(gone.toSorted(), names.toSorted());
           last = listed;
         } else {
@@ -145,11 +165,13 @@ test('listings of many windows and changes that outgrow memory: all changed, a t
   const shelf = await shelfFor(t, 4_000);
   const directory = freshDirectory();
   const files = (count: number, of: (at: number) => { name: string; size: number } | null): Listing =>
-    new Map(Array.from({ length: count }, (_, at) => of(at)).flatMap((file) => {
-      if (file === null) return [];
-      const record = { type: 'file', size: file.size, mtimeMs: null, tag: '' } as const;
-      return [[`${file.name} file`, { name: file.name, record }] as const];
-    }));
+    new Map(
+      Array.from({ length: count }, (_, at) => of(at)).flatMap((file) => {
+        if (file === null) return [];
+        const record = { type: 'file', size: file.size, mtimeMs: null, tag: '' } as const;
+        return [[`${file.name} file`, { name: file.name, record }] as const];
+      }),
+    );
   const name = (at: number): string => (at % 5 === 0 ? `%2F${at}` : `n${at}`);
   const listings = [
     files(40_000, (at) => ({ name: name(at), size: 1 })),

@@ -53,17 +53,17 @@ const entriesAtOnce = 1_000;
 const kinds = Object.values(entryClasses);
 
 /**
- * All files below a directory in the byte order of their paths, out of the store. What is not fresh there is listed first:
- * a bucket as a whole and flat, a folder directory by directory (its LIST is local, and it shows empty directories).
- * Freshness is judged as of the walk's beginning, so that a long walk does not list again what it listed itself. Complete,
- * or it throws. While it goes on, files that come or go may be in it or not; all others are in it once.
+ * All files below a directory in the byte order of their paths, out of the store. What is not fresh there is listed
+ * first: a bucket as a whole and flat, a folder directory by directory (its LIST is local, and it shows empty
+ * directories). Freshness is judged as of the walk's beginning, so that a long walk does not list again what it listed
+ * itself. Complete, or it throws. While it goes on, files that come or go may be in it or not; all others are in it
+ * once.
  */
 export class Walk {
   readonly #parts: Parts;
   readonly #request: WalkRequest;
   readonly #floorMs: number;
   readonly #frames: Frame[] = [];
-  readonly #signal: AbortSignal;
   #oldestMs = Number.POSITIVE_INFINITY;
   #generation = 0;
 
@@ -74,7 +74,6 @@ export class Walk {
     // A listing that goes on has asked already; `strict` asks where it begins.
     const goesOn = request.after !== null && freshness.kind === 'strict';
     this.#floorMs = goesOn ? Number.NEGATIVE_INFINITY : floorMsOf(freshness, parts.nowMs());
-    this.#signal = AbortSignal.any([request.signal, request.attached.signal]);
   }
 
   /** When the oldest LIST began of those that what was given so far came from. */
@@ -92,7 +91,7 @@ export class Walk {
     await this.#enter(root, after === null ? null : startOf(pathBelow(after, root.path)));
     let page: ResolvedEntry[] = [];
     for (let frame = this.#frames.at(-1); frame !== undefined; frame = this.#frames.at(-1)) {
-      if (this.#signal.aborted) throw abortError(this.#signal);
+      this.#checkWanted();
       const directory = this.#passFiles(frame, page);
       if (directory !== null) await this.#descend(frame, directory);
       if (page.length < filesAtOnce) continue;
@@ -132,7 +131,7 @@ export class Walk {
   async #enter(directory: Directory, start: Start | null): Promise<void> {
     const { attached } = this.#request;
     const { listings } = this.#parts;
-    const request = { floorMs: this.#floorMs, signal: this.#signal };
+    const request = { floorMs: this.#floorMs, signal: this.#request.signal };
     const isRoot = this.#frames.length === 0;
     let record = isRoot ? null : listings.fresh(directory, this.#floorMs);
     record ??= attached.isFolder
@@ -141,6 +140,12 @@ export class Walk {
     if (isRoot) this.#generation = record.generation;
     this.#oldestMs = Math.min(this.#oldestMs, record.listedAtMs);
     this.#frames.push(this.#frameOf(directory, start));
+  }
+
+  #checkWanted(): void {
+    const { signal, attached } = this.#request;
+    if (signal.aborted) throw abortError(signal);
+    if (attached.signal.aborted) throw abortError(attached.signal);
   }
 
   #frameOf(directory: Directory, start: Start | null): Frame {

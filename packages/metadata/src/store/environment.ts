@@ -35,14 +35,16 @@ const magic = 0xbeefc0de;
 const mapBytes = 2 ** 40;
 
 /**
- * The LMDB environment of one metadata service. All in it can be listed again from the sources, so one that this version
- * cannot read, or that belongs to another coordination store (whose attachments have other ids), is set aside, with a
- * notice, and an empty one takes its place.
+ * The LMDB environment of one metadata service. All in it can be listed again from the sources, so one that this
+ * version cannot read, or that belongs to another coordination store (whose attachments have other ids), is set aside,
+ * with a notice, and an empty one takes its place.
  */
 export class MetadataStore {
-  readonly #database: RootDatabase<Buffer, Buffer>;
+  readonly #file: string;
+  #database: RootDatabase<Buffer, Buffer> | null;
 
-  private constructor(database: RootDatabase<Buffer, Buffer>) {
+  private constructor(file: string, database: RootDatabase<Buffer, Buffer>) {
+    this.#file = file;
     this.#database = database;
   }
 
@@ -51,25 +53,25 @@ export class MetadataStore {
     const file = join(directory, 'namespace.mdb');
     const word = `${layoutVersion} of ${coordination}`;
     const store = await openKnown(file, word, log);
-    if (store !== null) return new MetadataStore(store);
+    if (store !== null) return new MetadataStore(file, store);
     setAside(file, log);
     const fresh = await openKnown(file, word, log);
     if (fresh === null) throw unusable(file);
-    return new MetadataStore(fresh);
+    return new MetadataStore(file, fresh);
   }
 
   /** A copy: yours for good. */
   get(key: Buffer): Buffer | undefined {
-    return this.#database.get(key);
+    return this.#opened().get(key);
   }
 
   /** To be gone through without awaiting: it holds a read transaction until its end or its `return`. */
   scan(range: KeyRange): Iterator<Pair> {
-    return this.#database.getRange({ start: range.start, end: range.end })[Symbol.iterator]();
+    return this.#opened().getRange({ start: range.start, end: range.end })[Symbol.iterator]();
   }
 
   first(range: KeyRange, limit: number): Pair[] {
-    return [...this.#database.getRange({ start: range.start, end: range.end, limit })];
+    return [...this.#opened().getRange({ start: range.start, end: range.end, limit })];
   }
 
   /** In runs of up to `size`, each read by itself, so that a caller may await and write between them. */
@@ -84,14 +86,18 @@ export class MetadataStore {
     }
   }
 
-  /** One transaction, on disk when the promise ends. Sorted here: LMDB is many times faster so. Of one key the last write holds. */
+  /**
+   * One transaction, on disk when the promise ends. Sorted here: LMDB is many times faster so. Of one key the last
+   * write holds.
+   */
   async write(writes: readonly Write[]): Promise<void> {
     if (writes.length === 0) return;
     const sorted = writes.toSorted((left, right) => left.key.compare(right.key));
-    await this.#database.batch(() => {
+    const database = this.#opened();
+    await database.batch(() => {
       for (const { key, value } of sorted) {
-        if (value === null) void this.#database.remove(key);
-        else void this.#database.put(key, value);
+        if (value === null) void database.remove(key);
+        else void database.put(key, value);
       }
     });
   }
@@ -101,7 +107,19 @@ export class MetadataStore {
   }
 
   async close(): Promise<void> {
-    await this.#database.close();
+    const database = this.#database;
+    this.#database = null;
+    await database?.close();
+  }
+
+  /** LMDB itself does not survive being read after it was closed. */
+  #opened(): RootDatabase<Buffer, Buffer> {
+    if (this.#database !== null) return this.#database;
+    throw new MillpoolError({
+      code: 'closed',
+      message: `the metadata store ${this.#file} was closed`,
+      remedy: 'Start the node again.',
+    });
   }
 }
 

@@ -102,7 +102,11 @@ export function splitKey(directory: DirectoryName, parent: number, child: number
 }
 
 export function splitOfKey(key: Buffer): { directory: DirectoryName; parent: number; child: number } {
-  return { directory: directoryOfKey(key), parent: key.readUInt16BE(partitionAt), child: key.readUInt16BE(partitionAt + 2) };
+  return {
+    directory: directoryOfKey(key),
+    parent: key.readUInt16BE(partitionAt),
+    child: key.readUInt16BE(partitionAt + 2),
+  };
 }
 
 export const allDirectories = tagRange(tags.directory);

@@ -1,6 +1,14 @@
 import { MillpoolError } from '@millpool/protocol';
 import type { ErrorCode } from '@millpool/protocol';
-import type { Capabilities, Credentials, ListPage, ListRequest, NativeSource, SourceFile, UnderStorage } from '@millpool/under-storage';
+import type {
+  Capabilities,
+  Credentials,
+  ListPage,
+  ListRequest,
+  NativeSource,
+  SourceFile,
+  UnderStorage,
+} from '@millpool/under-storage';
 
 interface StoredObject {
   readonly size: number;
@@ -9,15 +17,19 @@ interface StoredObject {
 }
 
 /**
- * A bucket in memory: all that S3 lets a bucket hold (a key beside keys below it, repeated slashes), which no folder can.
- * It passes the contract suite of under-storage. Faults are turned on by the test, and counted.
+ * A bucket in memory: all that S3 lets a bucket hold (a key beside keys below it, repeated slashes), which no folder
+ * can. It passes the contract suite of under-storage. Faults are turned on by the test, and counted.
  */
 export class MemoryBucket implements UnderStorage {
   readonly scheme = 's3';
   readonly source: string;
   readonly root: Uint8Array;
   readonly supports: Capabilities = {
-    anyBytes: true, oddKeys: true, fileBesideDirectory: true, controlCharacters: true, emptyDirectories: false,
+    anyBytes: true,
+    oddKeys: true,
+    fileBesideDirectory: true,
+    controlCharacters: true,
+    emptyDirectories: false,
   };
   readonly native: NativeSource;
   /** Requests so far. */

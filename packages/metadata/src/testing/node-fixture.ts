@@ -23,7 +23,9 @@ interface Limits {
   readonly partitionNamesMax?: number;
 }
 
-/** The metadata service of one node on a directory of its own, a clock that tests turn, and buckets in memory by name. */
+/**
+ * The metadata service of one node on a directory of its own, a clock that tests turn, and buckets in memory by name.
+ */
 export class NodeFixture {
   readonly clock = new HandClock();
   readonly log = new LogLines();
@@ -98,7 +100,7 @@ export class NodeFixture {
 
   async list(path: string, rest: { recursive?: boolean; limit?: number } = {}): Promise<Entry[]> {
     const entries: Entry[] = [];
-    for (let cursor: string | null = null, more = true; more; ) {
+    for (let cursor: string | null = null, more = true; more;) {
       const page = await this.page(path, { ...rest, cursor });
       entries.push(...page.entries);
       cursor = page.cursor;
