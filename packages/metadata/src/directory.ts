@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 import { bytesOfName, joinPath, keyOfPath, nameOfBytes, pathBelow } from '@millpool/protocol';
 
@@ -27,9 +27,10 @@ export interface DirectoryPlace {
  * `shards`.
  */
 export function directoryOf(place: DirectoryPlace, shards: number): Directory {
-  const attachment = Buffer.alloc(4);
-  attachment.writeUInt32BE(place.attachment);
-  const id = createHash('sha256').update(attachment).update(place.prefix).digest().subarray(0, idBytes);
+  const named = Buffer.allocUnsafe(4 + place.prefix.length);
+  named.writeUInt32BE(place.attachment);
+  named.set(place.prefix, 4);
+  const id = hash('sha256', named, 'buffer').subarray(0, idBytes);
   return { ...place, id, text: id.toString('hex'), home: id.readUInt32BE(0) % shards };
 }
 

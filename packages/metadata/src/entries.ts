@@ -6,7 +6,7 @@ import type { MetadataStore } from './store/environment.ts';
 import { entryClasses, entryPrefix, nameAt, named, successorOf } from './store/keys.ts';
 import type { DirectoryName, EntryClass } from './store/keys.ts';
 import { decodeEntry } from './store/records.ts';
-import type { EntryRecord } from './store/records.ts';
+import type { DirectoryRecord, EntryRecord } from './store/records.ts';
 
 export interface StoredEntry {
   /** The name's UTF-8 bytes, each as one character, so that JavaScript's `<` is the order of the bytes. */
@@ -36,6 +36,12 @@ export function orderOfName(name: string): string {
 export function classOf(type: EntryRecord['type'], name: string): EntryClass {
   if (type === 'directory') return entryClasses.directory;
   return isPlain(name) ? entryClasses.plainFile : entryClasses.oddFile;
+}
+
+/** The classes that a directory has any entries of. */
+export function classesIn({ hasOddFiles, hasDirectories }: DirectoryRecord): EntryClass[] {
+  const { plainFile, oddFile, directory } = entryClasses;
+  return [plainFile, ...(hasOddFiles ? [oddFile] : []), ...(hasDirectories ? [directory] : [])];
 }
 
 /** What is stored of the entries of directories, whatever their partitions. */

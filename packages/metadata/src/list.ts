@@ -7,16 +7,14 @@ import { decodeCursor, encodeCursor } from './cursor.ts';
 import type { Cursor } from './cursor.ts';
 import { directoryOf } from './directory.ts';
 import type { Directory } from './directory.ts';
-import { nameOfOrder, orderOfName } from './entries.ts';
+import { classesIn, nameOfOrder, orderOfName } from './entries.ts';
 import type { Entries } from './entries.ts';
 import { floorMsOf } from './freshness.ts';
 import type { Listings } from './listings.ts';
 import { entryOf, resolved, rootEntry } from './resolved-entry.ts';
 import type { ResolvedEntry } from './resolved-entry.ts';
 import { entryClasses } from './store/keys.ts';
-import type { EntryClass } from './store/keys.ts';
 import { decodeEntry } from './store/records.ts';
-import type { DirectoryRecord } from './store/records.ts';
 
 interface Parts {
   readonly attachments: Attachments;
@@ -47,7 +45,7 @@ export async function listDirectory(
 
   const entries: Entry[] = [];
   let more = false;
-  const range = { kinds: kindsIn(record), from: cursor === null ? '' : orderOfName(cursor.last), to: null };
+  const range = { kinds: classesIn(record), from: cursor === null ? '' : orderOfName(cursor.last), to: null };
   for (const { order, kind, value } of parts.entries.scan(directory, range)) {
     const isDirectory = kind === entryClasses.directory;
     if (cursor !== null && order === range.from && (isDirectory || cursor.type === 'file')) continue;
@@ -132,11 +130,6 @@ function cursorAt(
   if (at.last === undefined) return null;
   const last = recursive ? pathBelow(at.last.path, path) : nameOf(at.last.path);
   return encodeCursor({ directory: at.directory.id, recursive, generation: at.generation, type: at.last.type, last });
-}
-
-function kindsIn({ hasOddFiles, hasDirectories }: DirectoryRecord): EntryClass[] {
-  const { plainFile, oddFile, directory } = entryClasses;
-  return [plainFile, ...(hasOddFiles ? [oddFile] : []), ...(hasDirectories ? [directory] : [])];
 }
 
 function secondsSince(timeMs: number, { nowMs }: Parts): number {

@@ -4,7 +4,7 @@ import { pathBelow } from '@millpool/protocol';
 import type { Attached } from './attached.ts';
 import { childOf } from './directory.ts';
 import type { Directory } from './directory.ts';
-import { nameOfOrder, orderOfName } from './entries.ts';
+import { classesIn, nameOfOrder, orderOfName } from './entries.ts';
 import type { Entries, StoredEntry } from './entries.ts';
 import { floorMsOf } from './freshness.ts';
 import type { Listings } from './listings.ts';
@@ -12,6 +12,7 @@ import { namesAround, PathOrder } from './path-order.ts';
 import { resolved } from './resolved-entry.ts';
 import type { ResolvedEntry } from './resolved-entry.ts';
 import { entryClasses } from './store/keys.ts';
+import type { EntryClass } from './store/keys.ts';
 import { decodeEntry } from './store/records.ts';
 
 interface Parts {
@@ -32,6 +33,7 @@ export interface WalkRequest {
 /** A directory that is being walked. */
 interface Frame {
   readonly directory: Directory;
+  readonly kinds: readonly EntryClass[];
   readonly order: PathOrder;
   /** What of the start's path lies in here, in `order` form; null once it is passed. */
   start: Start | null;
@@ -50,7 +52,6 @@ interface Start {
 
 const filesAtOnce = 1_000;
 const entriesAtOnce = 1_000;
-const kinds = Object.values(entryClasses);
 
 /**
  * All files below a directory in the byte order of their paths, out of the store. What is not fresh there is listed
@@ -139,7 +140,7 @@ export class Walk {
       : await listings.ensureBelow(attached, directory, request);
     if (isRoot) this.#generation = record.generation;
     this.#oldestMs = Math.min(this.#oldestMs, record.listedAtMs);
-    this.#frames.push(this.#frameOf(directory, start));
+    this.#frames.push(this.#frameOf(directory, start, classesIn(record)));
   }
 
   #checkWanted(): void {
@@ -148,10 +149,10 @@ export class Walk {
     if (attached.signal.aborted) throw abortError(attached.signal);
   }
 
-  #frameOf(directory: Directory, start: Start | null): Frame {
+  #frameOf(directory: Directory, start: Start | null, kinds: readonly EntryClass[]): Frame {
     const order = new PathOrder();
     const from = start?.name ?? '';
-    const frame = { directory, order, start, entries: [], at: 0, from };
+    const frame = { directory, kinds, order, start, entries: [], at: 0, from };
     if (start === null) return frame;
     for (const name of namesAround(start.name)) {
       if (this.#parts.entries.get(directory, 'directory', nameOfOrder(name)) !== null) order.wait(name);
@@ -164,7 +165,7 @@ export class Walk {
     if (frame.from === null) return null;
     frame.entries = [];
     frame.at = 0;
-    for (const entry of this.#parts.entries.scan(frame.directory, { kinds, from: frame.from, to: null })) {
+    for (const entry of this.#parts.entries.scan(frame.directory, { kinds: frame.kinds, from: frame.from, to: null })) {
       if (frame.entries.length >= entriesAtOnce && entry.order !== frame.entries.at(-1)?.order) {
         frame.from = entry.order;
         return frame.entries[0] ?? null;
