@@ -3,7 +3,6 @@
 use http::Uri;
 use millpool_core::{Code, Error, Result};
 
-use crate::config::SourceConfig;
 use crate::signature::percent_encode;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,34 +27,9 @@ pub(crate) struct Bucket {
     pub endpoint: Endpoint,
 }
 
-impl Bucket {
-    /// `None` for a folder.
-    pub fn of(source: &SourceConfig) -> Result<Option<Bucket>> {
-        let SourceConfig::S3 { endpoint, region, bucket, path_style, anonymous, requester_pays } =
-            source
-        else {
-            return Ok(None);
-        };
-        check_name("bucket", bucket, |byte| {
-            byte.is_ascii_alphanumeric() || b".-_".contains(&byte)
-        })?;
-        check_name("region", region, |byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))?;
-        let url = match endpoint.as_str() {
-            "" => format!("https://s3.{region}.amazonaws.com"),
-            given => given.to_owned(),
-        };
-        Ok(Some(Bucket {
-            name: bucket.clone(),
-            region: region.clone(),
-            anonymous: *anonymous,
-            requester_pays: *requester_pays,
-            endpoint: Endpoint::parse(&url, bucket, *path_style)?,
-        }))
-    }
-}
-
 /// Both stand in host names, signatures and messages, so nothing else may slip in with them.
-fn check_name(what: &str, name: &str, allowed: impl Fn(u8) -> bool) -> Result<()> {
+fn check_name(what: &str, name: &str, marks: &[u8]) -> Result<()> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || marks.contains(&byte);
     if name.is_empty() || name.len() > 255 || !name.bytes().all(allowed) {
         return Err(Error::new(Code::Invalid, format!("{name:?} is not the name of an S3 {what}")));
     }
@@ -63,6 +37,19 @@ fn check_name(what: &str, name: &str, allowed: impl Fn(u8) -> bool) -> Result<()
 }
 
 impl Endpoint {
+    /// `url` may be empty for the region's endpoint of AWS.
+    pub fn of(url: &str, region: &str, bucket: &str, path_style: bool) -> Result<Endpoint> {
+        check_name("bucket", bucket, b".-_")?;
+        check_name("region", region, b"-_")?;
+        match url {
+            "" => {
+                let url = format!("https://s3.{region}.amazonaws.com");
+                Endpoint::parse(&url, bucket, path_style)
+            }
+            given => Endpoint::parse(given, bucket, path_style),
+        }
+    }
+
     fn parse(url: &str, bucket: &str, path_style: bool) -> Result<Endpoint> {
         // What stands before an @ may be a password.
         let shown = url.rsplit('@').next().unwrap_or_default();
@@ -135,7 +122,7 @@ mod tests {
     #[test]
     fn refuses_names_that_could_smuggle() {
         for name in ["", "a/b", "a b", "a\r\nx: y", "é"] {
-            assert!(check_name("bucket", name, |byte| byte.is_ascii_alphanumeric()).is_err());
+            assert!(check_name("bucket", name, b".").is_err());
         }
     }
 }

@@ -16,9 +16,9 @@ use crate::buffer::{BufferPool, Lease, RecordBuffer, RecordWriter};
 use crate::config::{FillerConfig, LEAST_BUDGET_BYTES, SourceConfig};
 use crate::counters::{Counters, FillCounters};
 use crate::credentials::Credentials;
-use crate::endpoint::Bucket;
+use crate::endpoint::{Bucket, Endpoint};
 use crate::flights::{Errand, Flights, Waiter};
-use crate::folder_source::FolderSource;
+use crate::folder_source::{FolderSource, FolderTerms};
 use crate::lane::{Lane, Slot};
 use crate::s3_source::S3Source;
 use crate::source::{Fetched, Piece, Source};
@@ -89,22 +89,7 @@ impl Filler {
     pub fn attach(&self, attachment: u32, identity: Identity, source: SourceConfig) -> Result<()> {
         let inner = &self.inner;
         let lane = inner.lane_of(&source);
-        let source =
-            match (Bucket::of(&source)?, source) {
-                (Some(bucket), _) => {
-                    let (timeouts, counters) = (inner.config.timeouts, inner.counters.clone());
-                    Source::S3(Box::new(S3Source::new(bucket, lane.clone(), timeouts, counters)?))
-                }
-                (None, SourceConfig::Folder { root }) => Source::Folder(Arc::new(
-                    FolderSource::open(&root, lane.clone(), inner.counters.clone())?,
-                )),
-                (None, SourceConfig::S3 { bucket, .. }) => {
-                    return Err(Error::new(
-                        Code::Invalid,
-                        format!("the bucket {bucket} has no endpoint"),
-                    ));
-                }
-            };
+        let source = inner.open(source, lane.clone())?;
         let attached = Attached { identity, source: Arc::new(source), lane };
         inner.sources.write().unwrap_or_else(PoisonError::into_inner).insert(attachment, attached);
         Ok(())
@@ -164,6 +149,28 @@ impl Fill for Filler {
 }
 
 impl Inner {
+    fn open(&self, source: SourceConfig, lane: Arc<Lane>) -> Result<Source> {
+        let (timeouts, counters) = (self.config.timeouts, self.counters.clone());
+        Ok(match source {
+            SourceConfig::Folder { root } => {
+                let terms = FolderTerms { lane, patience: timeouts.total, counters };
+                Source::Folder(Arc::new(FolderSource::open(&root, terms)?))
+            }
+            SourceConfig::S3 {
+                endpoint,
+                region,
+                bucket: name,
+                path_style,
+                anonymous,
+                requester_pays,
+            } => {
+                let endpoint = Endpoint::of(&endpoint, &region, &name, path_style)?;
+                let bucket = Bucket { name, region, anonymous, requester_pays, endpoint };
+                Source::S3(Box::new(S3Source::new(bucket, lane, timeouts, counters)?))
+            }
+        })
+    }
+
     /// The answer where there is one at once; else the waiter is told later.
     fn want(&self, want: Want, urgency: Urgency, waiter: Waiter) -> Option<Result<Filled>> {
         let Some(attached) = self.attached(want.object.attachment) else {

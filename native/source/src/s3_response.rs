@@ -283,20 +283,18 @@ mod tests {
     use millpool_core::ObjectRef;
 
     use super::*;
-    use crate::config::SourceConfig;
+    use crate::endpoint::Endpoint;
 
     const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
     fn bucket() -> Bucket {
-        let source = SourceConfig::S3 {
-            endpoint: "http://localhost".into(),
+        Bucket {
+            name: "photos".into(),
             region: "us-east-1".into(),
-            bucket: "photos".into(),
-            path_style: true,
             anonymous: false,
             requester_pays: false,
-        };
-        Bucket::of(&source).expect("valid").expect("S3")
+            endpoint: Endpoint::of("http://localhost", "us-east-1", "photos", true).expect("valid"),
+        }
     }
 
     fn piece(size: u64, tag: &str, index: u32) -> Piece {
