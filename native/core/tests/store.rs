@@ -41,7 +41,7 @@ fn content(n: u64, len: usize) -> Vec<u8> {
 }
 
 fn key(n: u64) -> RecordKey {
-    RecordKey((u128::from(n) * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_le_bytes())
+    RecordKey(u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_le_bytes())
 }
 
 fn open_at(paths: &[PathBuf], size_bytes: u64) -> Arc<Store> {

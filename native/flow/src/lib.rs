@@ -9,8 +9,8 @@ mod object_list;
 mod server;
 
 pub use client::{
-    Batch, Cancel, Client, ClientConfig, ClientStatus, Limits, PlanPosition, Ranges, Sample,
-    Selection, Waits,
+    Batch, BatchRequest, Cancel, Client, ClientConfig, ClientStatus, Limits, PlanPosition, Ranges,
+    Sample, Selection, Waits,
 };
 pub use message::Receipt;
 pub use object_list::{decode_objects, encode_objects};

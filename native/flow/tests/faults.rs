@@ -85,14 +85,8 @@ fn a_read_lives_through_a_restart_of_the_daemon() {
     node.fill.gate.set_shut(true);
     let limits = soon();
     std::thread::scope(|scope| {
-        let reading = scope.spawn(|| {
-            client.read(
-                &Selection::Objects(objects.clone()),
-                None,
-                PlanPosition::default(),
-                &limits,
-            )
-        });
+        let reading =
+            scope.spawn(|| client.read(&Selection::Objects(objects.clone()).into(), &limits));
         eventually("the read waits for the source", || {
             node.fill.asked.load(std::sync::atomic::Ordering::SeqCst) == 10
         });
@@ -183,12 +177,7 @@ fn a_forked_child_gets_a_connection_of_its_own() {
     if child == 0 {
         let inherited_is_whole = held.sample(3).map(<[u8]>::len) == Some(20_003);
         let limits = Limits::until(Instant::now() + Duration::from_secs(10));
-        let batch = client.read(
-            &Selection::Objects(objects.clone()),
-            None,
-            PlanPosition::default(),
-            &limits,
-        );
+        let batch = client.read(&Selection::Objects(objects.clone()).into(), &limits);
         let is_whole = batch.is_ok_and(|batch| {
             batch.samples.iter().all(|sample| matches!(sample, Sample::Hit))
                 && (0..objects.len()).all(|n| batch.sample(n).map(<[u8]>::len) == Some(20_000 + n))

@@ -134,8 +134,7 @@ fn one_sample_that_fails_does_not_fail_the_others() {
     );
     assert!(batch.sample(2).is_none());
     let unknown = ObjectRef { attachment: ATTACHMENT + 1, ..objects[0].clone() };
-    let refused =
-        client.read(&Selection::Objects(vec![unknown]), None, PlanPosition::default(), &soon());
+    let refused = client.read(&Selection::Objects(vec![unknown]).into(), &soon());
     assert_eq!(refused.err().unwrap().code, Code::NotFound);
 }
 
@@ -148,9 +147,7 @@ fn a_source_that_hangs_ends_at_the_deadline_and_the_hits_are_there() {
     node.store.flush(harness::PATIENCE).unwrap();
     node.fill.gate.set_shut(true);
     let limits = Limits::until(Instant::now() + Duration::from_millis(200));
-    let batch = client
-        .read(&Selection::Objects(objects.clone()), None, PlanPosition::default(), &limits)
-        .unwrap();
+    let batch = client.read(&Selection::Objects(objects.clone()).into(), &limits).unwrap();
     assert_whole(&batch, &objects[..9]);
     let Sample::Failed(error) = &batch.samples[9] else { panic!("{:?}", batch.samples[9]) };
     assert_eq!(error.code, Code::Timeout);
@@ -206,13 +203,13 @@ fn a_dataset_is_mapped_by_descriptor_and_read_by_index() {
     let picked: Vec<_> = picks.iter().map(|pick| objects[*pick as usize].clone()).collect();
     for _ in 0..2 {
         let selection = Selection::Dataset(dataset.clone(), picks.to_vec());
-        let batch = client.read(&selection, None, PlanPosition::default(), &soon()).unwrap();
+        let batch = client.read(&selection.into(), &soon()).unwrap();
         assert_whole(&batch, &picked);
         node.store.flush(harness::PATIENCE).unwrap();
     }
     assert_eq!(client.dataset(&[1; 32], &soon()).err().unwrap().code, Code::NotFound);
     let outside = Selection::Dataset(dataset, vec![30]);
-    let error = client.read(&outside, None, PlanPosition::default(), &soon()).err().unwrap();
+    let error = client.read(&outside.into(), &soon()).err().unwrap();
     assert_eq!(error.code, Code::Invalid);
 }
 

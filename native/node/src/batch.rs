@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use millpool_core::Slot;
 use millpool_flow::{Batch, Sample};
-use napi::bindgen_prelude::{Float64Array, Uint8Array};
 use napi::Unknown;
+use napi::bindgen_prelude::{Float64Array, ObjectFinalize, Uint8Array};
 use napi::{Env, Result, sys};
 use napi_derive::napi;
 
@@ -16,13 +16,13 @@ use crate::failure::{NativeFailure, failure, invalid};
 /// Shared by the batch and by the finalizer of its ArrayBuffer: whoever lets go of the slot first has let go of it.
 type Held = Arc<Mutex<Option<Arc<Slot>>>>;
 
-#[napi]
+#[napi(custom_finalize)]
 pub struct NativeBatch {
     layout: Vec<(usize, usize)>,
     samples: Vec<Sample>,
     waits: [f64; 5],
     slot: Held,
-    /// Of the ArrayBuffer, once it is made.
+    /// Of the ArrayBuffer, once it is made. Weak: a batch that nobody released goes with its last view.
     buffer: sys::napi_ref,
 }
 
@@ -51,15 +51,23 @@ impl NativeBatch {
         let Some(slot) = self.slot.lock().unwrap_or_else(PoisonError::into_inner).clone() else {
             return Err(invalid("the batch was released"));
         };
-        let mut value = null_mut();
-        unsafe {
-            if self.buffer.is_null() {
-                let hint = Box::into_raw(Box::new(self.slot.clone())).cast::<c_void>();
-                let (start, len) = (slot.as_ptr().cast::<c_void>(), slot.len());
-                check(sys::napi_create_external_arraybuffer(env.raw(), start, len, Some(forget), hint, &mut value))?;
-                check(sys::napi_create_reference(env.raw(), value, 1, &mut self.buffer))?;
-            } else {
-                check(sys::napi_get_reference_value(env.raw(), self.buffer, &mut value))?;
+        // SAFETY: `env` is of this call.
+        let mut value = unsafe { self.made(&env)? };
+        if value.is_null() {
+            let hint = Box::into_raw(Box::new(self.slot.clone())).cast::<c_void>();
+            let (start, len) = (slot.as_ptr().cast::<c_void>(), slot.len());
+            // SAFETY: the slot's memory stays while `hint` holds it; the reference is ours until `forget_buffer`.
+            unsafe {
+                self.forget_buffer(&env)?;
+                check(sys::napi_create_external_arraybuffer(
+                    env.raw(),
+                    start,
+                    len,
+                    Some(let_go),
+                    hint,
+                    &mut value,
+                ))?;
+                check(sys::napi_create_reference(env.raw(), value, 0, &mut self.buffer))?;
             }
         }
         // SAFETY: a value of this call, handed straight to its caller.
@@ -68,7 +76,9 @@ impl NativeBatch {
 
     #[napi(catch_unwind)]
     pub fn layout(&self) -> Float64Array {
-        Float64Array::new(self.layout.iter().flat_map(|(start, len)| [*start as f64, *len as f64]).collect())
+        Float64Array::new(
+            self.layout.iter().flat_map(|(start, len)| [*start as f64, *len as f64]).collect(),
+        )
     }
 
     #[napi(catch_unwind)]
@@ -83,8 +93,8 @@ impl NativeBatch {
 
     #[napi(catch_unwind)]
     pub fn failures(&self) -> Vec<NativeFailure> {
-        let failed = |(index, sample)| match sample {
-            &Sample::Failed(ref error) => Some(failure(index, error)),
+        let failed = |(index, sample): (usize, &Sample)| match sample {
+            Sample::Failed(error) => Some(failure(index, error)),
             _ => None,
         };
         self.samples.iter().enumerate().filter_map(failed).collect()
@@ -97,24 +107,58 @@ impl NativeBatch {
 
     #[napi(catch_unwind)]
     pub fn release(&mut self, env: Env) -> Result<bool> {
-        if !self.buffer.is_null() {
-            let mut value = null_mut();
-            let buffer = std::mem::replace(&mut self.buffer, null_mut());
-            unsafe {
-                check(sys::napi_get_reference_value(env.raw(), buffer, &mut value))?;
-                check(sys::napi_detach_arraybuffer(env.raw(), value))?;
-                check(sys::napi_delete_reference(env.raw(), buffer))?;
+        // SAFETY: `env` is of this call.
+        unsafe {
+            let made = self.made(&env)?;
+            if !made.is_null() {
+                check(sys::napi_detach_arraybuffer(env.raw(), made))?;
             }
+            self.forget_buffer(&env)?;
         }
         Ok(self.slot.lock().unwrap_or_else(PoisonError::into_inner).take().is_some())
+    }
+
+    /// The ArrayBuffer, or null where it was never made or is collected.
+    ///
+    /// # Safety
+    /// Called on JavaScript's thread, with the environment of a call or finalizer.
+    unsafe fn made(&self, env: &Env) -> Result<sys::napi_value> {
+        let mut value = null_mut();
+        if !self.buffer.is_null() {
+            // SAFETY: a reference that was created and is not deleted.
+            check(unsafe { sys::napi_get_reference_value(env.raw(), self.buffer, &mut value) })?;
+        }
+        Ok(value)
+    }
+
+    /// # Safety
+    /// As for `made`.
+    unsafe fn forget_buffer(&mut self, env: &Env) -> Result<()> {
+        match std::mem::replace(&mut self.buffer, null_mut()) {
+            buffer if buffer.is_null() => Ok(()),
+            // SAFETY: a reference that was created, and is deleted here once.
+            buffer => check(unsafe { sys::napi_delete_reference(env.raw(), buffer) }),
+        }
+    }
+}
+
+impl ObjectFinalize for NativeBatch {
+    fn finalize(mut self, env: Env) -> Result<()> {
+        // SAFETY: the environment of a finalizer.
+        unsafe { self.forget_buffer(&env) }
     }
 }
 
 fn check(status: sys::napi_status) -> Result<()> {
-    if status == sys::Status::napi_ok { Ok(()) } else { Err(napi::Error::from_status(status.into())) }
+    if status == sys::Status::napi_ok {
+        Ok(())
+    } else {
+        Err(napi::Error::from_status(status.into()))
+    }
 }
 
-unsafe extern "C" fn forget(_env: sys::napi_env, _data: *mut c_void, hint: *mut c_void) {
+/// V8's last view of the slot is gone.
+unsafe extern "C" fn let_go(_env: sys::napi_env, _data: *mut c_void, hint: *mut c_void) {
     // SAFETY: made by `buffer` for this call alone.
     drop(unsafe { Box::from_raw(hint.cast::<Held>()) });
 }

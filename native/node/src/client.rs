@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use millpool_flow::{Cancel, Client, ClientConfig, Limits, PlanPosition, Ranges, Selection, decode_objects};
-use napi::bindgen_prelude::{Float64Array, Object, Uint8Array};
+use millpool_flow::{
+    BatchRequest, Cancel, Client, ClientConfig, Limits, PlanPosition, Ranges, Selection,
+    decode_objects,
+};
+use napi::bindgen_prelude::{Float64Array, Object, Reference, Uint8Array};
 use napi::{Env, Result};
 use napi_derive::napi;
 
@@ -22,9 +25,10 @@ pub struct NativeClientConfig {
     pub can_map: bool,
 }
 
-#[napi(object)]
+#[napi(object, object_to_js = false)]
 pub struct NativeReadRequest {
     pub timeout_ms: f64,
+    pub cancel: Reference<NativeCancel>,
     pub offsets: Option<Float64Array>,
     pub lengths: Option<Float64Array>,
     pub plan: Option<u32>,
@@ -75,14 +79,25 @@ pub fn connect_flow<'env>(env: &'env Env, config: NativeClientConfig) -> Result<
 #[napi]
 impl NativeClient {
     #[napi(catch_unwind)]
-    pub fn control<'env>(&self, env: &'env Env, body: Uint8Array, timeout_ms: f64) -> Result<Object<'env>> {
+    pub fn control<'env>(
+        &self,
+        env: &'env Env,
+        body: &[u8],
+        timeout_ms: f64,
+        cancel: &NativeCancel,
+    ) -> Result<Object<'env>> {
         let (client, body) = (self.0.clone(), body.to_vec());
-        let limits = limits(timeout_ms, Cancel::default())?;
+        let limits = limits(timeout_ms, cancel.0.clone())?;
         promise(env, move || Ok(Uint8Array::new(client.control(&body, &limits)?)))
     }
 
     #[napi(catch_unwind)]
-    pub fn dataset<'env>(&self, env: &'env Env, version: String, timeout_ms: f64) -> Result<Object<'env>> {
+    pub fn dataset<'env>(
+        &self,
+        env: &'env Env,
+        version: String,
+        timeout_ms: f64,
+    ) -> Result<Object<'env>> {
         let (client, version) = (self.0.clone(), version_of(&version)?);
         let limits = limits(timeout_ms, Cancel::default())?;
         promise(env, move || Ok(NativeDataset(Arc::new(client.dataset(&version, &limits)?))))
@@ -94,10 +109,9 @@ impl NativeClient {
         env: &'env Env,
         objects: &[u8],
         request: NativeReadRequest,
-        cancel: &NativeCancel,
     ) -> Result<Object<'env>> {
         let selection = Selection::Objects(decode_objects(objects).map_err(thrown)?);
-        self.read(env, selection, request, cancel)
+        self.read(env, selection, request)
     }
 
     #[napi(catch_unwind)]
@@ -107,10 +121,9 @@ impl NativeClient {
         dataset: &NativeDataset,
         samples: Float64Array,
         request: NativeReadRequest,
-        cancel: &NativeCancel,
     ) -> Result<Object<'env>> {
         let selection = Selection::Dataset(dataset.0.clone(), wholes("a sample", &samples)?);
-        self.read(env, selection, request, cancel)
+        self.read(env, selection, request)
     }
 
     fn read<'env>(
@@ -118,12 +131,12 @@ impl NativeClient {
         env: &'env Env,
         selection: Selection,
         request: NativeReadRequest,
-        cancel: &NativeCancel,
     ) -> Result<Object<'env>> {
         let ranges = match (&request.offsets, &request.lengths) {
-            (Some(offsets), Some(lengths)) => {
-                Some(Ranges { offsets: wholes("an offset", offsets)?, lengths: wholes("a length", lengths)? })
-            }
+            (Some(offsets), Some(lengths)) => Some(Ranges {
+                offsets: wholes("an offset", offsets)?,
+                lengths: wholes("a length", lengths)?,
+            }),
             (None, None) => None,
             _ => return Err(invalid("offsets and lengths go together")),
         };
@@ -131,11 +144,10 @@ impl NativeClient {
             plan: request.plan.unwrap_or(0),
             position: whole("position", request.position.unwrap_or(0.0))?,
         };
-        let limits = limits(request.timeout_ms, cancel.0.clone())?;
+        let limits = limits(request.timeout_ms, request.cancel.0.clone())?;
         let client = self.0.clone();
-        promise(env, move || {
-            Ok(NativeBatch::from(client.read(&selection, ranges.as_ref(), plan, &limits)?))
-        })
+        let request = BatchRequest { selection, ranges, plan };
+        promise(env, move || Ok(NativeBatch::from(client.read(&request, &limits)?)))
     }
 
     #[napi(catch_unwind)]

@@ -48,7 +48,11 @@ impl NativeDatasetWriter {
         let paths = paths.ok_or_else(|| invalid("there is not one path for each object"))?;
         let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let writer = writer.as_mut().ok_or_else(|| invalid("the dataset version is finished"))?;
-        paths.iter().zip(&objects).try_for_each(|(path, object)| writer.push(path, object)).map_err(thrown)
+        paths
+            .iter()
+            .zip(&objects)
+            .try_for_each(|(path, object)| writer.push(path, object))
+            .map_err(thrown)
     }
 
     #[napi(catch_unwind)]
@@ -79,7 +83,8 @@ pub struct NativeDataset(pub(crate) Arc<Dataset>);
 
 #[napi(catch_unwind)]
 pub fn open_dataset(path: String) -> Result<NativeDataset> {
-    let file = File::open(&path).map_err(|error| thrown(Error::io(format!("opening {path}"), &error)))?;
+    let file =
+        File::open(&path).map_err(|error| thrown(Error::io(format!("opening {path}"), &error)))?;
     Ok(NativeDataset(Arc::new(Dataset::map(&file).map_err(thrown)?)))
 }
 
@@ -117,7 +122,8 @@ impl NativeDataset {
 
     #[napi(catch_unwind)]
     pub fn size(&self, index: f64) -> Result<f64> {
-        let outside = || invalid(format!("sample {index} is outside a dataset of {}", self.0.len()));
+        let outside =
+            || invalid(format!("sample {index} is outside a dataset of {}", self.0.len()));
         Ok(self.0.size(whole("index", index)?).ok_or_else(outside)? as f64)
     }
 
@@ -135,9 +141,11 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// The 32 bytes of 64 hex digits.
 pub(crate) fn version_of(hex: &str) -> Result<[u8; 32]> {
-    let byte = |i: usize| hex.get(2 * i..2 * i + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+    let byte =
+        |i: usize| hex.get(2 * i..2 * i + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
     let bytes: Option<Vec<u8>> = (0..32).map(byte).collect();
-    let bytes = bytes.filter(|_| hex.len() == 64).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let bytes =
+        bytes.filter(|_| hex.len() == 64).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     bytes.ok_or_else(|| invalid(format!("{hex:?} is not a dataset version of 64 hex digits")))
 }
 

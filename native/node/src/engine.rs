@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use millpool_core::{
-    Code, Dataset, DeviceConfig, DeviceState, Error, Identity, ObjectRef, RecordKey, Store, StoreConfig, Urgency,
-    piece_count, piece_len,
+    Code, Dataset, DeviceConfig, DeviceState, Error, Identity, ObjectRef, RecordKey, Store,
+    StoreConfig, Urgency, piece_count, piece_len,
 };
 use millpool_flow::{Server, ServerConfig, decode_objects};
 use millpool_source::{Credentials, Filler, FillerConfig, SourceConfig, Timeouts};
@@ -19,6 +19,10 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::client::milliseconds;
 use crate::dataset::{hex, version_of};
+use crate::engine_config::{
+    NativeCredentials, NativeDeviceConfig, NativeEngineConfig, NativeFreed, NativeServeConfig,
+    NativeSource, NativeVerified,
+};
 use crate::events::{Events, NativeEvent};
 use crate::failure::{invalid, thrown, whole};
 use crate::fetch::{Fetching, NativeFetch};
@@ -30,68 +34,14 @@ const IN_FLIGHT_MAX: u64 = 64 << 20;
 /// A client that takes nothing for so long is dropped.
 const STALL: Duration = Duration::from_secs(60);
 const REQUESTS_MAX: usize = 512;
-
-#[napi(object)]
-pub struct NativeDeviceConfig {
-    pub path: String,
-    pub size_bytes: f64,
-    pub reserve_bytes: f64,
-}
-
-#[napi(object)]
-pub struct NativeEngineConfig {
-    pub devices: Vec<NativeDeviceConfig>,
-    pub extent_delay_ms: f64,
-    pub idle_seal_ms: f64,
-    pub budget_bytes: f64,
-    pub threads: u32,
-}
-
-#[napi(object)]
-pub struct NativeServeConfig {
-    pub socket: String,
-    pub mode: u32,
-    pub datasets: String,
-}
-
-#[napi(object)]
-pub struct NativeSource {
-    pub kind: String,
-    pub root: Option<String>,
-    pub endpoint: Option<String>,
-    pub region: Option<String>,
-    pub bucket: Option<String>,
-    pub path_style: Option<bool>,
-    pub anonymous: Option<bool>,
-    pub requester_pays: Option<bool>,
-}
-
-#[napi(object)]
-pub struct NativeCredentials {
-    pub access_key: String,
-    pub secret_key: String,
-    pub session_token: Option<String>,
-    pub expires_at_ms: Option<f64>,
-}
-
-#[napi(object)]
-pub struct NativeFreed {
-    pub records: f64,
-    pub bytes: f64,
-}
-
-#[napi(object)]
-pub struct NativeVerified {
-    pub records: f64,
-    pub bytes: f64,
-    pub missing: f64,
-    pub corrupt: Vec<u32>,
-}
+const DATASETS_MAPPED: usize = 8;
 
 struct Parts {
     store: Arc<Store>,
     filler: Arc<Filler>,
     identities: RwLock<HashMap<u32, Identity>>,
+    /// Those that were asked for last, newest first: mapping one checks all of it.
+    datasets: Mutex<Vec<([u8; 32], Arc<Dataset>)>>,
     /// Once it serves.
     serving: Mutex<Option<Serving>>,
     runtime: Mutex<Option<Runtime>>,
@@ -130,7 +80,11 @@ pub fn open_engine<'env>(env: &'env Env, config: NativeEngineConfig) -> Result<O
     let threads = config.threads.max(1) as usize;
     promise(env, move || {
         let store = Store::open(store)?;
-        let runtime = Builder::new_multi_thread().worker_threads(threads).thread_name("millpool").enable_all().build();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("millpool")
+            .enable_all()
+            .build();
         let runtime = runtime.map_err(|error| Error::io("starting threads", &error))?;
         let filler = Filler::new(FillerConfig {
             store: store.clone(),
@@ -143,6 +97,7 @@ pub fn open_engine<'env>(env: &'env Env, config: NativeEngineConfig) -> Result<O
             store,
             filler,
             identities: RwLock::default(),
+            datasets: Mutex::default(),
             serving: Mutex::default(),
             runtime: Mutex::new(Some(runtime)),
         })))
@@ -162,7 +117,7 @@ impl NativeEngine {
         let parts = self.0.clone();
         promise(env, move || {
             let runtime = parts.runtime()?;
-            let events = Events::new(listener, parts.store.clone(), runtime.clone());
+            let events = Events::new(listener, runtime.clone());
             let datasets = PathBuf::from(config.datasets);
             let server = Server::start(ServerConfig {
                 socket: PathBuf::from(config.socket),
@@ -177,7 +132,9 @@ impl NativeEngine {
             })?;
             let server = Arc::new(server);
             let mut serving = parts.serving.lock().unwrap_or_else(PoisonError::into_inner);
-            for (attachment, identity) in parts.identities.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            for (attachment, identity) in
+                parts.identities.read().unwrap_or_else(PoisonError::into_inner).iter()
+            {
                 server.attach(*attachment, *identity);
             }
             *serving = Some(Serving { server, events, datasets });
@@ -187,28 +144,48 @@ impl NativeEngine {
 
     #[napi(catch_unwind)]
     pub fn reply(&self, connection: f64, call: f64, body: &[u8]) -> Result<()> {
-        if let Some(reply) = self.0.take_reply(whole("connection", connection)?, whole("call", call)?) {
+        if let Some(reply) =
+            self.0.take_reply(whole("connection", connection)?, whole("call", call)?)
+        {
             reply.send(body);
         }
         Ok(())
     }
 
     #[napi(catch_unwind)]
-    pub fn reply_error(&self, connection: f64, call: f64, code: u32, message: String) -> Result<()> {
+    pub fn reply_error(
+        &self,
+        connection: f64,
+        call: f64,
+        code: u32,
+        message: String,
+    ) -> Result<()> {
         let code = u16::try_from(code).ok().and_then(Code::from_number).unwrap_or(Code::Internal);
-        if let Some(reply) = self.0.take_reply(whole("connection", connection)?, whole("call", call)?) {
+        if let Some(reply) =
+            self.0.take_reply(whole("connection", connection)?, whole("call", call)?)
+        {
             reply.fail(&Error::new(code, message));
         }
         Ok(())
     }
 
     #[napi(catch_unwind)]
-    pub fn attach(&self, attachment: u32, identity: String, source: NativeSource, admit: bool) -> Result<()> {
+    pub fn attach(
+        &self,
+        attachment: u32,
+        identity: String,
+        source: NativeSource,
+        admit: bool,
+    ) -> Result<()> {
         let identity = Identity::of(&identity);
         self.0.filler.attach(attachment, identity, source_of(source)?).map_err(thrown)?;
         self.0.store.attach(attachment, identity, admit);
         let serving = self.0.serving.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.identities.write().unwrap_or_else(PoisonError::into_inner).insert(attachment, identity);
+        self.0
+            .identities
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(attachment, identity);
         if let Some(serving) = &*serving {
             serving.server.attach(attachment, identity);
         }
@@ -301,7 +278,11 @@ impl NativeEngine {
     pub fn evict<'env>(&self, env: &'env Env, segments: Uint32Array) -> Result<Object<'env>> {
         let (parts, numbers) = (self.0.clone(), segments.to_vec());
         promise(env, move || {
-            let gone = parts.store.segments().into_iter().filter(|segment| numbers.contains(&segment.number));
+            let gone = parts
+                .store
+                .segments()
+                .into_iter()
+                .filter(|segment| numbers.contains(&segment.number));
             let gone = gone.map(|segment| (segment.number, segment.generation)).collect();
             let freed = parts.store.evict(&numbers);
             if let Some(serving) = &*parts.serving.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -328,7 +309,8 @@ impl NativeEngine {
     pub fn verify<'env>(&self, env: &'env Env, objects: &[u8]) -> Result<Object<'env>> {
         let (parts, objects) = (self.0.clone(), decode_objects(objects).map_err(thrown)?);
         promise(env, move || {
-            let mut verified = NativeVerified { records: 0.0, bytes: 0.0, missing: 0.0, corrupt: Vec::new() };
+            let mut verified =
+                NativeVerified { records: 0.0, bytes: 0.0, missing: 0.0, corrupt: Vec::new() };
             for (index, object) in objects.iter().enumerate() {
                 parts.verify_object(index as u32, object, &mut verified)?;
             }
@@ -338,21 +320,28 @@ impl NativeEngine {
 
     #[napi(catch_unwind)]
     pub fn fetch_objects(&self, objects: &[u8], urgency: u32) -> Result<NativeFetch> {
-        let objects = decode_objects(objects).map_err(thrown)?.into_iter().map(Arc::new).collect();
-        Ok(NativeFetch(Fetching::start(self.0.filler.clone(), objects, urgency_of(urgency)?)))
+        let objects = decode_objects(objects).map_err(thrown)?;
+        let fetching =
+            Fetching::start(self.0.filler.clone(), urgency_of(urgency)?, move || Ok(objects))?;
+        Ok(NativeFetch(fetching))
     }
 
     #[napi(catch_unwind)]
-    pub fn fetch_samples(&self, version: String, samples: Float64Array, urgency: u32) -> Result<NativeFetch> {
-        let name = hex(&version_of(&version)?);
-        let place = self.0.serving.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = place.as_ref().map(|serving| serving.datasets.join(format!("{name}.dataset")));
-        let place = place.ok_or_else(|| invalid("the engine does not serve yet"))?;
-        let io = |error| thrown(Error::io(format!("opening {}", place.display()), &error));
-        let dataset = Dataset::map(&File::open(&place).map_err(io)?).map_err(thrown)?;
-        let object = |sample: &f64| dataset.object(whole("sample", *sample)?).map(Arc::new).map_err(thrown);
-        let objects = samples.iter().map(object).collect::<Result<_>>()?;
-        Ok(NativeFetch(Fetching::start(self.0.filler.clone(), objects, urgency_of(urgency)?)))
+    pub fn fetch_samples(
+        &self,
+        version: String,
+        samples: Float64Array,
+        urgency: u32,
+    ) -> Result<NativeFetch> {
+        let version = version_of(&version)?;
+        let samples: Vec<u64> =
+            samples.iter().map(|sample| whole("a sample", *sample)).collect::<Result<_>>()?;
+        let parts = self.0.clone();
+        let prepare = move || {
+            let dataset = parts.dataset(&version)?;
+            samples.into_iter().map(|sample| dataset.object(sample)).collect()
+        };
+        Ok(NativeFetch(Fetching::start(self.0.filler.clone(), urgency_of(urgency)?, prepare)?))
     }
 
     #[napi(catch_unwind)]
@@ -380,14 +369,40 @@ impl Parts {
 
     fn identity(&self, attachment: u32) -> millpool_core::Result<Identity> {
         let identities = self.identities.read().unwrap_or_else(PoisonError::into_inner);
-        let missing = || Error::new(Code::NotFound, format!("attachment {attachment} is not attached"));
+        let missing =
+            || Error::new(Code::NotFound, format!("attachment {attachment} is not attached"));
         identities.get(&attachment).copied().ok_or_else(missing)
+    }
+
+    fn dataset(&self, version: &[u8; 32]) -> millpool_core::Result<Arc<Dataset>> {
+        let mut datasets = self.datasets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = datasets.iter().position(|(known, _)| known == version) {
+            datasets[..=known].rotate_right(1);
+            return Ok(datasets[0].1.clone());
+        }
+        let folder = self
+            .serving
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .map(|s| s.datasets.clone());
+        let folder =
+            folder.ok_or_else(|| Error::new(Code::Invalid, "the engine does not serve yet"))?;
+        let place = folder.join(format!("{}.dataset", hex(version)));
+        let file = File::open(&place)
+            .map_err(|error| Error::io(format!("opening {}", place.display()), &error))?;
+        let dataset = Arc::new(Dataset::map(&file)?);
+        datasets.insert(0, (*version, dataset.clone()));
+        datasets.truncate(DATASETS_MAPPED);
+        Ok(dataset)
     }
 
     /// Keys of an object's records, and their lengths.
     fn records(&self, object: &ObjectRef) -> millpool_core::Result<Vec<(RecordKey, u32)>> {
         let key = object.key(&self.identity(object.attachment)?);
-        Ok((0..piece_count(object.size)).map(|piece| (key.piece(piece), piece_len(object.size, piece))).collect())
+        Ok((0..piece_count(object.size))
+            .map(|piece| (key.piece(piece), piece_len(object.size, piece)))
+            .collect())
     }
 
     fn verify_object(
@@ -435,6 +450,17 @@ impl Parts {
     }
 }
 
+impl Drop for Parts {
+    /// Of an engine that nobody closed, at the garbage collector or the end of its thread: nothing is waited for there
+    /// but the store, which seals what it has.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.get_mut().unwrap_or_else(PoisonError::into_inner).take()
+        {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 fn urgency_of(number: u32) -> Result<Urgency> {
     match number {
         0 => Ok(Urgency::Reader),
@@ -447,7 +473,9 @@ fn urgency_of(number: u32) -> Result<Urgency> {
 fn source_of(source: NativeSource) -> Result<SourceConfig> {
     let missing = |what: &str| invalid(format!("a source of kind {} needs {what}", source.kind));
     match source.kind.as_str() {
-        "folder" => Ok(SourceConfig::Folder { root: source.root.clone().ok_or_else(|| missing("root"))?.into() }),
+        "folder" => Ok(SourceConfig::Folder {
+            root: source.root.clone().ok_or_else(|| missing("root"))?.into(),
+        }),
         "s3" => Ok(SourceConfig::S3 {
             endpoint: source.endpoint.clone().ok_or_else(|| missing("endpoint"))?,
             region: source.region.clone().ok_or_else(|| missing("region"))?,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use millpool_core::{Error, Store};
+use millpool_core::Error;
 use millpool_flow::{Control, ControlCall, ControlReply, Receipt};
 use napi::bindgen_prelude::{Uint8Array, Uint32Array};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -36,7 +36,8 @@ pub struct NativeReceipt {
     pub segments: Uint32Array,
 }
 
-pub(crate) type Listener = ThreadsafeFunction<NativeEvent, (), NativeEvent, napi::Status, false, true>;
+pub(crate) type Listener =
+    ThreadsafeFunction<NativeEvent, (), NativeEvent, napi::Status, false, true>;
 
 /// One row a connection and plan.
 #[derive(Default)]
@@ -50,7 +51,6 @@ struct Row {
 
 pub(crate) struct Events {
     listener: Listener,
-    store: Arc<Store>,
     runtime: Handle,
     replies: Mutex<HashMap<(u64, u64), ControlReply>>,
     rows: Arc<Mutex<HashMap<(u64, u32), Row>>>,
@@ -58,10 +58,9 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    pub fn new(listener: Listener, store: Arc<Store>, runtime: Handle) -> Arc<Events> {
+    pub fn new(listener: Listener, runtime: Handle) -> Arc<Events> {
         Arc::new_cyclic(|own| Events {
             listener,
-            store,
             runtime,
             replies: Mutex::default(),
             rows: Arc::default(),
@@ -76,7 +75,8 @@ impl Events {
 
     /// Those that nobody will answer any more tell their callers so.
     pub fn drop_replies(&self) {
-        let replies = std::mem::take(&mut *self.replies.lock().unwrap_or_else(PoisonError::into_inner));
+        let replies =
+            std::mem::take(&mut *self.replies.lock().unwrap_or_else(PoisonError::into_inner));
         drop(replies);
     }
 
@@ -130,8 +130,6 @@ impl Control for Events {
     }
 
     fn receipt(&self, connection: u64, receipt: Receipt) {
-        self.store.mark_verified(&receipt.verified);
-        self.store.touch(&receipt.segments);
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         let first = rows.is_empty();
         let row = rows.entry((connection, receipt.plan)).or_default();

@@ -8,7 +8,7 @@ use napi::{Env, Result};
 use napi_derive::napi;
 
 use crate::failure::{NativeFailure, failure};
-use crate::work::promise;
+use crate::work::{aside, promise};
 
 /// Records under way for one fetch: more than any limit of requests at once.
 const WINDOW: usize = 1024;
@@ -25,6 +25,7 @@ pub struct NativeFetchProgress {
     pub cancelled: bool,
 }
 
+#[derive(Default)]
 struct Progress {
     objects: Vec<Arc<ObjectRef>>,
     /// Pieces of each object that are not answered yet, and whether one of it failed.
@@ -33,6 +34,10 @@ struct Progress {
     next: (usize, u32),
     in_flight: usize,
     feeding: bool,
+    /// What to fetch is not known yet.
+    preparing: bool,
+    /// Why it never will be.
+    fault: Option<Error>,
     cancelled: bool,
     done: usize,
     bytes: u64,
@@ -50,25 +55,35 @@ pub(crate) struct Fetching {
 }
 
 impl Fetching {
-    pub fn start(fill: Arc<dyn Fill>, objects: Vec<Arc<ObjectRef>>, urgency: Urgency) -> Arc<Fetching> {
-        let left: Vec<_> = objects.iter().map(|object| (piece_count(object.size), false)).collect();
-        let state = Progress {
-            done: left.iter().filter(|(pieces, _)| *pieces == 0).count(),
-            bytes: objects.iter().map(|object| object.size).sum(),
-            left,
-            objects,
-            next: (0, 0),
-            in_flight: 0,
-            feeding: false,
-            cancelled: false,
-            bytes_done: 0,
-            fetched_bytes: 0,
-            failures: Vec::new(),
-            failure_count: 0,
-        };
-        let fetching = Arc::new(Fetching { fill, urgency, state: Mutex::new(state), ended: Condvar::new() });
-        fetching.feed();
-        fetching
+    /// Fetches what `prepare` says, which runs beside JavaScript's thread.
+    pub fn start(
+        fill: Arc<dyn Fill>,
+        urgency: Urgency,
+        prepare: impl FnOnce() -> millpool_core::Result<Vec<ObjectRef>> + Send + 'static,
+    ) -> Result<Arc<Fetching>> {
+        let state = Progress { preparing: true, ..Progress::default() };
+        let fetching =
+            Arc::new(Fetching { fill, urgency, state: Mutex::new(state), ended: Condvar::new() });
+        let own = fetching.clone();
+        aside(move || own.begin(prepare()))?;
+        Ok(fetching)
+    }
+
+    fn begin(self: &Arc<Self>, objects: millpool_core::Result<Vec<ObjectRef>>) {
+        let mut state = self.state();
+        state.preparing = false;
+        match objects {
+            Ok(objects) => {
+                state.left =
+                    objects.iter().map(|object| (piece_count(object.size), false)).collect();
+                state.done = state.left.iter().filter(|(pieces, _)| *pieces == 0).count();
+                state.bytes = objects.iter().map(|object| object.size).sum();
+                state.objects = objects.into_iter().map(Arc::new).collect();
+            }
+            Err(error) => state.fault = Some(error),
+        }
+        drop(state);
+        self.feed();
     }
 
     /// Asks for more while there is room. An answer may come before `fill` returns, so only one call feeds at a time.
@@ -94,7 +109,11 @@ impl Fetching {
         }
     }
 
-    fn answered(self: &Arc<Self>, (object, piece): (usize, u32), answer: millpool_core::Result<Filled>) {
+    fn answered(
+        self: &Arc<Self>,
+        (object, piece): (usize, u32),
+        answer: millpool_core::Result<Filled>,
+    ) {
         let mut state = self.state();
         state.in_flight -= 1;
         state.record(object, piece, answer);
@@ -105,11 +124,12 @@ impl Fetching {
         }
     }
 
-    fn wait(&self) {
+    fn wait(&self) -> millpool_core::Result<NativeFetchProgress> {
         let mut state = self.state();
-        while state.feeding || state.in_flight > 0 || state.has_more() {
+        while state.preparing || state.feeding || state.in_flight > 0 || state.has_more() {
             state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        state.fault.take().map_or_else(|| Ok(state.read()), Err)
     }
 
     fn state(&self) -> MutexGuard<'_, Progress> {
@@ -188,10 +208,7 @@ impl NativeFetch {
     #[napi(catch_unwind)]
     pub fn finished<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
         let fetching = self.0.clone();
-        promise(env, move || {
-            fetching.wait();
-            Ok(fetching.state().read())
-        })
+        promise(env, move || fetching.wait())
     }
 
     #[napi(catch_unwind)]

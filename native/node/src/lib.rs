@@ -4,6 +4,7 @@ mod batch;
 mod client;
 mod dataset;
 mod engine;
+mod engine_config;
 mod events;
 mod failure;
 mod fetch;

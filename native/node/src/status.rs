@@ -47,7 +47,11 @@ pub struct NativeCounters {
 }
 
 impl NativeCounters {
-    pub(crate) fn of(store: &Store, fill: &FillCounters, server: Option<ServerStatus>) -> NativeCounters {
+    pub(crate) fn of(
+        store: &Store,
+        fill: &FillCounters,
+        server: Option<ServerStatus>,
+    ) -> NativeCounters {
         let segments = store.segments();
         let table_bytes = store.table().file.metadata().map_or(0, |metadata| metadata.len());
         let server = |count: fn(&ServerStatus) -> u64| server.as_ref().map_or(0, count) as f64;

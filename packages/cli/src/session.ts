@@ -17,7 +17,11 @@ export class Session {
   }
 
   readonly call: Call = async (method, request, options) => {
-    this.#control ??= connectTransport(controlSocketOf(this.#socket));
+    this.#control ??= connectTransport(controlSocketOf(this.#socket)).catch((error: unknown) => {
+      // The next call tries again: a daemon that is starting does not answer yet.
+      this.#control = null;
+      throw error;
+    });
     return (await this.#control).call(method, request, options);
   };
 

@@ -1,18 +1,11 @@
-import type { DatasetFile, FlowClient } from '@millpool/native';
+import type { DatasetFile } from '@millpool/native';
 import { joinPath } from '@millpool/protocol';
-import type { Call } from '@millpool/protocol';
 
 import { settleBatch } from './batch.ts';
 import type { Batch, OnError } from './batch.ts';
+import type { DatasetRoad } from './dataset-road.ts';
 import { Loader } from './loader.ts';
 import type { LoaderOptions } from './loader.ts';
-
-/** How a dataset reaches its daemon. */
-export interface DatasetRoad {
-  readonly flow: FlowClient;
-  readonly call: Call;
-  readonly timeoutMs: number;
-}
 
 /** An immutable snapshot of a subtree: its files in path order, by number. */
 export class Dataset {

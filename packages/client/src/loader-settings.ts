@@ -2,12 +2,18 @@ import { MillpoolError } from '@millpool/protocol';
 
 import { onErrorChoices } from './batch.ts';
 import type { OnError } from './batch.ts';
-import type { Dataset } from './dataset.ts';
 import { parseLoaderState } from './loader-state.ts';
 import type { LoaderState } from './loader-state.ts';
 
 /** Batches read ahead of the loop when nothing else is said: enough to hide a gather, few enough to hold little memory. */
 const autoPrefetchBatches = 4;
+
+/** What a loader needs of its dataset. */
+export interface SampleList {
+  readonly length: number;
+  readonly version: string;
+  path(index: number): string;
+}
 
 /** What a user says of a loader; everything has a default. */
 export interface LoaderOptions {
@@ -44,7 +50,7 @@ export interface LoaderSettings {
 }
 
 /** Fills in the defaults and checks everything; `invalid` names the option. */
-export function checkLoaderOptions(options: LoaderOptions, dataset: Dataset): LoaderSettings {
+export function checkLoaderOptions(options: LoaderOptions, dataset: SampleList): LoaderSettings {
   const { rank = 0, world = 1, prefetch = 'auto', hints = 'on', onError = 'raise' } = options;
   requireWhole('world', world, 1);
   requireWhole('rank', rank, 0);
@@ -62,7 +68,7 @@ type OrderSettings = Pick<
 >;
 
 /** What decides the order: from the state where there is one, else from the options. */
-function orderOf(options: LoaderOptions, world: number, dataset: Dataset): OrderSettings {
+function orderOf(options: LoaderOptions, world: number, dataset: SampleList): OrderSettings {
   const { batchSize = 256, shuffle = false, seed = 0, epoch = 0, dropLast = false, resume } = options;
   if (resume === undefined) {
     requireWhole('batchSize', batchSize, 1);

@@ -4,9 +4,9 @@ import { MillpoolError } from '@millpool/protocol';
 
 import { settleBatch } from './batch.ts';
 import type { Batch } from './batch.ts';
-import type { Dataset, DatasetRoad } from './dataset.ts';
+import type { DatasetRoad } from './dataset-road.ts';
 import { checkLoaderOptions } from './loader-settings.ts';
-import type { LoaderOptions, LoaderSettings } from './loader-settings.ts';
+import type { LoaderOptions, LoaderSettings, SampleList } from './loader-settings.ts';
 import { orderVersion } from './loader-state.ts';
 import type { LoaderState } from './loader-state.ts';
 import { StallAccount } from './report.ts';
@@ -26,7 +26,7 @@ interface Ahead {
  * is the next epoch. The order depends on neither rank nor world: a resumed loader goes on exactly where its state says.
  */
 export class Loader implements AsyncIterable<Batch> {
-  readonly #dataset: Dataset;
+  readonly #dataset: SampleList;
   readonly #file: DatasetFile;
   readonly #road: DatasetRoad;
   readonly #settings: LoaderSettings;
@@ -36,7 +36,7 @@ export class Loader implements AsyncIterable<Batch> {
   #iterating = false;
 
   /** For `Dataset.loader`. */
-  constructor(dataset: Dataset, file: DatasetFile, road: DatasetRoad, options: LoaderOptions) {
+  constructor(dataset: SampleList, file: DatasetFile, road: DatasetRoad, options: LoaderOptions) {
     this.#dataset = dataset;
     this.#file = file;
     this.#road = road;

@@ -177,14 +177,13 @@ export interface NativeClientConfig {
 }
 
 export interface NativeClient {
-  control(body: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
+  control(body: Uint8Array, timeoutMs: number, cancel: NativeCancel): Promise<Uint8Array>;
   dataset(version: string, timeoutMs: number): Promise<NativeDataset>;
-  readObjects(objects: Uint8Array, request: NativeReadRequest, cancel: NativeCancel): Promise<NativeBatch>;
+  readObjects(objects: Uint8Array, request: NativeReadRequest): Promise<NativeBatch>;
   readSamples(
     dataset: NativeDataset,
     samples: Float64Array,
-    request: NativeReadRequest,
-    cancel: NativeCancel,
+    request: NativeReadRequest
   ): Promise<NativeBatch>;
   state(): NativeClientState;
   close(): void;
@@ -192,6 +191,7 @@ export interface NativeClient {
 
 export interface NativeReadRequest {
   readonly timeoutMs: number;
+  readonly cancel: NativeCancel;
   readonly offsets?: Float64Array;
   readonly lengths?: Float64Array;
   readonly plan?: number;

@@ -14,7 +14,7 @@ import type {
 } from './binding.ts';
 import { Fetch } from './fetch.ts';
 import { binding } from './load.ts';
-import { called, nativeError, settled } from './native-error.ts';
+import { called, nativeError, remedyFor, settled } from './native-error.ts';
 
 export type DeviceConfig = NativeDeviceConfig;
 export type SegmentStatus = NativeSegmentStatus;
@@ -219,12 +219,13 @@ export class Engine {
     const name = callName(connection, call);
     const gone = new AbortController();
     this.#calls.set(name, gone);
-    const signal = AbortSignal.any([gone.signal, AbortSignal.timeout(timeoutMs)]);
+    const late = AbortSignal.timeout(timeoutMs);
+    const signal = AbortSignal.any([gone.signal, late]);
     try {
       const reply = await handlers.control(body, { connection, pid, timeoutMs, signal });
       this.#native.reply(connection, call, reply);
     } catch (thrown) {
-      const error = thrown instanceof MillpoolError ? thrown : nativeError(thrown);
+      const error = !(thrown instanceof MillpoolError) && late.aborted ? lateError(timeoutMs) : nativeError(thrown);
       this.#native.replyError(connection, call, errorTable[error.code].number, error.message);
     } finally {
       this.#calls.delete(name);
@@ -235,6 +236,11 @@ export class Engine {
 /** The hash that segments of this identity carry (`SegmentStatus.identity`), as 32 hex digits. */
 export function identityHash(canonical: string): string {
   return called(() => binding().identityHash(canonical));
+}
+
+function lateError(timeoutMs: number): MillpoolError {
+  const message = `the daemon did not end a control message within ${timeoutMs} ms`;
+  return new MillpoolError({ code: 'timeout', message, remedy: remedyFor('timeout') });
 }
 
 function callName(connection: number, call: number): string {

@@ -53,8 +53,7 @@ export class FlowClient {
 
   /** One control message and its reply; both are opaque here. */
   control(body: Uint8Array, options: { timeoutMs: number; signal?: AbortSignal }): Promise<Uint8Array> {
-    const reply = settled(() => this.#native.control(body, options.timeoutMs));
-    return abortable(reply, options.signal, () => {});
+    return cancellable(options.signal, (cancel) => this.#native.control(body, options.timeoutMs, cancel));
   }
 
   /** Maps a dataset version (64 hex digits) that the daemon holds; throws `not-found` if it does not. */
@@ -64,14 +63,12 @@ export class FlowClient {
 
   /** Reads the objects of a packed list (object-list.ts), in its order. Failed samples are errors of the batch. */
   readObjects(objects: Uint8Array, options: ReadOptions): Promise<Batch> {
-    return this.#read(options, (request, cancel) => this.#native.readObjects(objects, request, cancel));
+    return this.#read(options, (request) => this.#native.readObjects(objects, request));
   }
 
   /** Reads samples of a dataset by index, in the order given. Failed samples are errors of the batch. */
   readSamples(dataset: DatasetFile, samples: Float64Array, options: ReadOptions): Promise<Batch> {
-    return this.#read(options, (request, cancel) =>
-      this.#native.readSamples(dataset.native, samples, request, cancel),
-    );
+    return this.#read(options, (request) => this.#native.readSamples(dataset.native, samples, request));
   }
 
   get state(): ClientState {
@@ -87,32 +84,30 @@ export class FlowClient {
     this.close();
   }
 
-  async #read(
-    options: ReadOptions,
-    start: (request: NativeReadRequest, cancel: NativeCancel) => Promise<NativeBatch>,
-  ): Promise<Batch> {
-    options.signal?.throwIfAborted();
-    const { timeoutMs, ranges, plan } = options;
-    const cancel = called(() => new (binding().NativeCancel)());
-    const batch = settled(() => start({ timeoutMs, ...ranges, ...plan }, cancel)).then((native) => new Batch(native));
-    return abortable(batch, options.signal, () => {
-      cancel.cancel();
-      batch.then((late) => late.release()).catch(() => undefined);
-    });
+  async #read(options: ReadOptions, start: (request: NativeReadRequest) => Promise<NativeBatch>): Promise<Batch> {
+    const { timeoutMs, signal, ranges, plan } = options;
+    const native = await cancellable(signal, (cancel) => start({ timeoutMs, cancel, ...ranges, ...plan }));
+    const batch = new Batch(native);
+    if (!signal?.aborted) return batch;
+    batch.release();
+    throw cancelled(signal);
   }
 }
 
-function abortable<T>(result: Promise<T>, signal: AbortSignal | undefined, abandon: () => void): Promise<T> {
-  if (!signal) return result;
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = () => {
-      abandon();
-      const message = 'the caller gave up';
-      reject(new MillpoolError({ code: 'cancelled', message, remedy: '' }, { cause: signal.reason }));
-    };
-    if (signal.aborted) return onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    const done = () => signal.removeEventListener('abort', onAbort);
-    result.then(resolve, reject).finally(done);
-  });
+/** Runs a native call that ends, soon, when the signal aborts. */
+async function cancellable<T>(signal: AbortSignal | undefined, start: (cancel: NativeCancel) => Promise<T>) {
+  if (signal?.aborted) throw cancelled(signal);
+  const cancel = called(() => new (binding().NativeCancel)());
+  const onAbort = () => cancel.cancel();
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await settled(() => start(cancel));
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+function cancelled(signal: AbortSignal): MillpoolError {
+  const shape = { code: 'cancelled', message: 'the caller gave up', remedy: '' } as const;
+  return new MillpoolError(shape, { cause: signal.reason });
 }

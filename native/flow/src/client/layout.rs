@@ -23,6 +23,28 @@ pub struct Ranges {
     pub lengths: Vec<u64>,
 }
 
+/// A plan, and its position after this batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PlanPosition {
+    pub plan: u32,
+    pub position: u64,
+}
+
+/// What one read is to bring.
+pub struct BatchRequest {
+    pub selection: Selection,
+    /// Without them samples are read whole.
+    pub ranges: Option<Ranges>,
+    /// Told to the daemon by the receipt; plan 0 is none.
+    pub plan: PlanPosition,
+}
+
+impl From<Selection> for BatchRequest {
+    fn from(selection: Selection) -> BatchRequest {
+        BatchRequest { selection, ranges: None, plan: PlanPosition::default() }
+    }
+}
+
 /// A piece of a sample, or a part of one.
 pub struct Part {
     pub sample: u32,

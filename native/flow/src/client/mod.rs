@@ -18,11 +18,10 @@ use std::time::{Duration, Instant};
 use millpool_core::{Code, Dataset, Error, Result};
 
 pub use batch::{Batch, Sample, Waits};
-pub use layout::{Ranges, Selection};
+pub use layout::{BatchRequest, PlanPosition, Ranges, Selection};
 pub use pending::Cancel;
 use pending::{Abandon, Mailbox, Pending};
 use per_process::PerProcess;
-pub use read::PlanPosition;
 pub use session::Limits;
 use session::Session;
 
@@ -99,16 +98,10 @@ impl Client {
         }
     }
 
-    /// Reads all samples of `selection`, or parts of them, into one slot of the ring. What fails for one sample alone
+    /// Reads all samples of a request, or parts of them, into one slot of the ring. What fails for one sample alone
     /// is that sample's error; an error here means that there is no batch.
-    pub fn read(
-        &self,
-        selection: &Selection,
-        ranges: Option<&Ranges>,
-        plan: PlanPosition,
-        limits: &Limits,
-    ) -> Result<Batch> {
-        read::read(self.session(), selection, ranges, plan, limits)
+    pub fn read(&self, request: &BatchRequest, limits: &Limits) -> Result<Batch> {
+        read::read(self.session(), request, limits)
     }
 
     pub fn status(&self) -> ClientStatus {

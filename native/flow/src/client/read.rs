@@ -10,7 +10,7 @@ use millpool_core::{
 
 use super::batch::{Batch, Sample, Waits, timed};
 use super::delivery::{Arrival, Delivery, Target};
-use super::layout::{Layout, Part, Ranges, Selection, keys_of};
+use super::layout::{BatchRequest, Layout, Part, Selection, keys_of};
 use super::link::Link;
 use super::pending::{Abandon, Pending, timed_out};
 use super::segments::{SegmentId, segment_of};
@@ -22,13 +22,6 @@ use crate::message::{ITEMS_MAX, ReadItem, ReadRequest, Receipt};
 const ATTEMPTS: u8 = 2;
 /// A receipt is worth no longer wait.
 const RECEIPT_PATIENCE: Duration = Duration::from_secs(1);
-
-/// A plan, and its position after this batch.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct PlanPosition {
-    pub plan: u32,
-    pub position: u64,
-}
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum State {
@@ -51,19 +44,14 @@ struct Reading<'a> {
     receipt: Receipt,
 }
 
-pub fn read(
-    session: &Session,
-    selection: &Selection,
-    ranges: Option<&Ranges>,
-    plan: PlanPosition,
-    limits: &Limits,
-) -> Result<Batch> {
+pub fn read(session: &Session, request: &BatchRequest, limits: &Limits) -> Result<Batch> {
+    let BatchRequest { selection, ranges, plan } = request;
     let mut queue = Duration::ZERO;
     let link = timed(&mut queue, || session.link(limits))?;
     let identity_of = &mut |attachment| session.identity(&link, attachment, limits);
     let keys = timed(&mut queue, || keys_of(selection, identity_of))?;
-    let Layout { samples, parts, bytes } = Layout::new(selection, &keys, ranges)?;
-    let slot = timed(&mut queue, || session.ring.lease(bytes, limits.deadline))?;
+    let Layout { samples, parts, bytes } = Layout::new(selection, &keys, ranges.as_ref())?;
+    let slot = timed(&mut queue, || session.lease(bytes, limits))?;
     let mut reading = Reading {
         session,
         limits,

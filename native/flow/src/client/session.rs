@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use millpool_core::{
-    Code, Error, Identity, Location, Mapping, Result, Ring, SegmentName, TableReader,
+    Code, Error, Identity, Location, Mapping, Result, Ring, SegmentName, Slot, TableReader,
 };
 
 use super::ClientConfig;
@@ -20,6 +20,8 @@ use crate::message::{Described, Wanted};
 /// Between attempts to reach a daemon that was there before.
 const RETRY_FIRST: Duration = Duration::from_millis(10);
 const RETRY_LAST: Duration = Duration::from_millis(250);
+/// How long a caller that gave up may wait for a slot yet.
+const LEASE_STEP: Duration = Duration::from_millis(50);
 
 pub struct Session {
     config: ClientConfig,
@@ -133,6 +135,18 @@ impl Session {
             link.shut();
         }
         Ok(link)
+    }
+
+    /// A slot of the ring. The ring knows of no callers that give up, so it is asked again and again.
+    pub fn lease(&self, bytes: usize, limits: &Limits) -> Result<Slot> {
+        loop {
+            self.check(limits)?;
+            let until = (Instant::now() + LEASE_STEP).min(limits.deadline);
+            match self.ring.lease(bytes, until) {
+                Err(error) if error.code == Code::Timeout && until < limits.deadline => {}
+                leased => return leased,
+            }
+        }
     }
 
     /// The key table of now; `None` where this client does not map.

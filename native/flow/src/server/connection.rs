@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Shared;
 use super::control::{ControlCall, ControlReply};
 use super::outbox::{Outbox, write_all};
-use super::read::{CREDIT_BYTES, CREDITS_MIN, ReadTask};
+use super::read::{Admitted, CREDIT_BYTES, CREDITS_MIN, ReadTask};
 use crate::frame::{HEADER_BYTES, Header, Kind, VERSION, broken};
 use crate::message::{Described, Hello, ReadRequest, Receipt, Wanted, Welcome, decode_control};
 
@@ -135,9 +135,8 @@ impl Connection {
                 let permit = self.permit().await;
                 let cancelled = Arc::new(AtomicBool::new(false));
                 self.begin(request, UnderWay::Read(cancelled.clone()))?;
-                tokio::spawn(
-                    ReadTask::new(self.clone(), request, message, cancelled, permit).run(),
-                );
+                let admitted = Admitted { request, cancelled, permit };
+                tokio::spawn(ReadTask::new(self.clone(), admitted, message).run());
                 Ok(())
             }
             Kind::Descriptor => {

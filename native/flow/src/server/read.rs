@@ -19,6 +19,14 @@ pub(super) const CREDIT_BYTES: u64 = 1024;
 /// Items that are looked up, or handed to the filler, together.
 const GROUP_MAX: usize = 1024;
 
+/// A READ as its connection let it in.
+pub(super) struct Admitted {
+    pub request: u64,
+    /// Set when the client gave it up.
+    pub cancelled: Arc<AtomicBool>,
+    pub permit: OwnedSemaphorePermit,
+}
+
 pub(super) struct ReadTask {
     connection: Arc<Connection>,
     request: u64,
@@ -41,22 +49,17 @@ struct Delivery {
 impl ReadTask {
     pub(super) fn new(
         connection: Arc<Connection>,
-        request: u64,
+        admitted: Admitted,
         message: ReadRequest,
-        cancelled: Arc<AtomicBool>,
-        permit: OwnedSemaphorePermit,
     ) -> Arc<ReadTask> {
-        let left = AtomicUsize::new(message.items.len());
-        let objects = message.objects.into_iter().map(Arc::new).collect();
-        let permit = Mutex::new(Some(permit));
         Arc::new(ReadTask {
             connection,
-            request,
-            objects,
+            request: admitted.request,
+            left: AtomicUsize::new(message.items.len()),
+            objects: message.objects.into_iter().map(Arc::new).collect(),
             items: message.items,
-            cancelled,
-            left,
-            permit,
+            cancelled: admitted.cancelled,
+            permit: Mutex::new(Some(admitted.permit)),
         })
     }
 

@@ -279,9 +279,7 @@ pub fn soon() -> Limits {
 }
 
 pub fn read(client: &Client, objects: &[ObjectRef]) -> Batch {
-    client
-        .read(&Selection::Objects(objects.to_vec()), None, PlanPosition::default(), &soon())
-        .unwrap()
+    client.read(&Selection::Objects(objects.to_vec()).into(), &soon()).unwrap()
 }
 
 /// Every sample is there and has its own bytes.

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm, truncate } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+
+import { DatasetFile, DatasetFileWriter } from './dataset-file.ts';
+import { packObjects } from './object-list.ts';
+import { attachment, bytesOf, TestEngine, testFiles, timeoutMs } from './testing/test-engine.ts';
+
+const files = testFiles(30);
+const entries = files.map((file) => ({ ...file, path: file.name }));
+let engine: TestEngine;
+let folder: string;
+
+before(async () => {
+  engine = await TestEngine.start();
+  folder = await mkdtemp(join(tmpdir(), 'millpool-dataset-'));
+});
+after(async () => {
+  await engine.stop();
+  await rm(folder, { recursive: true });
+});
+
+function writer(file: string): DatasetFileWriter {
+  return new DatasetFileWriter({ file, attachment, root: '/data', identity: engine.identity });
+}
+
+test('a written version is read back, and its content alone gives its name', async () => {
+  const file = join(folder, 'a');
+  const first = writer(file);
+  first.push(entries.slice(0, 10));
+  first.push(entries.slice(10));
+  const summary = await first.finish();
+  const bytes = files.reduce((sum, each) => sum + each.size, 0);
+  assert.deepEqual([summary.count, summary.bytes], [files.length, bytes]);
+  assert.match(summary.version, /^[0-9a-f]{64}$/);
+
+  const second = writer(join(folder, 'b'));
+  second.push(entries);
+  assert.equal((await second.finish()).version, summary.version);
+
+  const dataset = DatasetFile.open(file);
+  assert.deepEqual([dataset.version, dataset.length, dataset.bytes], [summary.version, files.length, bytes]);
+  assert.deepEqual([dataset.attachment, dataset.root], [attachment, '/data']);
+  assert.deepEqual([dataset.path(7), dataset.size(7)], [files[7]!.name, files[7]!.size]);
+  assert.deepEqual(dataset.objects(Float64Array.of(7, 0)), new Uint8Array(packObjects([files[7]!, files[0]!])));
+  assert.throws(() => dataset.path(files.length), { code: 'invalid' });
+});
+
+test('paths out of order are refused, and nothing is left of an abandoned version', async () => {
+  const file = join(folder, 'c');
+  const wrong = writer(file);
+  assert.throws(() => wrong.push([entries[1]!, entries[0]!]), { code: 'invalid' });
+  wrong.abandon();
+  assert(!(await readdir(folder)).some((name) => name.startsWith('c')));
+});
+
+test('a version that was cut is refused', async () => {
+  const file = join(folder, 'd');
+  const cut = writer(file);
+  cut.push(entries);
+  await cut.finish();
+  await truncate(file, 600);
+  assert.throws(() => DatasetFile.open(file), { code: 'corrupt' });
+});
+
+test('a daemon hands a version out, reads of it are by index, and it is fetched by index', async () => {
+  const file = join(engine.folder, 'datasets', 'new');
+  const made = writer(file);
+  made.push(entries);
+  const { version } = await made.finish();
+  await engine.publish(file, version);
+
+  using client = await engine.connect();
+  const dataset = await client.dataset(version, { timeoutMs });
+  const samples = Float64Array.of(29, 3, 3);
+  const progress = await engine.engine.fetchSamples(version, samples, 'plan').done;
+  assert.equal(progress.objectsDone, 3);
+  await engine.engine.flush(timeoutMs);
+  using batch = await client.readSamples(dataset, samples, { timeoutMs });
+  assert.equal(batch.hits, 3);
+  for (const [i, sample] of samples.entries()) {
+    assert.equal(Buffer.compare(batch.sample(i), await bytesOf(files[sample]!)), 0);
+  }
+  const unknown = engine.engine.fetchSamples('00'.repeat(32), samples, 'plan');
+  await assert.rejects(unknown.done, { code: 'not-found' });
+});
