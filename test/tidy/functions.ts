@@ -112,10 +112,7 @@ function skipType(code: string, from: number): number {
     const char = code[at] ?? '';
     const due = /(?:[:|&,<(=[?]|=>|\b(?:is|keyof|extends|readonly|asserts))\s*$/.test(code.slice(from - 1, at));
     if (char === '{' && !due) return at;
-    if (char === '=' && code[at + 1] === '>') {
-      // An arrow behind a parenthesis belongs to a function type only where another arrow or brace follows.
-      return at;
-    }
+    if (char === '=' && code[at + 1] === '>') return at;
     if (pairs[char] !== undefined) {
       const end = closing(code, at);
       if (end < 0) return code.length;
@@ -126,7 +123,8 @@ function skipType(code: string, from: number): number {
 }
 
 function isDescribe(code: string, open: number): boolean {
-  return /\bdescribe\(\s*['"`][^'"`]*['"`]\s*,\s*(?:\{[^}]*\}\s*,\s*)?(?:async\s*)?$/.test(code.slice(Math.max(0, open - 300), open));
+  const before = code.slice(Math.max(0, open - 300), open);
+  return /\bdescribe\(\s*['"`][^'"`]*['"`]\s*,\s*(?:\{[^}]*\}\s*,\s*)?(?:async\s*)?$/.test(before);
 }
 
 function skipSpace(code: string, from: number): number {

@@ -62,8 +62,11 @@ pub type Answer = (usize, Result<Filled, Error>);
 impl Bed {
     pub fn new(terms: Terms) -> Bed {
         let place = tempfile::tempdir().unwrap();
-        let cache =
-            DeviceConfig { path: place.path().join("cache"), size_bytes: 1 << 30, reserve_bytes: 0 };
+        let cache = DeviceConfig {
+            path: place.path().join("cache"),
+            size_bytes: 1 << 30,
+            reserve_bytes: 0,
+        };
         let store = Store::open(StoreConfig {
             devices: vec![cache],
             extent_delay: Duration::from_millis(5),

@@ -3,56 +3,25 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
-use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use millpool_core::{
-    Code, DeviceConfig, Error, Fill, Filled, Identity, ObjectRef, PIECE_BYTES, Store, StoreConfig,
-    Urgency, Want,
-};
-use millpool_source::{Filler, FillerConfig, SourceConfig, Timeouts};
+use millpool_core::{Code, Filled, ObjectRef, PIECE_BYTES, Want};
+use millpool_source::SourceConfig;
 
-const SECONDS: Duration = Duration::from_secs(20);
-
-struct Bed {
-    place: tempfile::TempDir,
-    store: Arc<Store>,
-    filler: Arc<Filler>,
-    _runtime: tokio::runtime::Runtime,
-}
+use crate::bed::{Bed, PATIENCE, Terms};
 
 fn bed() -> Bed {
-    let place = tempfile::tempdir().unwrap();
-    fs::create_dir(place.path().join("source")).unwrap();
-    let devices = vec![DeviceConfig {
-        path: place.path().join("cache"),
-        size_bytes: 1 << 30,
-        reserve_bytes: 0,
-    }];
-    let config =
-        StoreConfig { devices, extent_delay: Duration::from_millis(5), idle_seal: SECONDS };
-    let store = Store::open(config).unwrap();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let filler = Filler::new(FillerConfig {
-        store: store.clone(),
-        budget_bytes: 64 << 20,
-        runtime: runtime.handle().clone(),
-        timeouts: Timeouts::default(),
-        max_requests: 64,
-    })
-    .unwrap();
-    let identity = Identity::of("folder");
-    store.attach(1, identity, true);
-    filler.attach(1, identity, SourceConfig::Folder { root: place.path().join("source") }).unwrap();
-    Bed { place, store, filler, _runtime: runtime }
+    let bed = Bed::new(Terms::default());
+    fs::create_dir(bed.folder()).unwrap();
+    bed.attach(1, SourceConfig::Folder { root: bed.folder() });
+    bed
 }
 
 impl Bed {
     /// Old enough to be kept, as far as its mtime says; its ctime is of now, so `settle` is needed too.
     fn write(&self, name: &str, bytes: &[u8]) -> Arc<ObjectRef> {
-        let path = self.place.path().join("source").join(name);
+        let path = self.folder().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, bytes).unwrap();
         let file = fs::File::options().write(true).open(&path).unwrap();
@@ -61,28 +30,7 @@ impl Bed {
     }
 
     fn object(&self, name: &str) -> Arc<ObjectRef> {
-        object_at(&self.place.path().join("source"), name)
-    }
-
-    fn fill(&self, wants: Vec<Want>) -> Vec<Result<Filled, Error>> {
-        let count = wants.len();
-        let (send, receive) = mpsc::channel();
-        let send = Mutex::new(send);
-        self.filler.fill(
-            wants,
-            Urgency::Reader,
-            Arc::new(move |index, answer| send.lock().unwrap().send((index, answer)).unwrap()),
-        );
-        let mut answers: Vec<_> = (0..count).map(|_| None).collect();
-        for _ in 0..count {
-            let (index, answer) = receive.recv_timeout(SECONDS).expect("every want is answered");
-            assert!(answers[index].replace(answer).is_none(), "want {index} was answered twice");
-        }
-        answers.into_iter().flatten().collect()
-    }
-
-    fn fill_one(&self, object: &Arc<ObjectRef>, piece: u32) -> Result<Filled, Error> {
-        self.fill(vec![Want { object: object.clone(), piece }]).remove(0)
+        object_at(&self.folder(), name)
     }
 }
 
@@ -106,15 +54,14 @@ fn object_at(root: &Path, name: &str) -> Arc<ObjectRef> {
     })
 }
 
-fn bytes_of(filled: &Filled, store: &Store) -> Vec<u8> {
-    match filled {
-        Filled::Fetched(record) => record.bytes().to_vec(),
-        Filled::Resident(location) => store.read(location).unwrap(),
+/// Until the files that were written so far are no longer young. Nothing can set a ctime.
+fn settle(bed: &Bed) {
+    let newest = bed.write("newest", b"").tag.clone();
+    let ctime = String::from_utf8(newest).unwrap().rsplit(':').next().unwrap().parse().unwrap();
+    let settled = SystemTime::UNIX_EPOCH + Duration::from_nanos(ctime) + Duration::from_secs(2);
+    while let Ok(left) = settled.duration_since(SystemTime::now()) {
+        std::thread::sleep(left);
     }
-}
-
-fn settle() {
-    std::thread::sleep(Duration::from_millis(2100));
 }
 
 #[test]
@@ -122,27 +69,23 @@ fn a_file_is_fetched_once_kept_and_then_resident() {
     let bed = bed();
     let large: Vec<u8> = (0..9u32 << 20).map(|i| (i / 7) as u8).collect();
     let objects = [bed.write("a/small", b"hello"), bed.write("large", &large)];
-    settle();
+    settle(&bed);
     let wants: Vec<_> = [(0, 0), (1, 0), (1, 1), (1, 2)]
         .map(|(object, piece): (usize, u32)| Want { object: objects[object].clone(), piece })
         .into();
     for pass in 0..2 {
         let answers = bed.fill(wants.clone());
         let pieces: Vec<_> =
-            answers.iter().map(|answer| bytes_of(answer.as_ref().unwrap(), &bed.store)).collect();
+            answers.iter().map(|answer| bed.bytes_of(answer.as_ref().unwrap())).collect();
         assert_eq!(pieces[0], b"hello");
         assert_eq!(pieces[1..].concat(), large);
-        bed.store.flush(SECONDS).unwrap();
+        bed.store.flush(PATIENCE).unwrap();
         assert!(
             answers.iter().all(|answer| matches!(answer, Ok(Filled::Resident(_))) == (pass == 1))
         );
     }
     assert_eq!(bed.filler.counters().gets, 4);
-    assert_eq!(pieces_past_the_end(&bed, &objects[0]).code, Code::Invalid);
-}
-
-fn pieces_past_the_end(bed: &Bed, object: &Arc<ObjectRef>) -> Error {
-    bed.fill_one(object, 1).err().expect("there is no such piece")
+    assert_eq!(bed.error(&objects[0], 1).code, Code::Invalid);
 }
 
 #[test]
@@ -150,13 +93,10 @@ fn many_who_want_the_same_at_once_cause_one_read() {
     let bed = bed();
     let objects: Vec<_> =
         (0..20).map(|n| bed.write(&format!("f{n}"), &vec![n as u8; 50_000])).collect();
-    settle();
+    settle(&bed);
     let wants = (0..400).map(|n| Want { object: objects[n * 7 % 20].clone(), piece: 0 }).collect();
     for (n, answer) in bed.fill(wants).iter().enumerate() {
-        assert_eq!(
-            bytes_of(answer.as_ref().unwrap(), &bed.store),
-            vec![(n * 7 % 20) as u8; 50_000]
-        );
+        assert_eq!(bed.bytes_of(answer.as_ref().unwrap()), vec![(n * 7 % 20) as u8; 50_000]);
     }
     assert_eq!(bed.filler.counters().gets, 20);
 }
@@ -166,7 +106,7 @@ fn a_file_that_was_just_written_is_served_and_not_kept() {
     let bed = bed();
     let object = bed.write("new", b"new");
     assert!(matches!(bed.fill_one(&object, 0), Ok(Filled::Fetched(_))));
-    bed.store.flush(SECONDS).unwrap();
+    bed.store.flush(PATIENCE).unwrap();
     assert!(matches!(bed.fill_one(&object, 0), Ok(Filled::Fetched(_))));
     assert_eq!(bed.filler.counters().young, 2);
 }
@@ -179,11 +119,11 @@ fn another_version_a_lost_file_and_a_cut_one_are_errors_by_name() {
     let cut = bed.write("cut", b"long enough");
     bed.write("cut", b"l");
     let lost = bed.write("lost", b"x");
-    fs::remove_file(bed.place.path().join("source/lost")).unwrap();
+    fs::remove_file(bed.folder().join("lost")).unwrap();
     for (object, code) in
         [(changed, Code::SourceChanged), (cut, Code::SourceChanged), (lost, Code::NotFound)]
     {
-        let error = bed.fill_one(&object, 0).err().expect("it fails");
+        let error = bed.error(&object, 0);
         assert_eq!(error.code, code, "{error}");
         assert!(
             error.message.contains(&String::from_utf8_lossy(&object.source_key)[..]),
@@ -195,7 +135,7 @@ fn another_version_a_lost_file_and_a_cut_one_are_errors_by_name() {
 #[test]
 fn nothing_outside_the_root_is_read_and_no_pipe_is_waited_for() {
     let bed = bed();
-    let root = bed.place.path().join("source");
+    let root = bed.folder();
     fs::write(bed.place.path().join("secret"), b"secret").unwrap();
     bed.write("inside", b"inside");
     symlink("../secret", root.join("out")).unwrap();
@@ -214,9 +154,9 @@ fn nothing_outside_the_root_is_read_and_no_pipe_is_waited_for() {
     };
     let pipe = ObjectRef { source_key: b"pipe".to_vec(), ..(*bed.object("inside")).clone() };
     for refused in [Arc::new(escape), bed.object("out"), Arc::new(pipe)] {
-        assert_eq!(bed.fill_one(&refused, 0).err().expect("it is refused").code, Code::Refused);
+        assert_eq!(bed.error(&refused, 0).code, Code::Refused);
     }
-    assert_eq!(bytes_of(&bed.fill_one(&bed.object("in"), 0).unwrap(), &bed.store), b"inside");
+    assert_eq!(bed.bytes_of(&bed.fill_one(&bed.object("in"), 0).unwrap()), b"inside");
 }
 
 #[test]
@@ -224,5 +164,5 @@ fn after_close_every_want_is_answered_with_closed() {
     let bed = bed();
     let object = bed.write("x", &vec![1; PIECE_BYTES as usize]);
     bed.filler.close();
-    assert_eq!(bed.fill_one(&object, 0).err().expect("it is closed").code, Code::Closed);
+    assert_eq!(bed.error(&object, 0).code, Code::Closed);
 }

@@ -75,7 +75,8 @@ impl Origin {
     pub fn put(&self, key: &str, bytes: Vec<u8>) -> Arc<ObjectRef> {
         let etag = format!("\"{:08x}\"", crc_fast::crc32_iscsi(&bytes));
         let size = bytes.len() as u64;
-        let object = Object { bytes: Arc::new(bytes), etag: Some(etag.clone()), modified: MODIFIED };
+        let object =
+            Object { bytes: Arc::new(bytes), etag: Some(etag.clone()), modified: MODIFIED };
         self.put_object(key, object);
         Arc::new(ObjectRef { attachment: 1, source_key: key.into(), size, tag: etag.into() })
     }
@@ -184,7 +185,10 @@ impl Shared {
             return Reply::error(404, "NoSuchKey");
         };
         let condition = request.headers.get("if-match");
-        if condition.is_some() && condition != object.etag.as_ref() && fault != Some(&Fault::OtherEtag) {
+        if condition.is_some()
+            && condition != object.etag.as_ref()
+            && fault != Some(&Fault::OtherEtag)
+        {
             return Reply::error(412, "PreconditionFailed");
         }
         let mut reply = Reply { status: 200, headers: Vec::new(), body: object.bytes.to_vec() };
@@ -213,7 +217,12 @@ impl Shared {
         reply
     }
 
-    fn send(&self, mut stream: &TcpStream, reply: &Reply, fault: Option<Fault>) -> std::io::Result<Next> {
+    fn send(
+        &self,
+        mut stream: &TcpStream,
+        reply: &Reply,
+        fault: Option<Fault>,
+    ) -> std::io::Result<Next> {
         let half = &reply.body[..reply.body.len() / 2];
         match fault {
             Some(Fault::Reset) => return reset(stream),
@@ -231,8 +240,12 @@ impl Shared {
                 return until_the_client_goes(stream);
             }
             Some(Fault::Hold) => self.script.wait_for_release(),
-            Some(Fault::Dribble | Fault::Slow) => return dribble(stream, reply, fault == Some(Fault::Slow)),
-            Some(Fault::Chunked | Fault::Endless) => return chunked(stream, reply, fault == Some(Fault::Endless)),
+            Some(Fault::Dribble | Fault::Slow) => {
+                return dribble(stream, reply, fault == Some(Fault::Slow));
+            }
+            Some(Fault::Chunked | Fault::Endless) => {
+                return chunked(stream, reply, fault == Some(Fault::Endless));
+            }
             Some(Fault::GiantHeader) => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\nX-Long: ")?;
                 return write_until_the_client_goes(stream, &[b'x'; 4096]);
