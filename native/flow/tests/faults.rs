@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use harness::{Node, assert_whole, eventually, hits, read, soon};
 use millpool_core::{Code, ObjectRef};
-use millpool_flow::{Client, ClientConfig, Limits, PlanPosition, Sample, Selection, Server};
+use millpool_flow::{Client, ClientConfig, Limits, Sample, Selection, Server};
 
 fn resident(node: &Node, client: &Client) -> Vec<ObjectRef> {
     let objects: Vec<_> = (0..30).map(|n| node.put(&format!("f{n}"), 20_000 + n)).collect();

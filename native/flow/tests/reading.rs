@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use harness::{ATTACHMENT, Node, assert_whole, bytes_of, eventually, hits, identity, read, soon};
 use millpool_core::{Code, DatasetRoot, DatasetWriter, ObjectRef, PIECE_BYTES};
-use millpool_flow::{Cancel, Limits, PlanPosition, Ranges, Sample, Selection};
+use millpool_flow::{BatchRequest, Cancel, Limits, PlanPosition, Ranges, Sample, Selection};
 
 fn files(node: &Node, count: usize) -> Vec<ObjectRef> {
     (0..count).map(|n| node.put(&format!("f{n}"), n * n * 731 % 150_000)).collect()
@@ -43,7 +43,8 @@ fn receipts_say_what_was_read_and_verified() {
     read(&client, &objects);
     node.store.flush(harness::PATIENCE).unwrap();
     let plan = PlanPosition { plan: 3, position: 20 };
-    client.read(&Selection::Objects(objects.clone()), None, plan, &soon()).unwrap();
+    let request = BatchRequest { plan, ..Selection::Objects(objects.clone()).into() };
+    client.read(&request, &soon()).unwrap();
     eventually("two receipts", || node.control.receipts.lock().unwrap().len() == 2);
     let receipt = node.control.receipts.lock().unwrap()[1].clone();
     assert_eq!((receipt.plan, receipt.position), (3, 20));
@@ -96,14 +97,9 @@ fn parts_of_large_objects() {
         for _ in 0..2 {
             let selection = Selection::Objects(vec![big.clone(); ranges.len()]);
             let (offsets, lengths) = ranges.iter().copied().unzip();
-            let batch = client
-                .read(
-                    &selection,
-                    Some(&Ranges { offsets, lengths }),
-                    PlanPosition::default(),
-                    &soon(),
-                )
-                .unwrap();
+            let parts = Some(Ranges { offsets, lengths });
+            let request = BatchRequest { ranges: parts, ..selection.into() };
+            let batch = client.read(&request, &soon()).unwrap();
             for (n, (offset, len)) in ranges.iter().enumerate() {
                 let expected = &whole[*offset as usize..(offset + len) as usize];
                 assert!(

@@ -1,6 +1,7 @@
 //! GETs from one bucket: attempts, their deadlines, and what follows from how they end.
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -338,11 +339,15 @@ fn stamped(signer: &Signer) -> Stamped<'_> {
 
 /// Nothing was answered, as when the other end closed an idle connection. A GET may be sent again.
 fn may_be_stale(error: &hyper::Error) -> bool {
-    error.is_canceled() || error.is_closed() || error.is_incomplete_message() || is_io(error)
+    error.is_canceled()
+        || error.is_closed()
+        || error.is_incomplete_message()
+        || io_kind(error).is_some()
 }
 
-fn is_io(error: &hyper::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|cause| cause.is::<std::io::Error>())
+fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
+    let cause = std::error::Error::source(error)?.downcast_ref::<io::Error>()?;
+    Some(cause.kind())
 }
 
 fn request_failure(asked: &Asked<'_>, error: &hyper::Error) -> Failure {
@@ -356,7 +361,7 @@ fn request_failure(asked: &Asked<'_>, error: &hyper::Error) -> Failure {
 }
 
 fn body_failure(asked: &Asked<'_>, error: &hyper::Error, missing: usize) -> Failure {
-    if error.is_incomplete_message() {
+    if error.is_incomplete_message() || io_kind(error) == Some(io::ErrorKind::UnexpectedEof) {
         return cut(asked, missing);
     }
     asked.later(format_args!("the connection broke with {missing} bytes to come: {}", chain(error)))

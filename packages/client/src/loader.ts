@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import { Order, Schedule } from '@millpool/native';
 import type { Batch as NativeBatch, DatasetFile, Step } from '@millpool/native';
 import { MillpoolError } from '@millpool/protocol';
@@ -11,6 +13,9 @@ import { orderVersion } from './loader-state.ts';
 import type { LoaderState } from './loader-state.ts';
 import { StallAccount } from './report.ts';
 import type { BatchCost, Report } from './report.ts';
+
+/** Between two tries while the daemon is away. */
+const restartPollMs = 200;
 
 export type { LoaderOptions } from './loader-settings.ts';
 
@@ -133,7 +138,7 @@ export class Loader implements AsyncIterable<Batch> {
     const samples = order.samples(step.from, step.count);
     const { flow, timeoutMs } = this.#road;
     const place = run.plan === null ? {} : { plan: { plan: run.plan, position: step.nextPosition } };
-    const read = flow.readSamples(this.#file, samples, { timeoutMs, signal: run.signal, ...place });
+    const read = throughRestarts(() => flow.readSamples(this.#file, samples, { timeoutMs, signal: run.signal, ...place }), timeoutMs);
     // Its failure is met where it is awaited, which may be never: the loop can end before.
     read.catch(() => undefined);
     return { step, samples, read };
@@ -152,6 +157,20 @@ export class Loader implements AsyncIterable<Batch> {
     this.#account.delivered(costOf(native), skipped, { askedMs, deliveredMs: performance.now() });
     this.#position = step.nextPosition;
     return batch;
+  }
+}
+
+/** Asks again while the daemon is away, for as long as one read may take: a daemon that is started again is waited for. */
+async function throughRestarts(read: () => Promise<NativeBatch>, timeoutMs: number): Promise<NativeBatch> {
+  const deadlineMs = performance.now() + timeoutMs;
+  for (;;) {
+    try {
+      return await read();
+    } catch (error) {
+      const away = error instanceof MillpoolError && (error.code === 'unreachable' || error.code === 'closed');
+      if (!away || performance.now() > deadlineMs) throw error;
+      await sleep(restartPollMs);
+    }
   }
 }
 

@@ -13,8 +13,8 @@ use millpool_core::{
     Result, Store, StoreConfig, Urgency, Want, piece_len,
 };
 use millpool_flow::{
-    Batch, Client, ClientConfig, Control, ControlCall, ControlReply, Limits, PlanPosition, Receipt,
-    Sample, Selection, Server, ServerConfig,
+    Batch, Client, ClientConfig, Control, ControlCall, ControlReply, Limits, Receipt, Sample,
+    Selection, Server, ServerConfig,
 };
 use tempfile::TempDir;
 
