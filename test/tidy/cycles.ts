@@ -1,29 +1,22 @@
-import { importsOf, isTypeScript, resolveImport, type Finding, type Repository } from './repository.ts';
-
-/** One finding for each cycle that a walk over the files' relative imports closes. */
-export function importCycles(repository: Repository): Finding[] {
-  const graph = new Map(
-    repository.files.filter(({ path }) => isTypeScript(path)).map((file) => {
-      const targets = importsOf(file).map(({ specifier }) => resolveImport(file.path, specifier));
-      return [file.path, targets.filter((target) => target !== null)] as const;
-    }),
-  );
-  const findings: Finding[] = [];
-  const done = new Set<string>();
-  const trail: string[] = [];
-  const visit = (path: string): void => {
-    const seenAt = trail.indexOf(path);
-    if (seenAt >= 0) {
-      const cycle = [...trail.slice(seenAt), path];
-      findings.push({ path, line: 1, text: cycle.join(' → ') });
-      return;
+/** Each knot of files that import each other, in the order of the imports (Tarjan 1972). Type imports count. */
+export function cyclesOf(targets: ReadonlyMap<string, readonly string[]>): string[][] {
+  const index = new Map<string, number>();
+  const low = new Map<string, number>();
+  const stack: string[] = [];
+  const knots: string[][] = [];
+  const visit = (node: string): void => {
+    index.set(node, index.size);
+    low.set(node, index.get(node) ?? 0);
+    stack.push(node);
+    for (const next of targets.get(node) ?? []) {
+      if (!targets.has(next)) continue;
+      if (!index.has(next)) visit(next);
+      if (stack.includes(next)) low.set(node, Math.min(low.get(node) ?? 0, low.get(next) ?? 0));
     }
-    if (done.has(path)) return;
-    trail.push(path);
-    for (const target of graph.get(path) ?? []) visit(target);
-    trail.pop();
-    done.add(path);
+    if (low.get(node) !== index.get(node)) return;
+    const knot = stack.splice(stack.indexOf(node));
+    if (knot.length > 1 || (targets.get(node) ?? []).includes(node)) knots.push(knot);
   };
-  for (const path of graph.keys()) visit(path);
-  return findings;
+  for (const node of targets.keys()) if (!index.has(node)) visit(node);
+  return knots;
 }

@@ -112,7 +112,10 @@ function skipType(code: string, from: number): number {
     const char = code[at] ?? '';
     const due = /(?:[:|&,<(=[?]|=>|\b(?:is|keyof|extends|readonly|asserts))\s*$/.test(code.slice(from - 1, at));
     if (char === '{' && !due) return at;
-    if (char === '=' && code[at + 1] === '>') return at;
+    if (char === '=' && code[at + 1] === '>') {
+      // An arrow behind a parenthesis belongs to a function type only where another arrow or brace follows.
+      return at;
+    }
     if (pairs[char] !== undefined) {
       const end = closing(code, at);
       if (end < 0) return code.length;
@@ -123,8 +126,7 @@ function skipType(code: string, from: number): number {
 }
 
 function isDescribe(code: string, open: number): boolean {
-  const before = code.slice(Math.max(0, open - 300), open);
-  return /\bdescribe\(\s*['"`][^'"`]*['"`]\s*,\s*(?:\{[^}]*\}\s*,\s*)?(?:async\s*)?$/.test(before);
+  return /\bdescribe\(\s*['"`][^'"`]*['"`]\s*,\s*(?:\{[^}]*\}\s*,\s*)?(?:async\s*)?$/.test(code.slice(Math.max(0, open - 300), open));
 }
 
 function skipSpace(code: string, from: number): number {
