@@ -1,6 +1,6 @@
 //! The native half of a cache daemon: store, filler and server, as one thing that TypeScript decides over.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -278,16 +278,7 @@ impl NativeEngine {
     pub fn evict<'env>(&self, env: &'env Env, segments: Uint32Array) -> Result<Object<'env>> {
         let (parts, numbers) = (self.0.clone(), segments.to_vec());
         promise(env, move || {
-            let gone = parts
-                .store
-                .segments()
-                .into_iter()
-                .filter(|segment| numbers.contains(&segment.number));
-            let gone = gone.map(|segment| (segment.number, segment.generation)).collect();
-            let freed = parts.store.evict(&numbers);
-            if let Some(serving) = &*parts.serving.lock().unwrap_or_else(PoisonError::into_inner) {
-                serving.server.segments_gone(gone);
-            }
+            let freed = parts.telling_clients(|store| store.evict(&numbers));
             Ok(NativeFreed { records: freed.records as f64, bytes: freed.bytes as f64 })
         })
     }
@@ -300,7 +291,7 @@ impl NativeEngine {
             for object in &objects {
                 keys.extend(parts.records(object)?.into_iter().map(|(key, _)| key));
             }
-            let freed = parts.store.forget(&keys);
+            let freed = parts.telling_clients(|store| store.forget(&keys));
             Ok(NativeFreed { records: freed.records as f64, bytes: freed.bytes as f64 })
         })
     }
@@ -372,6 +363,22 @@ impl Parts {
         let missing =
             || Error::new(Code::NotFound, format!("attachment {attachment} is not attached"));
         identities.get(&attachment).copied().ok_or_else(missing)
+    }
+
+    /// Does what may unlink segments, and tells clients of those that went, so that they drop their mappings.
+    fn telling_clients<T>(&self, free: impl FnOnce(&Store) -> T) -> T {
+        let named = || {
+            self.store.segments().into_iter().map(|segment| (segment.number, segment.generation))
+        };
+        let before: Vec<_> = named().collect();
+        let freed = free(&self.store);
+        let left: HashSet<_> = named().collect();
+        let gone: Vec<_> = before.into_iter().filter(|segment| !left.contains(segment)).collect();
+        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(serving), false) = (&*serving, gone.is_empty()) {
+            serving.server.segments_gone(gone);
+        }
+        freed
     }
 
     fn dataset(&self, version: &[u8; 32]) -> millpool_core::Result<Arc<Dataset>> {

@@ -15,6 +15,8 @@ const bytes = files.reduce((sum, file) => sum + file.size, 0);
 const receipts: Receipt[] = [];
 let heard: () => void = () => undefined;
 let node: TestEngine;
+// An engine keeps no event loop alive: a daemon's other socket does.
+const alive = setInterval(() => undefined, timeoutMs);
 
 before(async () => {
   node = await TestEngine.start({
@@ -25,7 +27,10 @@ before(async () => {
     },
   });
 });
-after(() => node.stop());
+after(async () => {
+  clearInterval(alive);
+  await node.stop();
+});
 
 async function answer(body: string, signal: AbortSignal, pid: number): Promise<Uint8Array> {
   switch (body) {
@@ -119,9 +124,13 @@ test('verify reads everything, forget and evict make it come again', async () =>
   assert.equal(some.hits, files.length - 3);
 
   await node.engine.flush(timeoutMs);
+  assert(client.state.segments > 0);
   const segments = node.engine.segments().map((segment) => segment.number);
   await node.engine.evict(Uint32Array.from(segments));
   assert.deepEqual(node.engine.segments(), []);
+  // The notice went out before this answer does.
+  await client.control(Buffer.from('sync'), { timeoutMs });
+  assert.equal(client.state.segments, 0, 'the client holds no room of what is gone');
   using again = await client.readObjects(objects, { timeoutMs });
   assert.equal(again.hits, 0);
 });
