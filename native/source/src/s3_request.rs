@@ -151,3 +151,57 @@ fn header_value(name: &str, value: &[u8]) -> Result<HeaderValue> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::credentials::Credentials;
+    use crate::endpoint::Endpoint;
+
+    fn bucket(path_style: bool) -> Bucket {
+        Bucket {
+            name: "photos".into(),
+            region: "eu-west-1".into(),
+            anonymous: false,
+            requester_pays: false,
+            endpoint: Endpoint::of("", "eu-west-1", "photos", path_style).expect("valid"),
+        }
+    }
+
+    fn piece(source_key: &[u8]) -> Piece {
+        let object = ObjectRef {
+            attachment: 1,
+            source_key: source_key.into(),
+            size: 5,
+            tag: b"\"e\"".into(),
+        };
+        Piece { object: Arc::new(object), index: 0 }
+    }
+
+    #[test]
+    fn the_bucket_is_in_the_host_name_or_in_the_path() {
+        let request = get(&bucket(false), &piece(b"a/b"), None).expect("valid");
+        assert_eq!(request.uri(), "/a/b");
+        assert_eq!(request.headers()["host"], "photos.s3.eu-west-1.amazonaws.com");
+        let request = head(&bucket(true), &piece(b"/a//b"), None).expect("valid");
+        assert_eq!((request.method(), request.uri().path()), (&Method::HEAD, "/photos//a//b"));
+        assert_eq!(request.headers()["host"], "s3.eu-west-1.amazonaws.com");
+    }
+
+    #[test]
+    fn what_cannot_be_a_header_is_refused_without_being_shown() {
+        let keys = Credentials {
+            access_key: "AKID\r\nX-Evil: 1".into(),
+            secret_key: "hush".into(),
+            session_token: None,
+            expires: None,
+        };
+        let signer = Signer::new(keys, "eu-west-1".into());
+        let signed = Stamped { signer: &signer, seconds: 0 };
+        let error = get(&bucket(true), &piece(b"a"), Some(signed)).expect_err("a line break");
+        assert_eq!(error.code, Code::Invalid);
+        assert!(!error.message.contains("AKID"), "{error}");
+    }
+}

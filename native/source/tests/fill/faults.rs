@@ -5,8 +5,8 @@ use std::time::Duration;
 use millpool_core::{Code, Urgency};
 use millpool_source::Timeouts;
 
-use crate::bed::{Bed, Terms, collect, want};
-use crate::origin::Origin;
+use crate::bed::{BUCKET, Bed, Terms, collect, keys, want};
+use crate::origin::{Origin, source_at};
 use crate::script::Fault;
 
 /// As many as the source crate makes for one record.
@@ -135,20 +135,8 @@ fn nobody_listens() {
     let (bed, origin) = Bed::with_origin(Terms::default());
     let object = origin.put("cat.jpg", bytes(10));
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let source = match origin.source() {
-        millpool_source::SourceConfig::S3 { region, bucket, .. } => {
-            millpool_source::SourceConfig::S3 {
-                endpoint: format!("http://{closed}"),
-                region,
-                bucket,
-                path_style: true,
-                anonymous: true,
-                requester_pays: false,
-            }
-        }
-        folder => folder,
-    };
-    bed.attach(1, source);
+    bed.attach(1, source_at(format!("http://{closed}"), BUCKET));
+    bed.filler.set_credentials(1, Some(keys("AKIDEXAMPLE")));
     let error = bed.error(&object, 0);
     assert_eq!(error.code, Code::SourceUnavailable);
     assert!(error.message.contains(&format!("connecting to {closed}")), "{error}");
@@ -185,17 +173,17 @@ fn connections_are_used_again() {
 #[test]
 fn retries_of_an_outage_are_bounded_for_all_together() {
     let (bed, origin) = Bed::with_origin(Terms::default());
-    let objects: Vec<_> = (0..300).map(|n| origin.put(&format!("o{n}"), bytes(1000 + n))).collect();
+    let objects: Vec<_> = (0..100).map(|n| origin.put(&format!("o{n}"), bytes(1000 + n))).collect();
     let outage = Fault::Status(500, "Down");
-    for n in 0..300 {
+    for n in 0..100 {
         origin.script().plan(&format!("o{n}"), vec![outage.clone(); ATTEMPTS]);
     }
-    let answers = collect(&bed.ask(objects.iter().map(want).collect(), Urgency::Load), 300);
+    let answers = collect(&bed.ask(objects.iter().map(want).collect(), Urgency::Load), 100);
     assert!(
         answers
             .iter()
             .all(|answer| matches!(answer, Err(error) if error.code == Code::SourceUnavailable))
     );
     let met = origin.script().fired(&outage);
-    assert_eq!(met, 300 + 400, "first attempts, and the 400 retries that 2,000 tokens pay");
+    assert_eq!(met, 100 + 400, "first attempts, and the 400 retries that 2,000 tokens pay");
 }

@@ -61,14 +61,7 @@ impl Origin {
     }
 
     pub fn source(&self) -> SourceConfig {
-        SourceConfig::S3 {
-            endpoint: format!("http://{}", self.address),
-            region: "us-east-1".into(),
-            bucket: BUCKET.into(),
-            path_style: true,
-            anonymous: false,
-            requester_pays: false,
-        }
+        source_at(format!("http://{}", self.address), BUCKET)
     }
 
     /// Puts an object whose ETag comes from its bytes, and tells how attachment 1 refers to it.
@@ -100,10 +93,23 @@ impl Origin {
     }
 }
 
+/// Path style, signed.
+pub fn source_at(endpoint: String, bucket: &str) -> SourceConfig {
+    SourceConfig::S3 {
+        endpoint,
+        region: "us-east-1".into(),
+        bucket: bucket.into(),
+        path_style: true,
+        anonymous: false,
+        requester_pays: false,
+    }
+}
+
 impl Request {
     pub fn key(&self) -> &str {
         let path = self.target.split('?').next().unwrap();
-        path.strip_prefix(&format!("/{BUCKET}/")).expect("path style")
+        // The bucket may be in the host name instead.
+        path.strip_prefix(&format!("/{BUCKET}/")).unwrap_or(&path[1..])
     }
 
     fn read(reader: &mut impl BufRead) -> Option<Request> {

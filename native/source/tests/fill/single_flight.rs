@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use millpool_core::{ObjectRef, Urgency, Want};
+use millpool_core::{Code, ObjectRef, Urgency};
 
 use crate::bed::{Bed, Terms, collect, want};
 use crate::script::Fault;
@@ -94,22 +94,20 @@ fn one_get_a_key_whoever_wants_it_and_whenever() {
 }
 
 #[test]
-fn all_who_join_have_the_error_too_and_the_next_asks_again() {
+fn all_who_join_have_the_error_too_and_nothing_of_it_stays() {
     let (bed, origin) = Bed::with_origin(Terms::default());
-    let object = origin.put("o", content(0, 100));
+    let old = origin.put("o", content(0, 100));
+    let new = origin.put("o", content(1, 100));
     origin.script().plan("o", [Fault::Hold]);
-    let first = bed.ask(vec![want(&object); 3], Urgency::Reader);
+    let first = bed.ask(vec![want(&old); 3], Urgency::Reader);
     origin.script().wait_for(&Fault::Hold, 1);
-    let second = bed.ask(vec![want(&object); 3], Urgency::Plan);
-    origin.put("o", b"other".to_vec());
-    let lost = origin.put("lost", content(0, 100));
-    origin.script().plan("lost", [Fault::Status(404, "NoSuchKey")]);
+    let second = bed.ask(vec![want(&old); 3], Urgency::Plan);
     origin.script().release();
-    for answer in collect(&first, 3).iter().chain(&collect(&second, 3)) {
-        assert_eq!(bed.bytes_of(answer.as_ref().unwrap()), content(0, 100));
+    for answer in collect(&first, 3).into_iter().chain(collect(&second, 3)) {
+        assert_eq!(answer.err().map(|error| error.code), Some(Code::SourceChanged));
     }
-    assert_eq!(bed.filler.counters().joined, 5);
-    let failed = bed.fill(vec![Want { object: lost.clone(), piece: 0 }; 3]);
-    assert!(failed.iter().any(Result::is_err));
-    assert_eq!(bed.bytes(&lost, 0), content(0, 100));
+    assert_eq!((bed.filler.counters().joined, bed.filler.counters().errors), (5, 1));
+    assert_eq!(bed.error(&old, 0).code, Code::SourceChanged);
+    assert_eq!(bed.bytes(&new, 0), content(1, 100));
+    assert_eq!(origin.count("GET", "o"), 3);
 }
