@@ -26,7 +26,9 @@ function quiet() {
 
 async function installPackages() {
   const stampPath = `${root}/node_modules/.millpool-stamp`;
-  const lock = createHash('sha256').update(readFileSync(`${root}/package-lock.json`)).digest('hex');
+  const lock = createHash('sha256')
+    .update(readFileSync(`${root}/package-lock.json`))
+    .digest('hex');
   const stamp = `${lock} node-abi-${process.versions.modules}\n`;
   if (existsSync(stampPath) && readFileSync(stampPath, 'utf8') === stamp) return;
   await step('packages: npm ci', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel', 'error']);

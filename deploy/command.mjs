@@ -3,7 +3,10 @@ import { spawn } from 'node:child_process';
 /** Process groups that are ours to end when this process is told to. */
 const groups = new Set();
 
-for (const [signal, exitCode] of [['SIGINT', 130], ['SIGTERM', 143]]) {
+for (const [signal, exitCode] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+]) {
   process.on(signal, () => {
     for (const pid of groups) killGroup(pid, 'SIGTERM');
     if (groups.size > 0) process.exit(exitCode);
@@ -33,10 +36,13 @@ export function run(program, args, { cwd, env = {}, limitSeconds, onLine } = {})
       detached: true,
     });
     let timedOut = false;
-    const timer = limitSeconds === undefined ? null : setTimeout(() => {
-      timedOut = true;
-      killGroup(child.pid, 'SIGKILL');
-    }, limitSeconds * 1000);
+    const timer =
+      limitSeconds === undefined
+        ? null
+        : setTimeout(() => {
+            timedOut = true;
+            killGroup(child.pid, 'SIGKILL');
+          }, limitSeconds * 1000);
     if (child.pid !== undefined) groups.add(child.pid);
     if (onLine !== undefined) for (const stream of [child.stdout, child.stderr]) splitLines(stream, onLine);
     const finish = (settle) => {

@@ -8,7 +8,10 @@ const fileLimitSeconds = 600;
 
 /** Compiled test files below `folders`. Found by their sources: what tsc left of a removed one is not run. */
 export function testFiles(folders) {
-  return folders.flatMap((folder) => sources(`${root}/${folder}`)).map(compiled).sort();
+  return folders
+    .flatMap((folder) => sources(`${root}/${folder}`))
+    .map(compiled)
+    .sort();
 }
 
 function sources(folder) {

@@ -14,8 +14,15 @@ const all = () => testFiles(['packages', 'test', 'bench']);
 /** In the order in which a mistake is cheapest to hear of. */
 const suites = [
   { name: 'tidy', run: () => runNodeTests(all().filter(isTidy), 300) },
-  { name: 'lint', run: () => check('oxlint', bin('oxlint'), ['--deny-warnings']) },
-  { name: 'typescript', run: () => runNodeTests(all().filter((file) => !isTidy(file)), 2400) },
+  { name: 'lint', run: runLinters },
+  {
+    name: 'typescript',
+    run: () =>
+      runNodeTests(
+        all().filter((file) => !isTidy(file)),
+        2400,
+      ),
+  },
   { name: 'rust', run: () => runCargoTests(['--workspace'], { limitSeconds: 1800 }) },
   { name: 'loom', run: runLoom },
 ];
@@ -29,11 +36,32 @@ function runLoom() {
   });
 }
 
-/** A program whose exit code is the verdict. */
+/** Programs whose exit code is the verdict, those that need no compiler first. */
+async function runLinters() {
+  const manifest = ['--manifest-path', 'native/Cargo.toml'];
+  const tally = new Tally();
+  tally.add(await check('oxlint', bin('oxlint'), ['--deny-warnings']));
+  tally.add(await check('oxfmt', bin('oxfmt'), ['--check', '.']));
+  tally.add(await checkCargo('fmt', ['fmt', '--all', '--check', ...manifest]));
+  const targets = ['--lib', '--bins', '--tests'];
+  const denied = ['--', '--deny', 'warnings'];
+  tally.add(await checkCargo('clippy', ['clippy', '--quiet', '--workspace', ...targets, ...manifest, ...denied]));
+  return tally;
+}
+
+/** A component of the Rust toolchain that is not installed is no failure of ours. */
+async function checkCargo(component, args) {
+  const { code } = await run('cargo', [component, '--version'], { cwd: root, onLine: () => {} });
+  if (code === 0) return check(`cargo ${component}`, 'cargo', args);
+  const tally = new Tally();
+  tally.skip(`cargo ${component}`, `rustup component add ${component === 'fmt' ? 'rustfmt' : component}`);
+  return tally;
+}
+
 async function check(name, program, args) {
   const tally = new Tally();
   const lines = [];
-  const { code } = await run(program, args, { cwd: root, limitSeconds: 300, onLine: (line) => lines.push(line) });
+  const { code } = await run(program, args, { cwd: root, limitSeconds: 600, onLine: (line) => lines.push(line) });
   if (code === 0) tally.pass();
   else tally.fail(name, lines.join('\n'));
   return tally;

@@ -3,7 +3,13 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import {
-  awsEnvironment, ensureImages, ensureVersitygw, generatedFiles, imagesLicence, startVersitygw, WritableBucket,
+  awsEnvironment,
+  ensureImages,
+  ensureVersitygw,
+  generatedFiles,
+  imagesLicence,
+  startVersitygw,
+  WritableBucket,
 } from '@millpool/test/harness';
 import { MillpoolError } from '@millpool/protocol';
 

@@ -51,9 +51,7 @@ async function demo(show: Show, stop: AbortSignal): Promise<void> {
 
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () =>
-    stop.abort(new MillpoolError({ code: 'cancelled', message: 'Interrupted.', remedy: '' })),
-  );
+  process.once(signal, () => stop.abort(new MillpoolError({ code: 'cancelled', message: 'Interrupted.', remedy: '' })));
 }
 const show = new Show(process.argv.includes('--json'));
 try {

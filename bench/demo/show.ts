@@ -17,7 +17,7 @@ export interface EpochLine {
   readonly source: 's3' | 'folder';
 }
 
-/** What the demo tells: a table with a progress bar for people, or one JSON object a line and nothing else on stdout. */
+/** What the demo tells: a table with a progress bar for people, or one JSON object a line and nothing else. */
 export class Show {
   readonly #json: boolean;
 

@@ -85,7 +85,10 @@ export class FolderNode {
 }
 
 /** Deterministic files over a few directories; keys of the result are paths in the namespace, sorted. */
-async function writeFiles(source: string, { files, seed, bytesMin, bytesMax }: FolderFiles): Promise<Map<string, Buffer>> {
+async function writeFiles(
+  source: string,
+  { files, seed, bytesMin, bytesMax }: FolderFiles,
+): Promise<Map<string, Buffer>> {
   const random = seededRandom(seed);
   const bytes = new Map<string, Buffer>();
   await mkdir(source, { recursive: true });

@@ -8,8 +8,8 @@ import { runTool, ToolError } from './tool.ts';
 const version = '16.0.0';
 const fetchTimeoutMs = 10 * 60_000;
 
-export const imagesLicence =
-  `Images: emoji-datasource-google ${version} (MIT), whose artwork is Google's Noto Emoji (Apache-2.0).`;
+/** Google's Noto Emoji drawings, packed for npm. */
+export const imagesLicence = `Images: emoji-datasource-google ${version} (MIT; the artwork is Apache-2.0).`;
 
 /** A real image of 64 × 64 pixels, PNG. */
 export interface Image {

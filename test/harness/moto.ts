@@ -39,10 +39,12 @@ export async function ensureMoto({ say, signal }: Getting): Promise<Had<string>>
 }
 
 export async function startMoto(environment: string): Promise<S3Server> {
-  const server = await ServerProcess.start(
-    join(environment, 'bin', 'moto_server'),
-    (port) => ['--host', '127.0.0.1', '--port', String(port)],
-  );
+  const server = await ServerProcess.start(join(environment, 'bin', 'moto_server'), (port) => [
+    '--host',
+    '127.0.0.1',
+    '--port',
+    String(port),
+  ]);
   const endpoint = `http://127.0.0.1:${server.port}`;
   return { endpoint, region: 'us-east-1', accessKey: 'any', secretKey: 'any', stop: () => server.stop() };
 }

@@ -30,5 +30,8 @@ test('a server listens after start and is gone after stop', async () => {
 test('a server that ends or is missing is an error with what it said', async () => {
   const fails = ServerProcess.start(process.execPath, () => ['-e', 'console.error("no room"); process.exit(3)']);
   await assert.rejects(fails, /ended at once.*no room/s);
-  await assert.rejects(ServerProcess.start('/no/such/server', () => []), /ended at once/);
+  await assert.rejects(
+    ServerProcess.start('/no/such/server', () => []),
+    /ended at once/,
+  );
 });

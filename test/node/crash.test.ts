@@ -28,7 +28,7 @@ async function compareAll(): Promise<void> {
   }
 }
 
-test(`kill -9 of the daemon in the middle of a load, ${rounds} times: every byte is right afterwards (seed ${seed})`, async () => {
+test(`kill -9 of the daemon in mid-load, ${rounds} times: every byte is right afterwards (seed ${seed})`, async () => {
   const random = seededRandom(seed);
   let killedEarly = 0;
   for (let round = 0; round < rounds; round += 1) {
@@ -66,7 +66,7 @@ test('kill -9 of a client in the middle of its reads leaves the daemon whole and
   await compareAll();
 });
 
-test('a daemon that is killed and comes back in the middle of an epoch: the loop goes on, every sample right', async () => {
+test('a daemon that is killed and comes back in mid-epoch: the loop goes on, every sample right', async () => {
   await using mill = await connect({ socket: node.socket });
   const data = await mill.dataset('/source');
   const seen = new Set<number>();

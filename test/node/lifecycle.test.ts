@@ -18,7 +18,11 @@ after(() => node.stop());
 async function json(...args: readonly string[]): Promise<Record<string, unknown>[]> {
   const { code, stdout, stderr } = await node.run(...args, '--json');
   assert.equal(code, 0, stderr);
-  return stdout.trimEnd().split('\n').filter(Boolean).map((line) => JSON.parse(line) as Record<string, unknown>);
+  return stdout
+    .trimEnd()
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
 function cacheOf(status: Record<string, unknown> | undefined): { bytes: number; sourceBytes: number } {
@@ -36,12 +40,18 @@ async function failure(...args: readonly string[]): Promise<{ code: number | nul
 
 test('ls lists a directory, -R every file, -l sizes and times', async () => {
   const top = await json('ls', '/source');
-  assert.deepEqual(top.map((entry) => [entry['path'], entry['type']]), [
-    ['/source/part-000', 'directory'],
-    ['/source/part-001', 'directory'],
-  ]);
+  assert.deepEqual(
+    top.map((entry) => [entry['path'], entry['type']]),
+    [
+      ['/source/part-000', 'directory'],
+      ['/source/part-001', 'directory'],
+    ],
+  );
   const all = await json('ls', '-R', '/');
-  assert.deepEqual(all.map((entry) => entry['path']), node.paths);
+  assert.deepEqual(
+    all.map((entry) => entry['path']),
+    node.paths,
+  );
   for (const entry of all) assert.equal(entry['sizeBytes'], node.bytesOf(String(entry['path'])).length);
   const plain = await node.run('ls', '/source');
   assert.equal(plain.stdout, 'part-000/\npart-001/\n');
@@ -64,7 +74,10 @@ test('cat writes exactly the bytes of the source', async () => {
 test('load --wait makes every byte resident, stat and status say so, free forgets it', async () => {
   const [job] = await json('load', '/source', '--wait');
   const bytes = node.paths.reduce((sum, path) => sum + node.bytesOf(path).length, 0);
-  assert.deepEqual([job?.['state'], job?.['files'], job?.['filesDone'], job?.['bytesDone']], ['done', files, files, bytes]);
+  assert.deepEqual(
+    [job?.['state'], job?.['files'], job?.['filesDone'], job?.['bytesDone']],
+    ['done', files, files, bytes],
+  );
   const stats = await json('stat', ...node.paths.slice(0, 10));
   for (const entry of stats) assert.equal(entry['cachedBytes'], entry['sizeBytes']);
   const [status] = await json('status');

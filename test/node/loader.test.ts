@@ -92,7 +92,10 @@ test('a state of another dataset, another order or a hostile shape is refused by
   const state = data.loader({ batchSize: 10 }).state();
   const other = { ...state, datasets: [{ version: '0'.repeat(64), weight: 1 }] };
   assert.throws(() => data.loader({ resume: other }), { code: 'invalid' });
-  assert.throws(() => data.loader({ resume: { ...state, orderVersion: 2 } }), { code: 'invalid', message: /orderVersion/ });
+  assert.throws(() => data.loader({ resume: { ...state, orderVersion: 2 } }), {
+    code: 'invalid',
+    message: /orderVersion/,
+  });
   assert.throws(() => data.loader({ resume: { ...state, position: -1 } }), { code: 'invalid', message: /position/ });
   assert.throws(() => data.loader({ resume: { ...state, position: files + 1 } }), { code: 'invalid' });
   assert.throws(() => data.loader({ resume: state, seed: 4 }), { code: 'invalid', message: /seed/ });

@@ -28,7 +28,7 @@ const names: readonly (readonly [Buffer, string])[] = [
   [Buffer.from('…ünï'), '…ünï'],
   [Buffer.from([0x6c, 0xff, 0xfe]), 'l%FF%FE'],
   [Buffer.from('..hidden'), '..hidden'],
-  [Buffer.from("quote'\"$(x)"), "quote'\"$(x)"],
+  [Buffer.from('quote\'"$(x)'), 'quote\'"$(x)'],
 ];
 
 let directory: string;
@@ -73,7 +73,14 @@ test('files of every size around a record boundary read back whole, twice', asyn
 test('ranges of a file are those of the source, also across pieces and past its end', async () => {
   const size = 9 << 20;
   const whole = seededBytes(sizes.indexOf(size), size);
-  const ranges = [[0, 1], [pieceBytes - 3, 7], [pieceBytes, pieceBytes], [1, size], [size - 5, 100], [size, 10]] as const;
+  const ranges = [
+    [0, 1],
+    [pieceBytes - 3, 7],
+    [pieceBytes, pieceBytes],
+    [1, size],
+    [size - 5, 100],
+    [size, 10],
+  ] as const;
   for (const [offset, length] of ranges) {
     const read = await mill.read(`/source/size-${size}`, { offset, length });
     assert.deepEqual(Buffer.from(read), whole.subarray(offset, offset + length), `${offset}+${length}`);

@@ -24,8 +24,8 @@ export function closing(code: string, open: number): number {
 }
 
 /**
- * Functions, methods and arrows of masked TypeScript: each parameter list that is followed by a body. An arrow whose body
- * is an expression has one line; callbacks of `describe` are only containers of tests and are left out.
+ * Functions, methods and arrows of masked TypeScript: each parameter list that is followed by a body. An arrow whose
+ * body is an expression has one line; callbacks of `describe` are only containers of tests and are left out.
  */
 export function typeScriptFunctions(code: string): FunctionShape[] {
   const found: FunctionShape[] = [];
@@ -106,7 +106,7 @@ function bodyAfter(code: string, from: number): { arrow: boolean; brace: number 
   return code[at] === '{' ? { arrow: false, brace: at } : null;
 }
 
-/** Behind a type: at its body's brace, its arrow, or whatever ends it. A brace where a type is due is part of the type. */
+/** Behind a type: at its body's brace, its arrow, or whatever ends it. A brace where a type is due is part of it. */
 function skipType(code: string, from: number): number {
   for (let at = from; at < code.length; at += 1) {
     const char = code[at] ?? '';
@@ -126,7 +126,9 @@ function skipType(code: string, from: number): number {
 }
 
 function isDescribe(code: string, open: number): boolean {
-  return /\bdescribe\(\s*['"`][^'"`]*['"`]\s*,\s*(?:\{[^}]*\}\s*,\s*)?(?:async\s*)?$/.test(code.slice(Math.max(0, open - 300), open));
+  return /\bdescribe\(\s*['"`][^'"`]*['"`]\s*,\s*(?:\{[^}]*\}\s*,\s*)?(?:async\s*)?$/.test(
+    code.slice(Math.max(0, open - 300), open),
+  );
 }
 
 function skipSpace(code: string, from: number): number {

@@ -108,7 +108,10 @@ function templateChunkEnd(text: string, from: number): number {
 
 /** A slash begins a pattern where an operand is due, and divides where one has just ended. */
 function regexMayStart(out: readonly string[], at: number): boolean {
-  const before = out.slice(Math.max(0, at - 200), at).join('').trimEnd();
+  const before = out
+    .slice(Math.max(0, at - 200), at)
+    .join('')
+    .trimEnd();
   if (before === '') return true;
   if (/(?:^|[^\w$.])(?:return|typeof|case|in|of|void|delete|throw|await|yield|else|do)$/.test(before)) return true;
   return /[-(,=:[!&|?{};+*%~^<>]$/.test(before);

@@ -53,7 +53,10 @@ export interface Manifest {
 /** Everything git knows or would add, below `root`. Binary files have no rule and are passed over. */
 export function readRepository(root: string): Repository {
   const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: root });
-  const paths = listed.toString('utf8').split('\0').filter((path) => path !== '' && existsSync(`${root}/${path}`));
+  const paths = listed
+    .toString('utf8')
+    .split('\0')
+    .filter((path) => path !== '' && existsSync(`${root}/${path}`));
   return new Repository(paths.toSorted().map((path) => [path, readFileSync(`${root}/${path}`, 'utf8')] as const));
 }
 

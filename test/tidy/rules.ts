@@ -2,9 +2,7 @@ import { posix } from 'node:path';
 
 import { cyclesOf } from './cycles.ts';
 import { rustFunctions, typeScriptFunctions } from './functions.ts';
-import {
-  importsOf, isCode, isTest, isTypeScript, matches, packageOf, resolveImport,
-} from './repository.ts';
+import { importsOf, isCode, isTest, isTypeScript, matches, packageOf, resolveImport } from './repository.ts';
 import type { Finding, Manifest, Repository, SourceFile } from './repository.ts';
 
 /** One thing that the repository promises of itself. */
@@ -17,7 +15,7 @@ export interface Rule {
 
 const linesMax = 500;
 const functionLinesMax = 70;
-const columnsMax = 140;
+const columnsMax = 120;
 const parametersMax = 5;
 const optionalFieldsMax = 6;
 
@@ -64,10 +62,16 @@ export const rules: readonly Rule[] = [
       .filter((shape) => shape.parameters > parametersMax)
       .map((shape) => at(file, shape.line, `${shape.name}: ${shape.parameters} parameters`)),
   ),
-  perFile('a line is at most 140 columns', 'Break it.', isCode, (file) =>
-    file.text.split('\n').flatMap((line, i) => (line.length > columnsMax ? [at(file, i + 1, `${line.length} columns`)] : [])),
+  perFile('a line is at most 120 columns', 'Break it.', isCode, (file) =>
+    file.text
+      .split('\n')
+      .flatMap((line, i) => (line.length > columnsMax ? [at(file, i + 1, `${line.length} columns`)] : [])),
   ),
-  { name: 'arrows between packages go one way', instead: 'See DESIGN §4 for the arrows that there are.', find: wrongArrows },
+  {
+    name: 'arrows between packages go one way',
+    instead: 'See DESIGN §4 for the arrows that there are.',
+    find: wrongArrows,
+  },
   { name: 'every import is declared', instead: 'Name the package in package.json.', find: undeclared },
   { name: 'crates need only what is below them', instead: 'See DESIGN §4.', find: wrongCrates },
   { name: 'files import no cycle', instead: 'Move what both need below both.', find: cycles },
@@ -92,23 +96,40 @@ export const rules: readonly Rule[] = [
   ),
   banned('exports are written out', 'Name what is exported.', /^export\s+(?:type\s+)?\*/gm),
   banned('only errors are thrown', 'Throw a MillpoolError.', /\bthrow\s+(?:['"`{[]|\d)/g),
-  banned('types are not escaped from', 'Check the value, and give it its type.', /\bas any\b|:\s*any\b|\bas unknown as\b/g),
+  banned(
+    'types are not escaped from',
+    'Check the value, and give it its type.',
+    /\bas any\b|:\s*any\b|\bas unknown as\b/g,
+  ),
   perFile('the compiler is not silenced', 'Mend what it says.', isTypeScript, (file) =>
     matches(file, file.text, /@ts-(?:ignore|expect-error|nocheck)/g).filter(() => !file.path.startsWith('test/tidy/')),
   ),
-  product('only the command speaks and ends', 'Throw, log, or return.', /\bconsole\.|\bprocess\.exit\(/g, /^packages\/cli\//),
+  product(
+    'only the command speaks and ends',
+    'Throw, log, or return.',
+    /\bconsole\.|\bprocess\.exit\(/g,
+    /^packages\/cli\//,
+  ),
   perFile('tests are neither skipped nor alone', 'Say why in a skip at run time, or remove it.', isCode, (file) =>
     matches(file, file.code, /\b(?:test|it|describe)\.(?:skip|only|todo)\(|#\[ignore/g),
   ),
   perFile('nothing is left for later', 'Do it, or say it in an issue.', isCode, (file) =>
-    file.path.startsWith('test/tidy/') ? [] : matches(file, file.text, /\b(?:TODO|FIXME|XXX|HACK)\b|\b(?:todo|unimplemented)!\(/g),
+    file.path.startsWith('test/tidy/')
+      ? []
+      : matches(file, file.text, /\b(?:TODO|FIXME|XXX|HACK)\b|\b(?:todo|unimplemented)!\(/g),
   ),
-  product('a name says what it is', 'Name the job, not that there is one.',
-    /\b(?:class|interface|struct|trait)\s+(?:\w+(?:Manager|Helper|Utils?|Processor|Impl)|(?:Abstract|Base)[A-Z]\w*)\b/g),
+  product(
+    'a name says what it is',
+    'Name the job, not that there is one.',
+    /\b(?:class|interface|struct|trait)\s+(?:\w+(?:Manager|Helper|Utils?|Processor|Impl)|(?:Abstract|Base)[A-Z]\w*)\b/g,
+  ),
   { name: 'folders and files are nouns', instead: 'No utils, helpers, common, shared, misc, lib.', find: badNames },
   { name: 'a type has at most 6 optional fields', instead: 'Each is a branch; cut the type.', find: optionBags },
-  perFile('documents cite names, not lines', 'Name the function.', (path) => path.endsWith('.md'), (file) =>
-    matches(file, file.text, /\b[\w/-]+\.(?:ts|rs|py|mjs):\d+/g),
+  perFile(
+    'documents cite names, not lines',
+    'Name the function.',
+    (path) => path.endsWith('.md'),
+    (file) => matches(file, file.text, /\b[\w/-]+\.(?:ts|rs|py|mjs):\d+/g),
   ),
 ];
 
@@ -166,10 +187,17 @@ function undeclared(repository: Repository): Finding[] {
     if (manifest === undefined || !isTypeScript(file.path)) return [];
     const own = JSON.parse(manifest.text) as Manifest;
     const root = JSON.parse(repository.file('package.json')?.text ?? '{}') as Manifest;
-    const declared = { ...own.dependencies, ...own.devDependencies, ...(isTest(file.path) ? root.devDependencies : {}) };
+    const declared = {
+      ...own.dependencies,
+      ...own.devDependencies,
+      ...(isTest(file.path) ? root.devDependencies : {}),
+    };
     return importsOf(file).flatMap(({ specifier, line }) => {
       if (specifier.startsWith('.') || specifier.startsWith('node:')) return [];
-      const name = specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/');
+      const name = specifier
+        .split('/')
+        .slice(0, specifier.startsWith('@') ? 2 : 1)
+        .join('/');
       return name === own.name || name in declared ? [] : [at(file, line, name)];
     });
   });
@@ -187,10 +215,12 @@ function wrongCrates({ files }: Repository): Finding[] {
 
 function cycles({ files }: Repository): Finding[] {
   const targets = new Map(
-    files.filter((file) => isTypeScript(file.path)).map((file) => {
-      const imports = importsOf(file).map(({ specifier }) => resolveImport(file.path, specifier));
-      return [file.path, imports.filter((target) => target !== null)] as const;
-    }),
+    files
+      .filter((file) => isTypeScript(file.path))
+      .map((file) => {
+        const imports = importsOf(file).map(({ specifier }) => resolveImport(file.path, specifier));
+        return [file.path, imports.filter((target) => target !== null)] as const;
+      }),
   );
   return cyclesOf(targets).map((cycle) => ({ path: cycle[0] ?? '', line: 1, text: cycle.join(' → ') }));
 }
@@ -211,12 +241,14 @@ function badNames({ files }: Repository): Finding[] {
 }
 
 function optionBags({ files }: Repository): Finding[] {
-  return files.filter((file) => isTypeScript(file.path)).flatMap((file) =>
-    Array.from(file.code.matchAll(/^(?:export )?(?:interface|type) (\w+)[^{;]*\{([^}]*)\}/gm)).flatMap((match) => {
-      const optional = (match[2] ?? '').match(/^\s+(?:readonly )?\w+\?:/gm)?.length ?? 0;
-      const line = file.code.slice(0, match.index).split('\n').length;
-      const tooMany = optional > optionalFieldsMax && !publicOptions.has(match[1] ?? '');
-      return tooMany ? [at(file, line, `${match[1]}: ${optional}`)] : [];
-    }),
-  );
+  return files
+    .filter((file) => isTypeScript(file.path))
+    .flatMap((file) =>
+      Array.from(file.code.matchAll(/^(?:export )?(?:interface|type) (\w+)[^{;]*\{([^}]*)\}/gm)).flatMap((match) => {
+        const optional = (match[2] ?? '').match(/^\s+(?:readonly )?\w+\?:/gm)?.length ?? 0;
+        const line = file.code.slice(0, match.index).split('\n').length;
+        const tooMany = optional > optionalFieldsMax && !publicOptions.has(match[1] ?? '');
+        return tooMany ? [at(file, line, `${match[1]}: ${optional}`)] : [];
+      }),
+    );
 }

@@ -15,7 +15,11 @@ import { writeProfiles } from './aws-profiles.ts';
 
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 const everything: Capabilities = {
-  anyBytes: false, oddKeys: true, fileBesideDirectory: true, controlCharacters: true, emptyDirectories: false,
+  anyBytes: false,
+  oddKeys: true,
+  fileBesideDirectory: true,
+  controlCharacters: true,
+  emptyDirectories: false,
 };
 
 interface ServerUnderTest extends Pick<UnderStorageFixture, 'holds' | 'refuses'> {

@@ -102,7 +102,7 @@ impl Error {
         Error { code, message: message.into() }
     }
 
-    /// An operating-system error while doing `what` (a clause: "opening /data/segments/7"), under the code that fits it.
+    /// An operating-system error while doing `what` (a clause: "opening /data/segments/7"), under its code.
     pub fn io(what: impl fmt::Display, source: &std::io::Error) -> Self {
         use std::io::ErrorKind;
         let code = match source.kind() {

@@ -11,7 +11,7 @@ pub struct ObjectRef {
     pub size: u64,
     /// The source's name of this version, at most 1,024 bytes. Its first byte tells its kind:
     /// `"` an S3 ETag as sent, quotes included (strong; goes into If-Match); `m` `m:SECONDS` an S3 object without an
-    /// ETag: Last-Modified (weak); `f` `f:DEVICE:INODE:MTIME_NS:CTIME_NS` a file, decimal (weak); `v` `v:ID` a version id.
+    /// ETag: Last-Modified (weak); `f` `f:DEVICE:INODE:MTIME_NS:CTIME_NS` a file (weak); `v` `v:ID` a version id.
     pub tag: Vec<u8>,
 }
 

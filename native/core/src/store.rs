@@ -172,7 +172,7 @@ impl Store {
         &self.notices
     }
 
-    /// A record's bytes from its device, checked. `Corrupt` when they do not match, `NotFound` when the segment is gone.
+    /// A record's bytes from its device, checked. `Corrupt` when they do not match, `NotFound` when evicted.
     pub fn read(&self, location: &Location) -> Result<Vec<u8>> {
         let Some(segment) = self.segment(location.segment, location.generation) else {
             return Err(Error::new(
@@ -243,7 +243,9 @@ fn recover_file(
         Ok(found) => found,
         Err(Unusable::Version(version)) => {
             set_aside(device, path).map_err(io)?;
-            notices.push(format!("{shown} has format version {version}: set aside, its data comes from the source again"));
+            notices.push(format!(
+                "{shown} has format version {version}: set aside, its data comes from the source again"
+            ));
             return Ok(());
         }
         Err(Unusable::Unreadable(error)) => {

@@ -254,7 +254,7 @@ fn no_flipped_byte_of_a_segment_gives_a_wrong_record() {
     let other = tempfile::tempdir().unwrap();
     let mut healed = 0;
     let mut absent = 0;
-    // Zero padding is the larger part of the file and protects nothing: every 16th byte of long zero runs stands for it.
+    // Zero padding is most of the file and protects nothing: every 16th byte of long zero runs stands for it.
     for at in (0..whole.len()).filter(|at| whole[*at] != 0 || at % 16 == 0) {
         let copy = other.path().join("segments").join(file.file_name().unwrap());
         fs::create_dir_all(copy.parent().unwrap()).unwrap();

@@ -1,6 +1,6 @@
 //! AWS Signature Version 4 for requests without a body, after "Authenticating Requests: Using the Authorization Header"
 //! of the S3 API reference. Written here because the maintained crates sign any request of any service through 20 and
-//! more crates and derive the signing key each time; a GET needs one HMAC and two hashes, on the `ring` that TLS brings.
+//! more crates and derive the signing key each time; a GET needs one HMAC and two hashes, on the `ring` of TLS.
 
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};

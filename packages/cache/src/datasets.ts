@@ -57,7 +57,12 @@ export class Datasets {
   async #make({ path, include }: DatasetRequest, signal: AbortSignal): Promise<DatasetReply> {
     const attachment = this.#attachmentOf(path);
     const file = join(this.#directory, `${process.pid}-${++this.#count}.made`);
-    const writer = new DatasetFileWriter({ file, attachment: attachment.id, root: path, identity: attachment.identity });
+    const writer = new DatasetFileWriter({
+      file,
+      attachment: attachment.id,
+      root: path,
+      identity: attachment.identity,
+    });
     // A name that begins with a dot is a name like any other.
     const wanted = include === null ? () => true : picomatch(include, { dot: true });
     try {
@@ -85,7 +90,12 @@ export class Datasets {
             remedy: `Make one of ${inside.map((attachment) => attachment.path).join(', ')}.`,
             path,
           }
-        : { code: 'not-found', message: `Nothing is attached at ${path}.`, remedy: 'See `millpool attachments`.', path },
+        : {
+            code: 'not-found',
+            message: `Nothing is attached at ${path}.`,
+            remedy: 'See `millpool attachments`.',
+            path,
+          },
     );
   }
 }

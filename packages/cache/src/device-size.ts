@@ -38,15 +38,18 @@ export async function sizeDevices(paths: readonly string[], setting: Size | null
           ? (room.totalBytes * setting.percent) / 100
           : setting.bytes * (totalRoom === 0 ? 1 / rooms.length : room.roomBytes / totalRoom);
     const sizeBytes = Math.floor(Math.min(wanted, room.roomBytes));
-    if (setting !== null && sizeBytes < smallestBytes) {
-      throw new MillpoolError({
-        code: 'full',
-        message: `${room.path} would hold ${formatBytes(Math.max(0, sizeBytes))}; it has room for ${formatBytes(room.roomBytes)}.`,
-        remedy: `Give it at least ${formatBytes(smallestBytes)} (--size), or another directory (--data).`,
-        path: room.path,
-      });
-    }
+    if (setting !== null && sizeBytes < smallestBytes) throw tooSmall(room, sizeBytes);
     return { path: room.path, sizeBytes: Math.max(0, sizeBytes), reserveBytes: Math.floor(reserveBytes) };
+  });
+}
+
+function tooSmall({ path, roomBytes }: Room, sizeBytes: number): MillpoolError {
+  const [held, room] = [formatBytes(Math.max(0, sizeBytes)), formatBytes(roomBytes)];
+  return new MillpoolError({
+    code: 'full',
+    message: `${path} would hold ${held}; it has room for ${room}.`,
+    remedy: `Give it at least ${formatBytes(smallestBytes)} (--size), or another directory (--data).`,
+    path,
   });
 }
 

@@ -94,7 +94,11 @@ async function stat(
   return { results };
 }
 
-async function resolve({ metadata, tally }: DaemonParts, paths: readonly string[], signal: AbortSignal): Promise<ResolveReply> {
+async function resolve(
+  { metadata, tally }: DaemonParts,
+  paths: readonly string[],
+  signal: AbortSignal,
+): Promise<ResolveReply> {
   const found = await metadata.lookup(paths, signal);
   const failures: { index: number; error: ErrorShape }[] = [];
   const files: ResolvedEntry[] = [];

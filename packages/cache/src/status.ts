@@ -20,15 +20,13 @@ export function statusOf({ engine, metadata, tally, version, budgetBytes }: Part
     const name = Buffer.from(segment.identity).toString('hex');
     liveBytes.set(name, (liveBytes.get(name) ?? 0) + segment.liveBytes);
   }
-  const attachments = metadata.attachments().map(
-    ({ id, path, source, policy, identity, s3 }): AttachmentStatus => ({
-      path,
-      source,
-      policy,
-      cachedBytes: liveBytes.get(identityHash(identity)) ?? 0,
-      identityWeak: s3 === null || tally.weak(id),
-    }),
-  );
+  const attachments = metadata.attachments().map(({ id, path, source, policy, identity, s3 }): AttachmentStatus => ({
+    path,
+    source,
+    policy,
+    cachedBytes: liveBytes.get(identityHash(identity)) ?? 0,
+    identityWeak: s3 === null || tally.weak(id),
+  }));
   return {
     version,
     pid: process.pid,
@@ -51,7 +49,12 @@ function cacheStatus(engine: Engine, tally: ReadTally): CacheStatus {
   const state = open.length > 0 ? 'on' : dead.length === devices.length ? 'off' : 'full';
   return {
     state,
-    why: state === 'on' ? failed.trim() : state === 'off' ? `${failed}Replace the device or name another with --data.` : failed + full,
+    why:
+      state === 'on'
+        ? failed.trim()
+        : state === 'off'
+          ? `${failed}Replace the device or name another with --data.`
+          : failed + full,
     records,
     bytes: recordBytes,
     hitRatio: tally.hitRatio,

@@ -51,7 +51,10 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
 
     // First of all: it locks the data directories, so that two daemons never share the state in them.
     const engine = await Engine.open({
-      devices, extentDelayMs, idleSealMs, budgetBytes,
+      devices,
+      extentDelayMs,
+      idleSealMs,
+      budgetBytes,
       threads: Math.max(2, Math.min(16, availableParallelism())),
     });
     stops.push(() => engine.close());

@@ -26,10 +26,19 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 partly done (a list says what not
 
 /** The verbs, in the order in which help shows them. */
 const verbs = [
-  upCommand, downCommand, statusCommand,
-  attachCommand, detachCommand, attachmentsCommand,
-  lsCommand, statCommand, catCommand, cpCommand,
-  loadCommand, jobsCommand, freeCommand,
+  upCommand,
+  downCommand,
+  statusCommand,
+  attachCommand,
+  detachCommand,
+  attachmentsCommand,
+  lsCommand,
+  statCommand,
+  catCommand,
+  cpCommand,
+  loadCommand,
+  jobsCommand,
+  freeCommand,
   configCommand,
 ] as const;
 

@@ -5,7 +5,7 @@ import type { OnError } from './batch.ts';
 import { parseLoaderState } from './loader-state.ts';
 import type { LoaderState } from './loader-state.ts';
 
-/** Batches read ahead of the loop when nothing else is said: enough to hide a gather, few enough to hold little memory. */
+/** Batches read ahead of the loop when nothing else is said: enough to hide a gather, few enough to hold little. */
 const autoPrefetchBatches = 4;
 
 /** What a loader needs of its dataset. */
@@ -62,10 +62,7 @@ export function checkLoaderOptions(options: LoaderOptions, dataset: SampleList):
   return { ...orderOf(options, world, dataset), rank, world, prefetchBatches, hints: hints === 'on', onError };
 }
 
-type OrderSettings = Pick<
-  LoaderSettings,
-  'shuffle' | 'seed' | 'epoch' | 'position' | 'globalBatch' | 'dropLast'
->;
+type OrderSettings = Pick<LoaderSettings, 'shuffle' | 'seed' | 'epoch' | 'position' | 'globalBatch' | 'dropLast'>;
 
 /** What decides the order: from the state where there is one, else from the options. */
 function orderOf(options: LoaderOptions, world: number, dataset: SampleList): OrderSettings {

@@ -28,7 +28,7 @@ interface Ahead {
 
 /**
  * Batches of a dataset in the order of (seed, epoch). One iteration is what is left of the current epoch; the next one
- * is the next epoch. The order depends on neither rank nor world: a resumed loader goes on exactly where its state says.
+ * is the next epoch. The order depends on neither rank nor world: a resumed loader goes on where its state says.
  */
 export class Loader implements AsyncIterable<Batch> {
   readonly #dataset: SampleList;
@@ -138,7 +138,10 @@ export class Loader implements AsyncIterable<Batch> {
     const samples = order.samples(step.from, step.count);
     const { flow, timeoutMs } = this.#road;
     const place = run.plan === null ? {} : { plan: { plan: run.plan, position: step.nextPosition } };
-    const read = throughRestarts(() => flow.readSamples(this.#file, samples, { timeoutMs, signal: run.signal, ...place }), timeoutMs);
+    const read = throughRestarts(
+      () => flow.readSamples(this.#file, samples, { timeoutMs, signal: run.signal, ...place }),
+      timeoutMs,
+    );
     // Its failure is met where it is awaited, which may be never: the loop can end before.
     read.catch(() => undefined);
     return { step, samples, read };
@@ -160,7 +163,7 @@ export class Loader implements AsyncIterable<Batch> {
   }
 }
 
-/** Asks again while the daemon is away, for as long as one read may take: a daemon that is started again is waited for. */
+/** Asks again while the daemon is away, for as long as one read may take: one that is started again is waited for. */
 async function throughRestarts(read: () => Promise<NativeBatch>, timeoutMs: number): Promise<NativeBatch> {
   const deadlineMs = performance.now() + timeoutMs;
   for (;;) {

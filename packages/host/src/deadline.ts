@@ -13,8 +13,8 @@ export interface Wait {
 
 /**
  * What `work` resolves or rejects with; or a rejection with `timeout`, naming the wait, once `timeoutMs` are over, or
- * with the reason of `wait.signal` (`cancelled`, when it is not ours) once that aborts. `work` gets the same news through
- * its own signal; the wait ends also when it does not listen.
+ * with the reason of `wait.signal` (`cancelled`, when it is not ours) once that aborts. `work` gets the same news
+ * through its own signal; the wait ends also when it does not listen.
  */
 export async function withDeadline<T>(wait: Wait, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   if (wait.signal?.aborted === true) throw abortError(wait.signal);

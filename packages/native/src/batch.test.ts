@@ -45,7 +45,10 @@ test('a batch that was never looked at can be released', async () => {
 test('a read waits for a slot until one is released, and says so when none is', async () => {
   using client = await engine.connect({ ringBytes: 2 ** 21 });
   const held = await client.readObjects(objects, { timeoutMs });
-  await assert.rejects(client.readObjects(objects, { timeoutMs: 50 }), { code: 'timeout', message: /slot of the ring/ });
+  await assert.rejects(client.readObjects(objects, { timeoutMs: 50 }), {
+    code: 'timeout',
+    message: /slot of the ring/,
+  });
   const abort = new AbortController();
   const given = client.readObjects(objects, { timeoutMs, signal: abort.signal });
   abort.abort();

@@ -180,11 +180,7 @@ export interface NativeClient {
   control(body: Uint8Array, timeoutMs: number, cancel: NativeCancel): Promise<Uint8Array>;
   dataset(version: string, timeoutMs: number): Promise<NativeDataset>;
   readObjects(objects: Uint8Array, request: NativeReadRequest): Promise<NativeBatch>;
-  readSamples(
-    dataset: NativeDataset,
-    samples: Float64Array,
-    request: NativeReadRequest
-  ): Promise<NativeBatch>;
+  readSamples(dataset: NativeDataset, samples: Float64Array, request: NativeReadRequest): Promise<NativeBatch>;
   state(): NativeClientState;
   close(): void;
 }

@@ -79,24 +79,34 @@ test('control messages are answered, refused, and given up on both sides', async
 
 test('what is fetched once is gathered from then on, and counted', async () => {
   using client = await node.connect();
-  assert.equal(node.engine.residency(objects).reduce((sum, each) => sum + each, 0), 0);
+  assert.equal(
+    node.engine.residency(objects).reduce((sum, each) => sum + each, 0),
+    0,
+  );
   const fetch = node.engine.fetch(objects, 'load');
   const progress = await fetch.done;
   assert.deepEqual([progress.objectsDone, progress.bytesDone, progress.fetchedBytes], [files.length, bytes, bytes]);
   await node.engine.flush(timeoutMs);
-  assert.deepEqual([...node.engine.residency(objects)], files.map((file) => file.size));
+  assert.deepEqual(
+    [...node.engine.residency(objects)],
+    files.map((file) => file.size),
+  );
 
   receipts.length = 0;
   const told = new Promise<void>((resolve) => (heard = resolve));
   const plan = { plan: 4, position: files.length };
   using batch = await client.readObjects(objects, { timeoutMs, plan });
   assert.equal(batch.hits, files.length);
-  for (const [i, file] of files.entries()) assert(Buffer.compare(batch.sample(i), await bytesOf(file)) === 0, file.name);
+  for (const [i, file] of files.entries())
+    assert(Buffer.compare(batch.sample(i), await bytesOf(file)) === 0, file.name);
   await told;
   const [row] = receipts;
   assert(row);
   assert.deepEqual([row.plan, row.position, row.samples, row.hitSamples, row.bytes], [4, 40, 40, 40, bytes]);
-  assert.deepEqual([...row.segments], node.engine.segments().map((segment) => segment.number));
+  assert.deepEqual(
+    [...row.segments],
+    node.engine.segments().map((segment) => segment.number),
+  );
 
   const counters = node.engine.counters();
   assert.deepEqual([counters.records, counters.recordBytes, counters.sourceBytes], [files.length, bytes, bytes]);
@@ -109,7 +119,8 @@ test('a client that does not map reads the same bytes', async () => {
   using batch = await client.readObjects(objects, { timeoutMs });
   assert.equal(batch.hits, files.length);
   assert.equal(client.state.segments, 0);
-  for (const [i, file] of files.entries()) assert(Buffer.compare(batch.sample(i), await bytesOf(file)) === 0, file.name);
+  for (const [i, file] of files.entries())
+    assert(Buffer.compare(batch.sample(i), await bytesOf(file)) === 0, file.name);
 });
 
 test('verify reads everything, forget and evict make it come again', async () => {
@@ -146,7 +157,10 @@ test('an object that changed is an error of its own sample', async () => {
 
   const fetch = node.engine.fetch(packObjects(changed), 'load');
   assert.equal((await fetch.done).failureCount, 1);
-  assert.deepEqual(fetch.failures().map(({ index, error }) => [index, error.code]), [[2, 'source-changed']]);
+  assert.deepEqual(
+    fetch.failures().map(({ index, error }) => [index, error.code]),
+    [[2, 'source-changed']],
+  );
 });
 
 test('ranges are read in part', async () => {

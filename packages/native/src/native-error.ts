@@ -7,12 +7,14 @@ const remedies: Readonly<Record<ErrorCode, string>> = {
   refused: 'Check the credentials of the source, or the permissions of the file that the message names.',
   unreachable: 'Start the daemon with `millpool up`, or give its socket with --socket or MILLPOOL_SOCKET.',
   'source-unavailable': 'The under-storage does not answer; try again when it does.',
-  'source-changed': 'The object is no longer the version that was listed; list it again, or `millpool load` before training.',
+  'source-changed':
+    'The object is no longer the version that was listed; list it again, or `millpool load` before training.',
   'source-broken': 'The under-storage sent less or other than it announced; try again, and look at what lies between.',
   timeout: 'Try again with a longer time-out; `millpool status` shows what the node is busy with.',
   cancelled: '',
   full: 'Free something with `millpool free`, or give the daemon more room with --size.',
-  corrupt: 'The stored copy is dropped and comes again from the source at the next read; look at the device if it returns.',
+  corrupt:
+    'The stored copy is dropped and comes again from the source at the next read; look at the device if it returns.',
   unsupported: 'See `docs/semantics.md` for what Millpool needs of a machine.',
   closed: 'Open it again.',
   io: 'Look at the device or file that the message names.',

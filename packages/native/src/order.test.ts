@@ -12,7 +12,10 @@ test('an epoch has every sample once, and positionOf is its inverse', () => {
     fc.property(config, fc.boolean(), (each, shuffle) => {
       const order = new Order({ ...each, shuffle });
       const samples = order.samples(0, each.count);
-      assert.deepEqual(Float64Array.from(samples).sort(), Float64Array.from({ length: each.count }, (_, i) => i));
+      assert.deepEqual(
+        Float64Array.from(samples).sort(),
+        Float64Array.from({ length: each.count }, (_, i) => i),
+      );
       samples.forEach((sample, position) => assert.equal(order.positionOf(sample), position));
     }),
     { numRuns: 40 },

@@ -3,5 +3,13 @@ export { parseSource, sourceName } from './source-uri.ts';
 export type { SourceUri } from './source-uri.ts';
 export { skipReasons } from './under-storage.ts';
 export type {
-  Capabilities, Credentials, ListPage, ListRequest, NativeSource, Skipped, SkipReason, SourceFile, UnderStorage,
+  Capabilities,
+  Credentials,
+  ListPage,
+  ListRequest,
+  NativeSource,
+  Skipped,
+  SkipReason,
+  SourceFile,
+  UnderStorage,
 } from './under-storage.ts';

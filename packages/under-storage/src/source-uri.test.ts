@@ -26,8 +26,5 @@ test('what names no source is invalid', () => {
 
 test('a source has a last name', () => {
   const nameOf = (source: string): string => sourceName(parseSource(source));
-  assert.deepEqual(
-    ['s3://bucket', 's3://bucket/a/b/', '/data/train', '/'].map(nameOf),
-    ['bucket', 'b', 'train', ''],
-  );
+  assert.deepEqual(['s3://bucket', 's3://bucket/a/b/', '/data/train', '/'].map(nameOf), ['bucket', 'b', 'train', '']);
 });

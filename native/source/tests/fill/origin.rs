@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 server with the semantics of S3's GET and HEAD, and with a script of faults. One thread a connection.
+//! A small HTTP/1.1 server with the semantics of S3's GET and HEAD and a script of faults. One thread a connection.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -15,7 +15,14 @@ export function configCommand(program: Command, context: CommandContext): void {
         const rows = settingNames.map((name) => {
           const { env, doc } = settingTable[name];
           const { kind } = settings.origins[name];
-          return { name, value: written(name, settings.config), origin: kind, from: formatOrigin(settings.origins[name]), env, doc };
+          return {
+            name,
+            value: written(name, settings.config),
+            origin: kind,
+            from: formatOrigin(settings.origins[name]),
+            env,
+            doc,
+          };
         });
         if (output.json) for (const row of rows) output.result(row, '');
         else output.result({}, table(rows.map((row) => [row.name, row.value ?? '-', row.from, row.doc])));

@@ -53,7 +53,11 @@ async function runCp(paths: readonly string[], recursive: boolean, tools: Tools)
   const failures: ErrorShape[] = [];
   for (const source of sources) copies.push(...(await planCopies(source, recursive, tools)));
 
-  const bar = new ProgressBar(tools.output.lively, 'copied', copies.reduce((sum, copy) => sum + copy.entry.size, 0));
+  const bar = new ProgressBar(
+    tools.output.lively,
+    'copied',
+    copies.reduce((sum, copy) => sum + copy.entry.size, 0),
+  );
   const queue = copies.values();
   const worker = async (): Promise<void> => {
     for (const copy of queue) {
@@ -83,7 +87,12 @@ async function planCopies(path: string, recursive: boolean, { session, signal }:
   if ('error' in found) throw new MillpoolError(found.error);
   if (found.type === 'file') return [{ entry: found, parts: [localName(nameOf(found.path))] }];
   if (!recursive) {
-    throw new MillpoolError({ code: 'invalid', message: `${path} is a directory.`, remedy: 'Add -R to copy it.', path });
+    throw new MillpoolError({
+      code: 'invalid',
+      message: `${path} is a directory.`,
+      remedy: 'Add -R to copy it.',
+      path,
+    });
   }
   const root = found.path === '/' ? '' : found.path;
   const top = root === '' ? [] : [localName(nameOf(root))];

@@ -21,8 +21,6 @@ interface LsOptions {
   readonly recursive?: boolean;
 }
 
-
-
 async function runLs(path: string, options: LsOptions, { session, output, signal }: Tools): Promise<void> {
   const show = (entries: readonly Entry[], name: (entry: Entry) => string): void => {
     if (output.json) for (const entry of entries) output.result(entryJson(entry), '');

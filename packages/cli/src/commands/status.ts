@@ -37,7 +37,13 @@ function describe(status: Status): string {
       '',
       table([
         ['attached at', 'source', 'policy', 'cached', ''],
-        ...status.attachments.map((a) => [a.path, a.source, a.policy, formatBytes(a.cachedBytes), weak(a.identityWeak)]),
+        ...status.attachments.map((a) => [
+          a.path,
+          a.source,
+          a.policy,
+          formatBytes(a.cachedBytes),
+          weak(a.identityWeak),
+        ]),
       ]),
     );
   }

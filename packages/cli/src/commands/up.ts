@@ -34,14 +34,20 @@ export function upCommand(program: Command, context: CommandContext): void {
     .option('--data <dir>', 'where the cache lies; repeat it for several devices', repeat, [])
     .option('--size <size>', 'stored bytes over all data directories (200GiB), or a share of each device (90%)')
     .option('--at <path>', 'where the source appears (default: / and the last name of the source)')
-    .addOption(new Option('--policy <P>', 'what of the sources stays in the cache').choices([...policies]).default('auto'))
+    .addOption(
+      new Option('--policy <P>', 'what of the sources stays in the cache').choices([...policies]).default('auto'),
+    )
     .option('--detach', 'return when the daemon is up; stop it with `millpool down`')
     .action((sources: string[], options: UpOptions) =>
       context.run((tools) => (options.detach === true ? runDetached(tools) : runUp(sources, options, tools))),
     );
 }
 
-async function runUp(sources: readonly string[], options: UpOptions, { settings, output, signal }: Tools): Promise<void> {
+async function runUp(
+  sources: readonly string[],
+  options: UpOptions,
+  { settings, output, signal }: Tools,
+): Promise<void> {
   if (options.at !== undefined && sources.length !== 1) {
     throw new MillpoolError({
       code: 'invalid',
@@ -89,7 +95,9 @@ async function attachOnce(node: Node, source: string, options: UpOptions, signal
   const { source: absolute, s3 } = absoluteSource(source);
   const { attachments } = await node.handlers.attachments({}, { signal });
   const path = options.at ?? `/${sourceName(parseSource(absolute))}`;
-  const there = attachments.find((attachment: Attachment) => attachment.path === path && attachment.source === absolute);
+  const there = attachments.find(
+    (attachment: Attachment) => attachment.path === path && attachment.source === absolute,
+  );
   if (there !== undefined) return;
   await node.handlers.attach(
     {
@@ -106,5 +114,8 @@ async function attachOnce(node: Node, source: string, options: UpOptions, signal
 
 async function runDetached({ settings, output, session, signal }: Tools): Promise<void> {
   const started = await startDetached(settings.config.socket, session, signal);
-  output.result(started, `Millpool is up (pid ${started.pid}); its log is ${started.log}. Stop it with \`millpool down\`.`);
+  output.result(
+    started,
+    `Millpool is up (pid ${started.pid}); its log is ${started.log}. Stop it with \`millpool down\`.`,
+  );
 }

@@ -81,7 +81,9 @@ export function openEngine(device: string): Promise<Engine> {
 
 /** The first `count` files of the source, in the byte order of their names. */
 export function testFiles(count: number): TestFile[] {
-  const names = readdirSync(sourceRoot).filter((name) => name.endsWith('.ts')).sort();
+  const names = readdirSync(sourceRoot)
+    .filter((name) => name.endsWith('.ts'))
+    .sort();
   return names.slice(0, count).map((name) => {
     const path = join(sourceRoot, name);
     const stat = statSync(path, { bigint: true });

@@ -155,8 +155,9 @@ test('a directory that may not be read is an error that names it', async (contex
     const request = { prefix: new Uint8Array(), recursive: true, after: null, limit: 10, signal };
     await storage.list(request).catch((error) => process.stdout.write(error.code + ' ' + error.message));`;
   await chmod(place, 0o755);
-  const ran = await run(process.execPath, ['--input-type=module', '-e', script, join(place, 'locked')])
-    .catch((error: Error) => error);
+  const ran = await run(process.execPath, ['--input-type=module', '-e', script, join(place, 'locked')]).catch(
+    (error: Error) => error,
+  );
   if (ran instanceof Error) return context.skip(`no other user may load the code: ${ran.message.split('\n')[1] ?? ''}`);
   assert.match(ran.stdout, /^refused .*locked\/shut/);
   return undefined;
@@ -169,7 +170,7 @@ test('pages of a large directory go on from the walk that is kept, and from noth
   const fresh = await openUnderStorage(join(place, 'large'), null);
   const got: string[] = [];
   const request = { prefix: Buffer.alloc(0), recursive: true, limit: 64, signal: never };
-  for (let from: Uint8Array | null = null, ended = false; !ended; ) {
+  for (let from: Uint8Array | null = null, ended = false; !ended;) {
     const page: ListPage = await storage.list({ ...request, after: from });
     const again = await fresh.list({ ...request, after: from });
     await fresh.list({ ...request, after: Buffer.from('d1/file-1') });

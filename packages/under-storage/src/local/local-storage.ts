@@ -7,7 +7,13 @@ import { MillpoolError } from '@millpool/protocol';
 
 import { checkListRequest, shown } from '../key.ts';
 import type {
-  Capabilities, Credentials, ListPage, ListRequest, NativeSource, SourceFile, UnderStorage,
+  Capabilities,
+  Credentials,
+  ListPage,
+  ListRequest,
+  NativeSource,
+  SourceFile,
+  UnderStorage,
 } from '../under-storage.ts';
 import { errnoOf, fileError } from './file-error.ts';
 import { byteString, Folder } from './folder.ts';

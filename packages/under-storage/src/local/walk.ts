@@ -51,7 +51,7 @@ export class Walk {
   async page(steps: number, signal: AbortSignal): Promise<ListPage> {
     const files: { key: ByteString; isLink: boolean }[] = [];
     const directories: Uint8Array[] = [];
-    for (let left = steps; left > 0 && this.#top() !== undefined; ) {
+    for (let left = steps; left > 0 && this.#top() !== undefined;) {
       signal.throwIfAborted();
       const { frame, name } = this.#pass();
       const key = frame.prefix + name;

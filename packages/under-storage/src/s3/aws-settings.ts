@@ -19,15 +19,21 @@ export interface AwsSettings {
  */
 export async function awsSettings(settings: S3Settings, environment: NodeJS.ProcessEnv): Promise<AwsSettings> {
   const profile = await profileOf(settings.profile);
-  const configured = environment['AWS_IGNORE_CONFIGURED_ENDPOINT_URLS'] === 'true' ? [] : [
-    environment['AWS_ENDPOINT_URL_S3'],
-    environment['AWS_ENDPOINT_URL'],
-    profile.serviceEndpoint,
-    profile.values['endpoint_url'],
-  ];
+  const configured =
+    environment['AWS_IGNORE_CONFIGURED_ENDPOINT_URLS'] === 'true'
+      ? []
+      : [
+          environment['AWS_ENDPOINT_URL_S3'],
+          environment['AWS_ENDPOINT_URL'],
+          profile.serviceEndpoint,
+          profile.values['endpoint_url'],
+        ];
   const endpoint = firstOf([settings.endpoint, ...configured]);
   const region = firstOf([
-    settings.region, environment['AWS_REGION'], environment['AWS_DEFAULT_REGION'], profile.values['region'],
+    settings.region,
+    environment['AWS_REGION'],
+    environment['AWS_DEFAULT_REGION'],
+    profile.values['region'],
   ]);
   const addressing = profile.values['s3.addressing_style'];
   return {
@@ -70,10 +76,13 @@ function firstOf(values: readonly (string | null | undefined)[]): string | null 
 function endpointOf(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
   const fault =
-    url === null || !/^https?:$/.test(url.protocol) ? 'is no http:// or https:// URL'
-    : url.pathname !== '/' || url.search !== '' || url.hash !== '' ? 'has more than a host and a port'
-    : url.username !== '' ? 'holds a user name'
-    : null;
+    url === null || !/^https?:$/.test(url.protocol)
+      ? 'is no http:// or https:// URL'
+      : url.pathname !== '/' || url.search !== '' || url.hash !== ''
+        ? 'has more than a host and a port'
+        : url.username !== ''
+          ? 'holds a user name'
+          : null;
   if (url !== null && fault === null) return url.origin;
   throw new MillpoolError({
     code: 'invalid',

@@ -27,8 +27,14 @@ test('keys are decoded only where the answer says that they are encoded', () => 
 
 test('a marker of a directory is no file, and said only where it has a content', () => {
   const answer = read({ Contents: [object('a/', { Size: 0 }), object('b/', { Size: 3 }), object('c')] });
-  assert.deepEqual(answer.files.map(({ key }) => String(key)), ['c']);
-  assert.deepEqual(answer.skipped.map(({ key, why }) => [String(key), why]), [['b/', 'marker']]);
+  assert.deepEqual(
+    answer.files.map(({ key }) => String(key)),
+    ['c'],
+  );
+  assert.deepEqual(
+    answer.skipped.map(({ key, why }) => [String(key), why]),
+    [['b/', 'marker']],
+  );
   assert.equal(String(read({ Contents: [object('a/', { Size: 0 })] }).last), 'a/');
 });
 

@@ -51,7 +51,9 @@ export function readListAnswer(output: ListObjectsV2CommandOutput, prefix: Buffe
     if (at >= 0) throw broken(`has ${JSON.stringify(names[at]?.toString())} out of its prefix or order`);
   }
   return {
-    files, directories, skipped,
+    files,
+    directories,
+    skipped,
     last: latest(keys.at(-1), directories.at(-1)),
     truncated: output.IsTruncated ?? false,
     token: output.NextContinuationToken ?? null,

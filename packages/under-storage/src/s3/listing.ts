@@ -67,7 +67,7 @@ export class Listing {
       delimited,
       keysMax: Math.min(limit, keysMax),
     };
-    for (let token: string | null = null; ; ) {
+    for (let token: string | null = null; ;) {
       const output = await this.#bucket.list({ ...query, token }, this.#signal);
       const answer = readListAnswer(output, prefix, this.#bucket.native);
       const progress = after === null || (answer.last !== null && answer.last.compare(after) > 0);

@@ -7,7 +7,13 @@ import type { S3Settings } from '@millpool/protocol';
 import { checkListRequest, startsWith } from '../key.ts';
 import type { SourceUri } from '../source-uri.ts';
 import type {
-  Capabilities, Credentials, ListPage, ListRequest, NativeSource, SourceFile, UnderStorage,
+  Capabilities,
+  Credentials,
+  ListPage,
+  ListRequest,
+  NativeSource,
+  SourceFile,
+  UnderStorage,
 } from '../under-storage.ts';
 import { awsSettings } from './aws-settings.ts';
 import { Bucket } from './bucket.ts';

@@ -50,9 +50,26 @@ export function underStorageContract(name: string, start: () => Promise<UnderSto
 }
 
 const plainNames = [
-  'top', 'a-b', 'a.b', 'a/b', 'a/b-c', 'a/c/d', 'a/c/e', 'a/c-d', 'a0', 'b/x', 'empty', 'zz/deep/er/and/deeper/file',
-  'sp ace/two  spaces', 'plus+and&amp;<tag>\'"', 'percent%/%2F%20%41', 'café/日本語', '\u{1f600}/\u{fffd}', '\u{ff5e}x',
-  ' leading and trailing ', '~!@#$^*()=[]{}|\\:;,?',
+  'top',
+  'a-b',
+  'a.b',
+  'a/b',
+  'a/b-c',
+  'a/c/d',
+  'a/c/e',
+  'a/c-d',
+  'a0',
+  'b/x',
+  'empty',
+  'zz/deep/er/and/deeper/file',
+  'sp ace/two  spaces',
+  'plus+and&amp;<tag>\'"',
+  'percent%/%2F%20%41',
+  'café/日本語',
+  '\u{1f600}/\u{fffd}',
+  '\u{ff5e}x',
+  ' leading and trailing ',
+  '~!@#$^*()=[]{}|\\:;,?',
 ];
 /** What XML cannot hold, or changes. */
 const controlNames = ['line\nbreak/tab\there', 'carriage\rreturn', 'bell\u{7}', '\u{ffff}y'];
@@ -94,7 +111,7 @@ async function listingTest(fixture: UnderStorageFixture): Promise<void> {
 /** The prefixes that listings of the model itself lead to on the way to `key`. */
 function directoriesOf(keys: readonly Buffer[], key: string, root: string): string[] {
   const found: string[] = [];
-  for (let prefix: string | undefined = root; prefix !== undefined; ) {
+  for (let prefix: string | undefined = root; prefix !== undefined;) {
     found.push(prefix);
     prefix = modelListing(keys, prefix, false).directories.find((directory) => key.startsWith(directory));
   }
@@ -229,11 +246,14 @@ async function listAll(
   const files: SourceFile[] = [];
   const directories: string[] = [];
   let last = after === undefined ? null : keyOf(after);
-  for (let page: ListPage | null = null; page?.next !== null; ) {
+  for (let page: ListPage | null = null; page?.next !== null;) {
     page = await storage.list({ prefix: keyOf(prefix), recursive, after: last, limit, signal: never });
     const names = [...page.files.map(({ key }) => textOf(key)), ...page.directories.map(textOf)].sort();
     assert.ok(names.length <= limit, `${names.length} entries in a page of ${limit}`);
-    assert.ok(names.every((name, at) => name > (names[at - 1] ?? (last === null ? '' : textOf(last)))), 'ascending');
+    assert.ok(
+      names.every((name, at) => name > (names[at - 1] ?? (last === null ? '' : textOf(last)))),
+      'ascending',
+    );
     assertAscending(page);
     if (page.next !== null) {
       assert.ok(last === null || textOf(page.next) > textOf(last), 'a page that does not get on');

@@ -33,7 +33,10 @@ export function holdable(keys: readonly Buffer[], can: Capabilities): Buffer[] {
 
 /** What the contract says a listing of `prefix` holds after `after`, of a source that holds `keys`. */
 export function modelListing(keys: readonly Buffer[], prefix: string, recursive: boolean): ModelListing {
-  const below = keys.map(textOf).filter((key) => key.startsWith(prefix)).sort();
+  const below = keys
+    .map(textOf)
+    .filter((key) => key.startsWith(prefix))
+    .sort();
   if (recursive) return { files: below, directories: [] };
   const directories = new Set<string>();
   const files: string[] = [];
