@@ -14,6 +14,8 @@ mod field;
 mod fill;
 mod footer;
 mod gather;
+#[cfg(test)]
+mod golden;
 mod key;
 mod location;
 #[cfg(all(test, loom))]

@@ -4,6 +4,8 @@
 mod client;
 mod cursor;
 mod frame;
+#[cfg(test)]
+mod golden;
 mod message;
 mod object_list;
 mod server;

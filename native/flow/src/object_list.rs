@@ -75,17 +75,4 @@ mod tests {
             }
         }
     }
-
-    #[test]
-    fn golden_list() {
-        let object = ObjectRef {
-            attachment: 7,
-            source_key: b"a/b".to_vec(),
-            size: 513,
-            tag: b"\"e\"".to_vec(),
-        };
-        let bytes = encode_objects([&object].into_iter());
-        let expected = b"\x01\0\0\0\x07\0\0\0\x01\x02\0\0\0\0\0\0\x03\0\"e\"\x03\0a/b";
-        assert_eq!(bytes, expected);
-    }
 }

@@ -1,14 +1,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { LayoutVector } from '@millpool/protocol/testing';
 import fc from 'fast-check';
 
 import { countObjects, packObjects, unpackObjects } from './object-list.ts';
 
-test('a packed object has the bytes of docs/formats.md', () => {
-  const list = packObjects([{ attachment: 7, sourceKey: Buffer.from('a/b'), size: 513, tag: '"e"' }]);
-  // The same as `golden_list` in native/flow/src/object_list.rs.
-  assert.equal(Buffer.from(list).toString('latin1'), '\x01\0\0\0\x07\0\0\0\x01\x02\0\0\0\0\0\0\x03\0"e"\x03\0a/b');
+test('an object list has the bytes of docs/formats.md', () => {
+  const vector = LayoutVector.named('object-list');
+  const objects = [0, 1].map((n) => ({
+    attachment: vector.number(`object/${n}/attachment`),
+    size: vector.number(`object/${n}/size`),
+    tag: vector.part(`object/${n}/tag`).toString(),
+    sourceKey: Uint8Array.from(vector.part(`object/${n}/source key`)),
+  }));
+  assert.deepEqual(Buffer.from(packObjects(objects)), vector.bytes);
+  assert.deepEqual(unpackObjects(vector.bytes), objects);
+  assert.equal(countObjects(vector.bytes), vector.number('object-list/0/objects'));
 });
 
 const entry = fc.record(

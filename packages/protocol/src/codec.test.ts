@@ -5,6 +5,7 @@ import { unpack } from 'msgpackr';
 import { decodeCall, decodeReply, encodeCall, encodeFailure, encodeReply } from './codec.ts';
 import { MillpoolError } from './errors.ts';
 import type { ListReply } from './methods.ts';
+import { LayoutVector } from './testing/layout-vector.ts';
 import { messageBytesMax } from './version.ts';
 
 test('a call is plain MessagePack that any peer can read and write', () => {
@@ -18,6 +19,14 @@ test('a call is plain MessagePack that any peer can read and write', () => {
     'hex',
   );
   assert.deepEqual(decodeCall(python), plain);
+});
+
+test('messages that another program wrote are read as what they say', () => {
+  const [call, ok, failure] = ['control-call', 'control-ok', 'control-error'].map((name) => LayoutVector.named(name));
+  const said = (vector: LayoutVector | undefined) => JSON.parse(vector?.text('message/0/body') ?? '');
+  assert.deepEqual(decodeCall(call?.bytes ?? Buffer.of()), said(call));
+  assert.deepEqual(decodeReply('list', ok?.bytes ?? Buffer.of()), said(ok).ok);
+  assert.throws(() => decodeReply('list', failure?.bytes ?? Buffer.of()), said(failure).error);
 });
 
 test('a reply comes back as it was, numbers beyond 2^32, bytes and text of any script', () => {

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { LayoutVector } from '@millpool/protocol/testing';
+
+import { decodeCursor, encodeCursor } from '../cursor.ts';
+import { directoryOf } from '../directory.ts';
+import { decodePartitionMap, encodePartitionMap, partitionsOf, shardOf } from '../partition-map.ts';
+import {
+  attachmentOfKey,
+  detachedKey,
+  directoryKey,
+  directoryOfKey,
+  entryKey,
+  named,
+  partitionKey,
+  runPrefix,
+  splitKey,
+  splitOfKey,
+} from './keys.ts';
+import type { EntryClass, Run } from './keys.ts';
+import { decodeCount, decodeDirectory, decodeEntry, encodeCount, encodeDirectory, encodeEntry } from './records.ts';
+
+const shards = 1024;
+const record = LayoutVector.named('metadata-directory-record');
+const directory = directoryOf(
+  {
+    attachment: record.number('directory-record/0/attachment'),
+    path: '/train/cats',
+    prefix: record.part('directory-record/0/prefix'),
+  },
+  shards,
+);
+
+test("a directory's id and home are the published hash", () => {
+  const vector = LayoutVector.named('metadata-directory-key');
+  assert.deepEqual(directoryKey(directory), vector.bytes);
+  const { id, home } = directoryOfKey(vector.bytes);
+  assert.deepEqual([id, home], [directory.id, directory.home]);
+});
+
+test('keys have the bytes of docs/formats.md', () => {
+  const partition = LayoutVector.named('metadata-partition-key');
+  const [shard, number] = ['shard', 'partition'].map((field) => partition.number(`partition-key/0/${field}`));
+  assert.deepEqual(partitionKey(directory.id, shard ?? 0, number ?? 0), partition.bytes);
+
+  const entry = LayoutVector.named('metadata-entry-key');
+  const kind = entry.number('entry-key/0/class') as EntryClass;
+  const place = { id: directory.id, shard: shard ?? 0, partition: number ?? 0, kind };
+  assert.deepEqual(entryKey(place, entry.part('entry-key/0/name')), entry.bytes);
+
+  const run = LayoutVector.named('metadata-run-key');
+  const [which, item] = [run.number('run-key/0/run') as Run, run.number('run-key/0/class') as EntryClass];
+  assert.deepEqual(named(runPrefix(directory, which, item), run.part('run-key/0/name')), run.bytes);
+
+  const split = LayoutVector.named('metadata-split-key');
+  const { parent, child } = splitOfKey(split.bytes);
+  assert.deepEqual([parent, child], [split.number('split-key/0/parent'), split.number('split-key/0/child')]);
+  assert.deepEqual(splitKey(directory, parent, child), split.bytes);
+
+  const detached = LayoutVector.named('metadata-detached-key');
+  assert.equal(attachmentOfKey(detached.bytes), detached.number('detached-key/0/attachment'));
+  assert.deepEqual(detachedKey(attachmentOfKey(detached.bytes)), detached.bytes);
+});
+
+test('records have the bytes of docs/formats.md', () => {
+  assert.deepEqual(decodeDirectory(record.bytes), {
+    state: 'applying',
+    hasOddFiles: true,
+    hasDirectories: true,
+    generation: record.number('directory-record/0/generation'),
+    listedAtMs: record.number('directory-record/0/listed at'),
+    subtreeListedAtMs: record.number('directory-record/0/subtree listed at'),
+    attachment: directory.attachment,
+    prefix: directory.prefix,
+  });
+  assert.deepEqual(encodeDirectory(decodeDirectory(record.bytes)), record.bytes);
+
+  const entry = LayoutVector.named('metadata-entry-record');
+  const [size, mtimeMs] = [entry.number('entry-record/0/size'), entry.number('entry-record/0/mtime')];
+  assert.deepEqual(decodeEntry(entry.bytes), { type: 'file', size, mtimeMs, tag: entry.text('entry-record/0/tag') });
+  assert.deepEqual(encodeEntry(decodeEntry(entry.bytes)), entry.bytes);
+
+  const count = LayoutVector.named('metadata-partition-record');
+  assert.equal(decodeCount(count.bytes), count.number('partition-record/0/names'));
+  assert.deepEqual(encodeCount(decodeCount(count.bytes)), count.bytes);
+});
+
+test('a partition map has the bytes of docs/formats.md', () => {
+  const vector = LayoutVector.named('partition-map');
+  const map = decodePartitionMap(vector.bytes, shards);
+  const placed = partitionsOf(map).map((partition) => [partition, shardOf(map, partition)]);
+  const wanted = [0, 1, 2, 5].map((partition, n) => [partition, vector.number(`partition-shard/${n}/shard`)]);
+  assert.deepEqual(placed, wanted);
+  assert.equal(map.version, vector.number('partition-map/0/version'));
+  assert.deepEqual(Buffer.from(encodePartitionMap(map)), vector.bytes);
+});
+
+test('a cursor has the bytes of docs/formats.md', () => {
+  const vector = LayoutVector.named('listing-cursor');
+  const text = vector.bytes.toString('base64url');
+  const cursor = decodeCursor(text, { directory: directory.id, recursive: true, path: directory.path });
+  assert.deepEqual(cursor, {
+    directory: vector.part('listing-cursor/0/directory'),
+    recursive: true,
+    generation: vector.number('listing-cursor/0/generation'),
+    type: 'directory',
+    last: vector.text('listing-cursor/0/last'),
+  });
+  assert.equal(encodeCursor(cursor), text);
+});

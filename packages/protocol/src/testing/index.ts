@@ -1,0 +1,1 @@
+export { type LayoutField, LayoutVector } from './layout-vector.ts';
