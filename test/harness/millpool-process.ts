@@ -92,7 +92,7 @@ function nodeEnvironment(options: NodeOptions): NodeJS.ProcessEnv {
   return {
     ...process.env,
     MILLPOOL_SOCKET: join(options.directory, 'millpool.sock'),
-    MILLPOOL_STATE: join(options.directory, 'state'),
+    MILLPOOL_STATE_DIRECTORY: join(options.directory, 'state'),
     ...options.env,
   };
 }

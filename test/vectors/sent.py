@@ -49,6 +49,7 @@ def descriptors():
         ("segment", 2, b"\x70\x11\x01\x00\x03\x00\x00\x00"),
         ("dataset", 3, bytes(range(32))),
         ("attachment", 4, b"\x0c\x00\x00\x00"),
+        ("identity", 5, IDENTITY),
     ]
     for name, what, subject in subjects:
         frame = Frame("descriptor", 6 + what, name=f"descriptor-{name}").number("what", 1, what)
@@ -57,7 +58,7 @@ def descriptors():
 
 def descriptor_reply():
     frame = Frame("descriptor-reply", 7, flags=1).number("found", 1, 1)
-    return frame.raw("segment id", SEGMENT_ID).raw("identity", IDENTITY).end()
+    return frame.raw("segment id", SEGMENT_ID).raw("identity", IDENTITY).number("attachment", 4, 12).end()
 
 
 OBJECTS = [(7, 9437185, b'"5d41"', b"train/a.png"), (65536, 513, b"f:66306:131:1764000000000000007:9", b"caf\xe9/b")]

@@ -139,7 +139,7 @@ def dataset():
         version.update(len(path).to_bytes(4, "little") + path + size.to_bytes(8, "little"))
         version.update(len(tag).to_bytes(2, "little") + tag)
     vector = Layout("dataset-version").begin("dataset-header")
-    vector.raw("magic", b"MPDATSET").number("version", 4, 1).number("attachment", 4, 7)
+    vector.raw("magic", b"MPDATSET").number("version", 4, 1).skip_to(16)
     vector.number("files", 8, len(files)).number("total bytes", 8, sum(size for _, size, _, _ in files))
     vector.raw("dataset version", version.digest()).raw("identity", IDENTITY)
     vector.number("entries at", 8, 0).number("root length", 4, len(root)).number("prefix length", 4, len(prefix))

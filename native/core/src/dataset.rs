@@ -21,8 +21,6 @@ pub(crate) const KEY_IS_PATH: u16 = u16::MAX;
 /// What the whole file is of.
 #[derive(Clone, Debug)]
 pub struct DatasetRoot {
-    /// The daemon's number of the attachment it lies in.
-    pub attachment: u32,
     /// The path in the namespace whose subtree this is.
     pub path: String,
     pub identity: Identity,
@@ -92,8 +90,7 @@ impl Dataset {
         }
         let (path, key_prefix) =
             texts(header).ok_or_else(|| damaged("has texts that do not fit"))?;
-        let (attachment, identity) = (u32_at(header, 12), Identity(bytes_at(header, 64)));
-        let root = DatasetRoot { attachment, path, identity };
+        let root = DatasetRoot { path, identity: Identity(bytes_at(header, 64)) };
         let summary =
             DatasetSummary { version: bytes_at(header, 32), count, bytes: u64_at(header, 24) };
         Ok(Dataset { root, key_prefix, summary, entries_at, file })
@@ -130,20 +127,16 @@ impl Dataset {
         std::str::from_utf8(heap.path).map_err(|_| self.damaged(index))
     }
 
-    /// What a source is asked for; `Corrupt` when the entry's key is not the hash of it.
-    pub fn object(&self, index: u64) -> Result<ObjectRef> {
+    /// What the source of `attachment` (one of the root's identity) is asked for; `Corrupt` when the entry's key is not
+    /// the hash of it.
+    pub fn object(&self, index: u64, attachment: u32) -> Result<ObjectRef> {
         let heap = self.heap_of(index)?;
         let source_key = match heap.key {
             Some(key) => key.to_vec(),
             None => [&self.key_prefix[..], heap.path].concat(),
         };
         let size = self.size(index).ok_or_else(|| self.damaged(index))?;
-        let object = ObjectRef {
-            attachment: self.root.attachment,
-            source_key,
-            size,
-            tag: heap.tag.to_vec(),
-        };
+        let object = ObjectRef { attachment, source_key, size, tag: heap.tag.to_vec() };
         if Some(object.key(&self.root.identity)) != self.object_key(index) {
             return Err(self.damaged(index));
         }
@@ -223,7 +216,7 @@ mod tests {
     }
 
     fn root() -> DatasetRoot {
-        DatasetRoot { attachment: 3, path: "/train".into(), identity: Identity::of("test") }
+        DatasetRoot { path: "/train".into(), identity: Identity::of("test") }
     }
 
     fn write(place: &Path) -> DatasetSummary {
@@ -245,8 +238,8 @@ mod tests {
         assert_eq!(dataset.summary(), &summary);
         assert_eq!((summary.count, summary.bytes), (3, 5 + (7 << 20)));
         assert_eq!(dataset.path(1).unwrap(), "a/2");
-        assert_eq!(dataset.object(1).unwrap(), object("p/a/2", 7 << 20));
-        assert_eq!(dataset.object(2).unwrap(), object("p/b\u{ff}", 0));
+        assert_eq!(dataset.object(1, 3).unwrap(), object("p/a/2", 7 << 20));
+        assert_eq!(dataset.object(2, 3).unwrap(), object("p/b\u{ff}", 0));
         assert_eq!(dataset.object_key(0), Some(object("p/a/1", 5).key(&Identity::of("test"))));
         assert_eq!(dataset.path(3).unwrap_err().code, Code::Invalid);
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
@@ -324,7 +317,7 @@ mod tests {
             fs::write(&file, bytes).unwrap();
             if let Ok(dataset) = Dataset::map(&File::open(&file).unwrap()) {
                 for index in 0..4 {
-                    let _ = (dataset.path(index), dataset.object(index), dataset.size(index));
+                    let _ = (dataset.path(index), dataset.object(index, 3), dataset.size(index));
                 }
             }
         }

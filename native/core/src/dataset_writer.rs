@@ -164,7 +164,6 @@ impl DatasetWriter {
         let mut header = vec![0u8; HEADER_BYTES as usize];
         put(&mut header, 0, &MAGIC);
         put(&mut header, 8, &FORMAT_VERSION.to_le_bytes());
-        put(&mut header, 12, &root.attachment.to_le_bytes());
         put(&mut header, 16, &summary.count.to_le_bytes());
         put(&mut header, 24, &summary.bytes.to_le_bytes());
         put(&mut header, 32, &summary.version);

@@ -263,8 +263,7 @@ fn a_cut_in_the_middle_of_gathers_gives_no_zeros() {
 fn cut_a_dataset() {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path().join("x.dataset");
-    let root =
-        DatasetRoot { attachment: 1, path: "/d".into(), identity: Identity::of("fault test") };
+    let root = DatasetRoot { path: "/d".into(), identity: Identity::of("fault test") };
     let mut writer = DatasetWriter::create(&place, root).unwrap();
     for n in 0..10_000 {
         let path = format!("{n:05}");
@@ -281,7 +280,7 @@ fn cut_a_dataset() {
     assert_eq!(dataset.size(9_999), Some(9_999));
     File::options().write(true).open(&place).unwrap().set_len(8192).unwrap();
     assert_eq!((dataset.size(9_999), dataset.object_key(9_998)), (None, None));
-    assert_eq!(dataset.object(9_999).unwrap_err().code, Code::Corrupt);
+    assert_eq!(dataset.object(9_999, 1).unwrap_err().code, Code::Corrupt);
     assert_eq!(dataset.len(), 10_000);
 }
 

@@ -72,11 +72,13 @@ fn descriptors_and_their_reply() {
     let attachment = LayoutVector::named("flow-descriptor-attachment");
     let number = u32::from_le_bytes(attachment.array("descriptor/0/subject"));
     let version = LayoutVector::named("flow-descriptor-dataset").array("descriptor/0/subject");
+    let identity = LayoutVector::named("flow-descriptor-identity").array("descriptor/0/subject");
     for (name, wanted) in [
         ("table", Wanted::Table),
         ("segment", Wanted::Segment { number: 70_000, generation: 3 }),
         ("dataset", Wanted::Dataset(version)),
         ("attachment", Wanted::Attachment(number)),
+        ("identity", Wanted::Identity(Identity(identity))),
     ] {
         let vector = LayoutVector::named(&format!("flow-descriptor-{name}"));
         assert_eq!(Wanted::decode(payload(&vector, Kind::Descriptor)).unwrap(), wanted);
@@ -87,6 +89,7 @@ fn descriptors_and_their_reply() {
         found: vector.number::<u8>("descriptor-reply/0/found") == 1,
         segment_id: vector.array("descriptor-reply/0/segment id"),
         identity: Identity(vector.array("descriptor-reply/0/identity")),
+        attachment: vector.number("descriptor-reply/0/attachment"),
     };
     let bytes = payload(&vector, Kind::DescriptorReply);
     assert_eq!(Described::decode(bytes).unwrap(), described);

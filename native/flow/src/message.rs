@@ -85,6 +85,8 @@ pub enum Wanted {
     Dataset([u8; 32]),
     /// The identity of an attachment; no descriptor.
     Attachment(u32),
+    /// The number of an attachment of this identity; no descriptor.
+    Identity(Identity),
 }
 
 impl Wanted {
@@ -107,6 +109,11 @@ impl Wanted {
                 bytes.extend_from_slice(&number.to_le_bytes());
                 bytes
             }
+            Wanted::Identity(identity) => {
+                let mut bytes = vec![5];
+                bytes.extend_from_slice(&identity.0);
+                bytes
+            }
         }
     }
 
@@ -117,6 +124,7 @@ impl Wanted {
             2 => Wanted::Segment { number: cursor.u32()?, generation: cursor.u32()? },
             3 => Wanted::Dataset(cursor.array()?),
             4 => Wanted::Attachment(cursor.u32()?),
+            5 => Wanted::Identity(Identity(cursor.array()?)),
             other => return Err(broken(format!("a descriptor of kind {other}"))),
         };
         cursor.end()?;
@@ -132,24 +140,39 @@ pub struct Described {
     pub segment_id: [u8; 16],
     /// Of the segment's or the asked attachment; zeros otherwise.
     pub identity: Identity,
+    /// Of the asked identity; [`NOT_ATTACHED`] otherwise.
+    pub attachment: u32,
 }
 
+/// A number that no attachment has.
+pub const NOT_ATTACHED: u32 = 0;
+
 impl Described {
-    pub const ABSENT: Described =
-        Described { found: false, segment_id: [0; 16], identity: Identity([0; 16]) };
+    pub const ABSENT: Described = Described {
+        found: false,
+        segment_id: [0; 16],
+        identity: Identity([0; 16]),
+        attachment: NOT_ATTACHED,
+    };
     pub const FOUND: Described = Described { found: true, ..Described::ABSENT };
 
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![u8::from(self.found)];
         bytes.extend_from_slice(&self.segment_id);
         bytes.extend_from_slice(&self.identity.0);
+        bytes.extend_from_slice(&self.attachment.to_le_bytes());
         bytes
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Described> {
         let mut cursor = Cursor::new(bytes);
         let found = cursor.u8()? == 1;
-        Ok(Described { found, segment_id: cursor.array()?, identity: Identity(cursor.array()?) })
+        Ok(Described {
+            found,
+            segment_id: cursor.array()?,
+            identity: Identity(cursor.array()?),
+            attachment: cursor.u32()?,
+        })
     }
 }
 
@@ -411,10 +434,17 @@ mod tests {
         let welcome = Welcome { version: 3, pid: 7, incarnation: 1 << 40, in_flight_max: 5 };
         assert_eq!(Welcome::decode(&welcome.encode()).unwrap(), welcome);
         let segment = Wanted::Segment { number: 3, generation: 4 };
-        for wanted in [Wanted::Table, segment, Wanted::Dataset([7; 32]), Wanted::Attachment(9)] {
+        let attached = [Wanted::Attachment(9), Wanted::Identity(Identity([5; 16]))];
+        for wanted in [Wanted::Table, segment, Wanted::Dataset([7; 32])].into_iter().chain(attached)
+        {
             assert_eq!(Wanted::decode(&wanted.encode()).unwrap(), wanted);
         }
-        let described = Described { found: true, segment_id: [1; 16], identity: Identity([2; 16]) };
+        let described = Described {
+            found: true,
+            segment_id: [1; 16],
+            identity: Identity([2; 16]),
+            attachment: 3,
+        };
         assert_eq!(Described::decode(&described.encode()).unwrap(), described);
         assert_eq!(ReadRequest::decode(&request().encode()).unwrap(), request());
         let head = PieceHead { item: 5, error: Some(Code::SourceChanged), fetched: true, crc: 9 };

@@ -184,7 +184,7 @@ fn a_dataset_is_mapped_by_descriptor_and_read_by_index() {
     let mut objects = files(&node, 30);
     objects.sort_by(|a, b| a.source_key.cmp(&b.source_key));
     let place = node.folder.path().join("datasets/new");
-    let root = DatasetRoot { attachment: ATTACHMENT, path: "/data".into(), identity: identity() };
+    let root = DatasetRoot { path: "/data".into(), identity: identity() };
     let mut writer = DatasetWriter::create(&place, root).unwrap();
     for object in &objects {
         writer.push(std::str::from_utf8(&object.source_key).unwrap(), object).unwrap();

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millpool_core::{Code, Dataset, DatasetRoot, DatasetWriter, Error, Identity};
-use millpool_flow::{decode_objects, encode_objects};
-use napi::bindgen_prelude::{Float64Array, Object, Uint8Array};
+use millpool_flow::decode_objects;
+use napi::bindgen_prelude::Object;
 use napi::{Env, Result};
 use napi_derive::napi;
 
@@ -16,7 +16,6 @@ use crate::work::promise;
 #[napi(object)]
 pub struct NativeDatasetConfig {
     pub path: String,
-    pub attachment: u32,
     pub attachment_path: String,
     pub identity: String,
 }
@@ -33,8 +32,8 @@ pub struct NativeDatasetWriter(Arc<Mutex<Option<DatasetWriter>>>);
 
 #[napi(catch_unwind)]
 pub fn create_dataset(config: NativeDatasetConfig) -> Result<NativeDatasetWriter> {
-    let NativeDatasetConfig { path, attachment, attachment_path, identity } = config;
-    let root = DatasetRoot { attachment, path: attachment_path, identity: Identity::of(&identity) };
+    let NativeDatasetConfig { path, attachment_path, identity } = config;
+    let root = DatasetRoot { path: attachment_path, identity: Identity::of(&identity) };
     let writer = DatasetWriter::create(Path::new(&path), root).map_err(thrown)?;
     Ok(NativeDatasetWriter(Arc::new(Mutex::new(Some(writer)))))
 }
@@ -106,8 +105,8 @@ impl NativeDataset {
     }
 
     #[napi(getter, catch_unwind)]
-    pub fn attachment(&self) -> u32 {
-        self.0.root().attachment
+    pub fn identity(&self) -> String {
+        hex(&self.0.root().identity.0)
     }
 
     #[napi(getter, catch_unwind)]
@@ -125,13 +124,6 @@ impl NativeDataset {
         let outside =
             || invalid(format!("sample {index} is outside a dataset of {}", self.0.len()));
         Ok(self.0.size(whole("index", index)?).ok_or_else(outside)? as f64)
-    }
-
-    #[napi(catch_unwind)]
-    pub fn objects(&self, indices: Float64Array) -> Result<Uint8Array> {
-        let object = |index: &f64| self.0.object(whole("index", *index)?).map_err(thrown);
-        let objects: Vec<_> = indices.iter().map(object).collect::<Result<_>>()?;
-        Ok(Uint8Array::new(encode_objects(objects.iter())))
     }
 }
 

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use millpool_core::{
-    Code, Dataset, DeviceConfig, DeviceState, Error, Identity, ObjectRef, RecordKey, Store,
-    StoreConfig, Urgency, piece_count, piece_len,
+    Code, Dataset, DatasetRoot, DeviceConfig, DeviceState, Error, Identity, ObjectRef, RecordKey,
+    Store, StoreConfig, Urgency, piece_count, piece_len,
 };
 use millpool_flow::{Server, ServerConfig, decode_objects};
-use millpool_source::{Credentials, Filler, FillerConfig, SourceConfig, Timeouts};
+use millpool_source::{Credentials, Filler, FillerConfig, Timeouts};
 use napi::bindgen_prelude::{Float64Array, Function, Object, Uint8Array, Uint32Array};
 use napi::{Env, Result};
 use napi_derive::napi;
@@ -21,7 +21,7 @@ use crate::client::milliseconds;
 use crate::dataset::{hex, version_of};
 use crate::engine_config::{
     NativeCredentials, NativeDeviceConfig, NativeEngineConfig, NativeFreed, NativeServeConfig,
-    NativeSource, NativeVerified,
+    NativeSource, NativeVerified, code_of, source_of,
 };
 use crate::events::{Events, NativeEvent};
 use crate::failure::{invalid, thrown, whole};
@@ -160,7 +160,7 @@ impl NativeEngine {
         code: u32,
         message: String,
     ) -> Result<()> {
-        let code = u16::try_from(code).ok().and_then(Code::from_number).unwrap_or(Code::Internal);
+        let code = code_of(code);
         if let Some(reply) =
             self.0.take_reply(whole("connection", connection)?, whole("call", call)?)
         {
@@ -330,7 +330,8 @@ impl NativeEngine {
         let parts = self.0.clone();
         let prepare = move || {
             let dataset = parts.dataset(&version)?;
-            samples.into_iter().map(|sample| dataset.object(sample)).collect()
+            let attachment = parts.attachment_of(dataset.root())?;
+            samples.into_iter().map(|sample| dataset.object(sample, attachment)).collect()
         };
         Ok(NativeFetch(Fetching::start(self.0.filler.clone(), urgency_of(urgency)?, prepare)?))
     }
@@ -363,6 +364,14 @@ impl Parts {
         let missing =
             || Error::new(Code::NotFound, format!("attachment {attachment} is not attached"));
         identities.get(&attachment).copied().ok_or_else(missing)
+    }
+
+    fn attachment_of(&self, root: &DatasetRoot) -> millpool_core::Result<u32> {
+        let identities = self.identities.read().unwrap_or_else(PoisonError::into_inner);
+        let same = identities.iter().filter(|(_, identity)| **identity == root.identity);
+        let missing =
+            || Error::new(Code::NotFound, format!("the source of {} is not attached", root.path));
+        same.map(|(attachment, _)| *attachment).max().ok_or_else(missing)
     }
 
     /// Does what may unlink segments, and tells clients of those that went, so that they drop their mappings.
@@ -474,23 +483,5 @@ fn urgency_of(number: u32) -> Result<Urgency> {
         1 => Ok(Urgency::Plan),
         2 => Ok(Urgency::Load),
         _ => Err(invalid(format!("{number} is no urgency"))),
-    }
-}
-
-fn source_of(source: NativeSource) -> Result<SourceConfig> {
-    let missing = |what: &str| invalid(format!("a source of kind {} needs {what}", source.kind));
-    match source.kind.as_str() {
-        "folder" => Ok(SourceConfig::Folder {
-            root: source.root.clone().ok_or_else(|| missing("root"))?.into(),
-        }),
-        "s3" => Ok(SourceConfig::S3 {
-            endpoint: source.endpoint.clone().ok_or_else(|| missing("endpoint"))?,
-            region: source.region.clone().ok_or_else(|| missing("region"))?,
-            bucket: source.bucket.clone().ok_or_else(|| missing("bucket"))?,
-            path_style: source.path_style.unwrap_or(false),
-            anonymous: source.anonymous.unwrap_or(false),
-            requester_pays: source.requester_pays.unwrap_or(false),
-        }),
-        other => Err(invalid(format!("there is no source of kind {other}"))),
     }
 }

@@ -1,6 +1,11 @@
 //! What an engine is told and what it answers, as plain objects.
 
+use millpool_core::Code;
+use millpool_source::SourceConfig;
+use napi::Result;
 use napi_derive::napi;
+
+use crate::failure::invalid;
 
 #[napi(object)]
 pub struct NativeDeviceConfig {
@@ -35,6 +40,8 @@ pub struct NativeSource {
     pub path_style: Option<bool>,
     pub anonymous: Option<bool>,
     pub requester_pays: Option<bool>,
+    pub code: Option<u32>,
+    pub why: Option<String>,
 }
 
 #[napi(object)]
@@ -57,4 +64,30 @@ pub struct NativeVerified {
     pub bytes: f64,
     pub missing: f64,
     pub corrupt: Vec<u32>,
+}
+
+pub(crate) fn code_of(number: u32) -> Code {
+    u16::try_from(number).ok().and_then(Code::from_number).unwrap_or(Code::Internal)
+}
+
+pub(crate) fn source_of(source: NativeSource) -> Result<SourceConfig> {
+    let missing = |what: &str| invalid(format!("a source of kind {} needs {what}", source.kind));
+    match source.kind.as_str() {
+        "folder" => Ok(SourceConfig::Folder {
+            root: source.root.clone().ok_or_else(|| missing("root"))?.into(),
+        }),
+        "s3" => Ok(SourceConfig::S3 {
+            endpoint: source.endpoint.clone().ok_or_else(|| missing("endpoint"))?,
+            region: source.region.clone().ok_or_else(|| missing("region"))?,
+            bucket: source.bucket.clone().ok_or_else(|| missing("bucket"))?,
+            path_style: source.path_style.unwrap_or(false),
+            anonymous: source.anonymous.unwrap_or(false),
+            requester_pays: source.requester_pays.unwrap_or(false),
+        }),
+        "away" => Ok(SourceConfig::Away {
+            code: code_of(source.code.unwrap_or_default()),
+            why: source.why.clone().ok_or_else(|| missing("why"))?,
+        }),
+        other => Err(invalid(format!("there is no source of kind {other}"))),
+    }
 }

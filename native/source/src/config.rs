@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millpool_core::Store;
+use millpool_core::{Code, Store};
 
 /// Where the bytes of an attachment truly live.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,6 +22,8 @@ pub enum SourceConfig {
     },
     /// Nothing outside `root` is ever read.
     Folder { root: PathBuf },
+    /// It cannot be opened now: what no segment has fails with this.
+    Away { code: Code, why: String },
 }
 
 /// Each names the phase that it bounds; a message about one that ran out names it too.

@@ -168,6 +168,7 @@ impl Inner {
                 let bucket = Bucket { name, region, anonymous, requester_pays, endpoint };
                 Source::S3(Box::new(S3Source::new(bucket, lane, timeouts, counters)?))
             }
+            SourceConfig::Away { code, why } => Source::Away(Error::new(code, why)),
         })
     }
 
@@ -259,9 +260,10 @@ impl Inner {
         let name = match source {
             SourceConfig::S3 { endpoint, region, .. } => format!("s3 {endpoint} {region}"),
             SourceConfig::Folder { root } => format!("folder {}", root.display()),
+            SourceConfig::Away { .. } => "away".to_owned(),
         };
         let most = match source {
-            SourceConfig::S3 { .. } => self.config.max_requests,
+            SourceConfig::S3 { .. } | SourceConfig::Away { .. } => self.config.max_requests,
             SourceConfig::Folder { .. } => self.config.max_requests.min(MOST_FILE_READS),
         };
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);

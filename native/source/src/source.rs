@@ -52,6 +52,7 @@ pub(crate) const YOUNG_SECONDS: i64 = 2;
 pub(crate) enum Source {
     S3(Box<S3Source>),
     Folder(Arc<FolderSource>),
+    Away(Error),
 }
 
 impl Source {
@@ -66,6 +67,7 @@ impl Source {
         match self {
             Source::S3(source) => source.fetch(piece, into, slot).await,
             Source::Folder(source) => source.fetch(piece, into, slot).await,
+            Source::Away(error) => Err(error.clone()),
         }
     }
 }

@@ -1,7 +1,7 @@
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { DatasetFile, DatasetFileWriter } from '@millpool/native';
+import { DatasetFile, DatasetFileWriter, identityHash } from '@millpool/native';
 import type { Metadata, ResolvedEntry } from '@millpool/metadata';
 import { isBelow, MillpoolError, pathBelow } from '@millpool/protocol';
 import type { DatasetReply, DatasetRequest } from '@millpool/protocol';
@@ -34,17 +34,21 @@ export class Datasets {
 
   /** A version made before, checked to be of this path; or one of what is below the path now. */
   async snapshot(request: DatasetRequest, signal: AbortSignal): Promise<DatasetReply> {
-    if (request.version === null) return this.#make(request, signal);
-    const file = this.open(request.version);
-    if (file.root !== request.path && !isBelow(request.path, file.root)) {
-      throw new MillpoolError({
-        code: 'invalid',
-        message: `Dataset version ${request.version} is of ${file.root}, not of ${request.path}.`,
-        remedy: 'Ask for it by its own path.',
-        path: request.path,
-      });
+    const { path, version } = request;
+    if (version === null) return this.#make(request, signal);
+    const file = this.open(version);
+    if (file.root === path && file.identity === identityHash(this.#attachmentOf(path).identity)) {
+      return { version, count: file.length, bytes: file.bytes };
     }
-    return { version: file.version, count: file.length, bytes: file.bytes };
+    // The same content elsewhere has the same version: the file is then of whichever was asked for last.
+    const made = await this.#make(request, signal);
+    if (made.version === version) return made;
+    throw new MillpoolError({
+      code: 'invalid',
+      message: `Dataset version ${version} is of ${file.root}, and ${path} has other content.`,
+      remedy: 'Ask for it by its own path.',
+      path,
+    });
   }
 
   /** Throws `not-found` for a version that is not here. */
@@ -55,20 +59,15 @@ export class Datasets {
   }
 
   async #make({ path, include }: DatasetRequest, signal: AbortSignal): Promise<DatasetReply> {
-    const attachment = this.#attachmentOf(path);
     const file = join(this.#directory, `${process.pid}-${++this.#count}.made`);
-    const writer = new DatasetFileWriter({
-      file,
-      attachment: attachment.id,
-      root: path,
-      identity: attachment.identity,
-    });
+    const writer = new DatasetFileWriter({ file, root: path, identity: this.#attachmentOf(path).identity });
     // A name that begins with a dot is a name like any other.
     const wanted = include === null ? () => true : picomatch(include, { dot: true });
     try {
       for await (const page of this.#metadata.walk(path, signal)) writer.push(rowsOf(page, path, wanted));
       const made = await writer.finish();
       await rename(file, join(this.#directory, made.version + suffix));
+      this.#opened.delete(made.version);
       return made;
     } catch (error) {
       writer.abandon();
@@ -77,7 +76,7 @@ export class Datasets {
     }
   }
 
-  #attachmentOf(path: string): { readonly id: number; readonly identity: string } {
+  #attachmentOf(path: string): { readonly identity: string } {
     const attachments = this.#metadata.attachments();
     const found = attachments.find((attachment) => attachment.path === path || isBelow(path, attachment.path));
     if (found !== undefined) return found;

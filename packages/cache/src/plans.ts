@@ -45,6 +45,11 @@ export class Plans {
     }
   }
 
+  /** Nothing is fetched ahead any more. */
+  stop(): void {
+    for (const plan of this.#plans.keys()) this.close(plan);
+  }
+
   closeConnection(connection: number): void {
     for (const [number, open] of this.#plans) if (open.connection === connection) this.close(number);
   }

@@ -73,6 +73,7 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   return {
     handlers: daemonHandlers(parted, 0),
     async stop() {
+      plans.stop();
       await eviction.stop();
       await jobs.stop();
       await sources.stop();

@@ -3,18 +3,20 @@ import { identityHash } from '@millpool/native';
 import type { Engine } from '@millpool/native';
 import type { AttachmentStatus, CacheStatus, Status } from '@millpool/protocol';
 
+import type { AttachedSources } from './attached-sources.ts';
 import type { ReadTally } from './read-tally.ts';
 
 interface Parts {
   readonly engine: Engine;
   readonly metadata: Metadata;
+  readonly sources: AttachedSources;
   readonly tally: ReadTally;
   readonly version: string;
   readonly budgetBytes: number;
 }
 
 /** One look at the daemon, counted afresh. */
-export function statusOf({ engine, metadata, tally, version, budgetBytes }: Parts): Status {
+export function statusOf({ engine, metadata, sources, tally, version, budgetBytes }: Parts): Status {
   const liveBytes = new Map<string, number>();
   for (const segment of engine.segments()) {
     const name = Buffer.from(segment.identity).toString('hex');
@@ -26,6 +28,7 @@ export function statusOf({ engine, metadata, tally, version, budgetBytes }: Part
     policy,
     cachedBytes: liveBytes.get(identityHash(identity)) ?? 0,
     identityWeak: s3 === null || tally.weak(id),
+    error: sources.errorOf(id),
   }));
   return {
     version,

@@ -47,6 +47,8 @@ export interface NativeSource {
   readonly pathStyle?: boolean;
   readonly anonymous?: boolean;
   readonly requesterPays?: boolean;
+  readonly code?: number;
+  readonly why?: string;
 }
 
 export interface NativeCredentials {
@@ -223,7 +225,6 @@ export interface NativeBatch {
 
 export interface NativeDatasetConfig {
   readonly path: string;
-  readonly attachment: number;
   readonly attachmentPath: string;
   readonly identity: string;
 }
@@ -244,11 +245,10 @@ export interface NativeDataset {
   readonly version: string;
   readonly length: number;
   readonly bytes: number;
-  readonly attachment: number;
+  readonly identity: string;
   readonly attachmentPath: string;
   path(index: number): string;
   size(index: number): number;
-  objects(indices: Float64Array): Uint8Array;
 }
 
 export interface NativeOrder {

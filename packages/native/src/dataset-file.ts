@@ -12,7 +12,6 @@ export interface DatasetEntry extends Omit<ObjectEntry, 'attachment'> {
 export interface DatasetFileConfig {
   /** Where the file is written; it appears there whole, at `finish`. */
   readonly file: string;
-  readonly attachment: number;
   /** The path in the namespace whose subtree this is. */
   readonly root: string;
   /** The attachment's canonical identity text. */
@@ -29,18 +28,15 @@ export interface DatasetSummary {
 /** Writes a dataset version: one immutable, mappable file. */
 export class DatasetFileWriter {
   readonly #native: NativeDatasetWriter;
-  readonly #attachment: number;
 
   constructor(config: DatasetFileConfig) {
-    const { file: path, root: attachmentPath, attachment, identity } = config;
-    this.#attachment = attachment;
-    this.#native = called(() => binding().createDataset({ path, attachment, attachmentPath, identity }));
+    const { file: path, root: attachmentPath, identity } = config;
+    this.#native = called(() => binding().createDataset({ path, attachmentPath, identity }));
   }
 
   /** Appends entries; over all calls their paths ascend in byte order, or it throws `invalid`. */
   push(entries: readonly DatasetEntry[]): void {
-    const attachment = this.#attachment;
-    const objects = packObjects(entries.map(({ sourceKey, size, tag }) => ({ attachment, sourceKey, size, tag })));
+    const objects = packObjects(entries.map(({ sourceKey, size, tag }) => ({ attachment: 0, sourceKey, size, tag })));
     const paths = packTexts(entries.map((entry) => entry.path));
     called(() => this.#native.push(objects, paths));
   }
@@ -88,11 +84,12 @@ export class DatasetFile {
     return this.native.bytes;
   }
 
-  /** The number of the attachment it lies in, and the path whose subtree it is. */
-  get attachment(): number {
-    return this.native.attachment;
+  /** The hash of the identity of its source (`identityHash`). */
+  get identity(): string {
+    return this.native.identity;
   }
 
+  /** The path whose subtree it is. */
   get root(): string {
     return this.native.attachmentPath;
   }
@@ -104,10 +101,5 @@ export class DatasetFile {
 
   size(index: number): number {
     return called(() => this.native.size(index));
-  }
-
-  /** The object list (object-list.ts) of the files at these indices. */
-  objects(indices: Float64Array): Uint8Array {
-    return called(() => this.native.objects(indices));
   }
 }

@@ -82,7 +82,9 @@ export type SourceSettings =
       readonly pathStyle: boolean;
       readonly anonymous: boolean;
       readonly requesterPays: boolean;
-    };
+    }
+  /** It cannot be opened now: what no segment has fails with this. */
+  | { readonly kind: 'away'; readonly error: MillpoolError };
 
 export interface SourceCredentials {
   readonly accessKey: string;
@@ -126,9 +128,10 @@ export class Engine {
     await settled(() => this.#native.serve(rest, (event) => this.#onEvent(event, handlers)));
   }
 
+  /** Again for one that is attached: replaces its source. */
   attach(attachment: number, settings: AttachmentSettings): void {
-    const source: NativeSource = settings.source;
-    called(() => this.#native.attach(attachment, settings.identity, source, settings.admit));
+    const { identity, admit } = settings;
+    called(() => this.#native.attach(attachment, identity, nativeSource(settings.source), admit));
   }
 
   /** Reads of it fail from now on; its segments stay until they are evicted. */
@@ -236,6 +239,12 @@ export class Engine {
 /** The hash that segments of this identity carry (`SegmentStatus.identity`), as 32 hex digits. */
 export function identityHash(canonical: string): string {
   return called(() => binding().identityHash(canonical));
+}
+
+function nativeSource(source: SourceSettings): NativeSource {
+  if (source.kind !== 'away') return source;
+  const { code, message } = source.error;
+  return { kind: 'away', code: errorTable[code].number, why: message };
 }
 
 function lateError(timeoutMs: number): MillpoolError {

@@ -149,6 +149,8 @@ export interface AttachmentStatus {
   readonly cachedBytes: number;
   /** Some file of it has no etag, so versions are told apart by size and time alone. */
   readonly identityWeak: boolean;
+  /** Why its source cannot be reached now, so that only what is cached can be read; null where it can. */
+  readonly error: ErrorShape | null;
 }
 
 export interface DeviceStatus {

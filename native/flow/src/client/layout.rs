@@ -77,11 +77,11 @@ impl Selection {
         self.len() == 0
     }
 
-    /// What a source is asked for.
-    pub fn object(&self, sample: usize) -> Result<ObjectRef> {
+    /// What a source is asked for; `attachment` is the number of the dataset's, where it is one.
+    pub fn object(&self, sample: usize, attachment: u32) -> Result<ObjectRef> {
         match self {
             Selection::Objects(objects) => Ok(objects[sample].clone()),
-            Selection::Dataset(dataset, samples) => dataset.object(samples[sample]),
+            Selection::Dataset(dataset, samples) => dataset.object(samples[sample], attachment),
         }
     }
 

@@ -16,7 +16,7 @@ use super::pending::{Abandon, Pending, timed_out};
 use super::segments::{SegmentId, segment_of};
 use super::session::{Limits, Session};
 use crate::frame::{Kind, frame};
-use crate::message::{ITEMS_MAX, ReadItem, ReadRequest, Receipt};
+use crate::message::{ITEMS_MAX, NOT_ATTACHED, ReadItem, ReadRequest, Receipt};
 
 /// How often a part is asked of the daemon before its last answer counts: once more after a copy that was found wrong.
 const ATTEMPTS: u8 = 2;
@@ -178,8 +178,18 @@ impl Reading<'_> {
             .filter(|&n| self.states[n] == State::Wanted && which(n))
             .collect();
         let mut under_way = Vec::new();
+        let attachment = match self.selection {
+            Selection::Dataset(dataset, _) if !wanted.is_empty() => {
+                self.session.attachment_of(link, dataset.root().identity, self.limits)
+            }
+            _ => Ok(NOT_ATTACHED),
+        };
+        let attachment = match attachment {
+            Err(error) if error.code == Code::Unreachable => return Ok(under_way),
+            known => known?,
+        };
         for items in wanted.chunks(ITEMS_MAX) {
-            let request = self.request(items)?;
+            let request = self.request(items, attachment)?;
             let targets = items.iter().map(|&n| {
                 let part = &self.parts[n];
                 Target { at: part.at, len: part.len, whole: part.len == part.piece_len }
@@ -198,7 +208,7 @@ impl Reading<'_> {
         Ok(under_way)
     }
 
-    fn request(&self, items: &[usize]) -> Result<ReadRequest> {
+    fn request(&self, items: &[usize], attachment: u32) -> Result<ReadRequest> {
         let mut request = ReadRequest::default();
         let mut objects = HashMap::new();
         for &n in items {
@@ -206,7 +216,7 @@ impl Reading<'_> {
             let object = match objects.get(&part.sample) {
                 Some(object) => *object,
                 None => {
-                    request.objects.push(self.selection.object(part.sample as usize)?);
+                    request.objects.push(self.selection.object(part.sample as usize, attachment)?);
                     let object = request.objects.len() as u32 - 1;
                     objects.insert(part.sample, object);
                     object

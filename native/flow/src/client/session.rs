@@ -15,7 +15,7 @@ use super::link::Link;
 use super::pending::{Abandon, Cancel, Mailbox, Pending, wait};
 use super::segments::{SegmentId, Segments, segment_of};
 use crate::frame::Kind;
-use crate::message::{Described, Wanted};
+use crate::message::{Described, NOT_ATTACHED, Wanted};
 
 /// Between attempts to reach a daemon that was there before.
 const RETRY_FIRST: Duration = Duration::from_millis(10);
@@ -198,6 +198,13 @@ impl Session {
         }
         self.state().identities.insert(attachment, described.identity);
         Ok(described.identity)
+    }
+
+    /// The number that the attachment of `identity` has now, or [`NOT_ATTACHED`]. Asked each time: it may have been
+    /// attached anew since the last.
+    pub fn attachment_of(&self, link: &Link, identity: Identity, limits: &Limits) -> Result<u32> {
+        let (described, _) = self.describe(link, &[Wanted::Identity(identity)], limits)?.remove(0);
+        Ok(if described.found { described.attachment } else { NOT_ATTACHED })
     }
 
     /// Answers to all of `wanted`, in order; asked in one write.

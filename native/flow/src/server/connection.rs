@@ -194,9 +194,9 @@ impl Connection {
                     None => (Described::ABSENT, None),
                     Some(segment) => {
                         let described = Described {
-                            found: true,
                             segment_id: segment.id,
                             identity: segment.identity,
+                            ..Described::FOUND
                         };
                         (described, segment.file.try_clone().ok().map(Arc::new))
                     }
@@ -211,6 +211,10 @@ impl Connection {
             Wanted::Attachment(number) => match shared.identity(number) {
                 None => (Described::ABSENT, None),
                 Some(identity) => (Described { identity, ..Described::FOUND }, None),
+            },
+            Wanted::Identity(identity) => match shared.attachment_of(&identity) {
+                None => (Described::ABSENT, None),
+                Some(attachment) => (Described { attachment, ..Described::FOUND }, None),
             },
         };
         self.outbox.describe(Kind::DescriptorReply, request, &described.encode(), file);

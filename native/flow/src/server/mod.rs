@@ -75,6 +75,12 @@ impl Shared {
         self.identities.read().unwrap_or_else(PoisonError::into_inner).get(&attachment).copied()
     }
 
+    /// The newest, where several are of one bucket.
+    fn attachment_of(&self, identity: &Identity) -> Option<u32> {
+        let identities = self.identities.read().unwrap_or_else(PoisonError::into_inner);
+        identities.iter().filter(|(_, of)| *of == identity).map(|(number, _)| *number).max()
+    }
+
     fn outboxes(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Outbox>> {
         self.outboxes.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -220,8 +220,7 @@ impl ReadTask {
         let item = self.items[index];
         let object = &self.objects[item.object as usize];
         let Some(identity) = self.connection.shared.identity(object.attachment) else {
-            let message = format!("attachment {} is not attached here", object.attachment);
-            return Err(Error::new(Code::NotFound, message));
+            return Err(Error::new(Code::NotFound, "its source is not attached here any more"));
         };
         Ok(object.key(&identity).piece(item.piece))
     }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { formatBytes } from '@millpool/protocol';
-import type { Status } from '@millpool/protocol';
+import type { AttachmentStatus, Status } from '@millpool/protocol';
 
 import type { CommandContext } from '../command-context.ts';
 import { table } from '../output.ts';
@@ -32,7 +32,8 @@ function describe(status: Status): string {
     ]),
   ];
   if (status.attachments.length > 0) {
-    const weak = (identityWeak: boolean): string => (identityWeak ? 'identity weak' : '');
+    const remark = ({ error, identityWeak }: AttachmentStatus): string =>
+      error !== null ? `away: ${error.message}` : identityWeak ? 'identity weak' : '';
     lines.push(
       '',
       table([
@@ -42,7 +43,7 @@ function describe(status: Status): string {
           a.source,
           a.policy,
           formatBytes(a.cachedBytes),
-          weak(a.identityWeak),
+          remark(a),
         ]),
       ]),
     );
