@@ -101,7 +101,10 @@ export class AttachedSources {
       .catch((thrown: unknown) => {
         const error = asMillpoolError(thrown);
         this.#setAway(attachment, error);
-        this.#retries.set(id, clock.after(retryMs, () => void this.#openAgain(attachment)));
+        this.#retries.set(
+          id,
+          clock.after(retryMs, () => void this.#openAgain(attachment)),
+        );
       })
       .finally(() => this.#opening.delete(id));
     this.#opening.set(id, opening);

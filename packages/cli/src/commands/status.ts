@@ -38,13 +38,7 @@ function describe(status: Status): string {
       '',
       table([
         ['attached at', 'source', 'policy', 'cached', ''],
-        ...status.attachments.map((a) => [
-          a.path,
-          a.source,
-          a.policy,
-          formatBytes(a.cachedBytes),
-          remark(a),
-        ]),
+        ...status.attachments.map((a) => [a.path, a.source, a.policy, formatBytes(a.cachedBytes), remark(a)]),
       ]),
     );
   }
