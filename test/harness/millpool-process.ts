@@ -17,6 +17,8 @@ export interface NodeOptions {
   /** More arguments of `up`. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** A program that runs what follows it in another place, such as a network namespace. */
+  readonly within?: readonly string[];
 }
 
 /** A real daemon in a process of its own, as `millpool up` starts it. */
@@ -32,7 +34,8 @@ export class MillpoolNode {
     this.dataDirectory = join(options.directory, 'data');
     this.#env = nodeEnvironment(options);
     const args = ['up', ...(options.sources ?? []), '--data', this.dataDirectory, ...(options.args ?? []), '--json'];
-    this.#child = spawn(process.execPath, [millpoolMain, ...args], {
+    const [program = process.execPath, ...rest] = [...(options.within ?? []), process.execPath, millpoolMain, ...args];
+    this.#child = spawn(program, rest, {
       env: this.#env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -11,7 +11,7 @@ use crate::{Code, Error, Result};
 
 /// Records that wait for one device's writer. They count in the daemon's byte budget anyway; this keeps one slow device
 /// from holding all of it.
-const MAX_QUEUED_BYTES: u64 = 256 << 20;
+pub const MAX_QUEUED_BYTES: u64 = 256 << 20;
 /// A full device is tried again after this: others may have freed room that we are not told of.
 const FULL_RETRY: Duration = Duration::from_secs(1);
 

@@ -38,7 +38,7 @@ pub use catalog::Freed;
 pub use cuckoo::TableFull;
 pub use dataset::{Dataset, DatasetRoot, DatasetSummary};
 pub use dataset_writer::DatasetWriter;
-pub use device::{DeviceConfig, DeviceState, DeviceStatus};
+pub use device::{DeviceConfig, DeviceState, DeviceStatus, MAX_QUEUED_BYTES};
 pub use error::{Code, Error, Result};
 pub use fill::{Done, Fill, Filled, RecordBytes, Urgency};
 pub use gather::{Copy, Outcome, gather};

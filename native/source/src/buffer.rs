@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crc_fast::{CrcAlgorithm, Digest};
-use millpool_core::Urgency;
+use millpool_core::{MAX_QUEUED_BYTES, Urgency};
 use tokio::sync::Notify;
 
 const SMALLEST: usize = 4 << 10;
@@ -15,6 +15,8 @@ const SMALLEST: usize = 4 << 10;
 pub(crate) struct BufferPool {
     state: Mutex<Shelves>,
     budget: u64,
+    /// Of the budget, what those who fetch ahead may use.
+    ahead: u64,
     /// Told whenever a buffer came back.
     returned: Arc<Notify>,
 }
@@ -28,16 +30,18 @@ struct Shelves {
 
 impl BufferPool {
     pub fn new(budget: u64, returned: Arc<Notify>) -> Arc<Self> {
-        Arc::new(BufferPool { state: Mutex::new(Shelves::default()), budget, returned })
+        let ahead = (budget - budget / 8).min(MAX_QUEUED_BYTES);
+        Arc::new(BufferPool { state: Mutex::new(Shelves::default()), budget, ahead, returned })
     }
 
     /// An empty buffer for `len` bytes, or `None` while the budget has no room for it. Only readers may use the last
-    /// eighth of the budget, so that a load never makes them wait for its own writes.
+    /// eighth of the budget, so that a load never makes them wait for its own writes; and what is fetched ahead never
+    /// exceeds what a device queues, so that none of it is declined because its device is slower than its source.
     pub fn take(self: &Arc<Self>, len: u32, urgency: Urgency) -> Option<Lease> {
         let capacity = capacity_for(len as usize);
-        let kept_back = if urgency == Urgency::Reader { 0 } else { self.budget / 8 };
+        let most = if urgency == Urgency::Reader { self.budget } else { self.ahead };
         let mut shelves = self.lock();
-        if shelves.used_bytes + capacity as u64 > self.budget - kept_back {
+        if shelves.used_bytes + capacity as u64 > most {
             return None;
         }
         let reused = shelves.pop(capacity);
@@ -233,6 +237,17 @@ mod tests {
         assert!(pool.take(1, Urgency::Reader).is_none());
         held.clear();
         assert_eq!(pool.held_bytes(), 4 * MIB, "a quarter of the budget stays idle at most");
+    }
+
+    #[test]
+    fn what_is_fetched_ahead_stays_within_a_device_s_queue() {
+        let pool = pool(4 * MAX_QUEUED_BYTES);
+        let mut held: Vec<Lease> = Vec::new();
+        while let Some(lease) = pool.take(4 << 20, Urgency::Plan) {
+            held.push(lease);
+        }
+        assert_eq!(pool.held_bytes(), MAX_QUEUED_BYTES);
+        assert!(pool.take(4 << 20, Urgency::Reader).is_some());
     }
 
     #[test]

@@ -1,0 +1,129 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { formatBytes } from '@millpool/protocol';
+import { MillpoolNode } from '@millpool/test/harness';
+
+import { benchProgram, lapProgram } from './bench-program.ts';
+import { DelayLink } from './delay-link.ts';
+import type { Bench } from './figure.ts';
+import { LineProcess } from './line-process.ts';
+import { bucketOf, environmentFor, ObjectServer } from './object-server.ts';
+import type { ObjectSet } from './object-server.ts';
+import type { Contender, Lap } from './pairs.ts';
+import { SampleOrder, seed } from './sample-order.ts';
+
+const roundTripMs = 20;
+const path = '/samples';
+const batchSize = 256;
+/** What the link alone carries is asked with objects that hide the round trip. */
+const ceiling = { objects: { count: 128, sizeBytes: 16 << 20 }, atOnce: 16 };
+/** The kernel counts CPU time in these. */
+const ticksPerSecond = 100;
+
+export const objects: ObjectSet = { count: 16_384, sizeBytes: 100 << 10 };
+
+/** A bucket at the far end of a link with delay; whoever measures is at the near end. */
+export class ColdSource implements AsyncDisposable {
+  readonly order: SampleOrder;
+  readonly #directory: string;
+  readonly #link: DelayLink;
+  readonly #server: ObjectServer;
+
+  private constructor(directory: string, link: DelayLink, server: ObjectServer) {
+    this.order = new SampleOrder(directory, objects.count);
+    this.#directory = directory;
+    this.#link = link;
+    this.#server = server;
+  }
+
+  /** Checks that the delay is in force, and says what the link carries. */
+  static async open(bench: Bench): Promise<ColdSource> {
+    const directory = await mkdtemp(join(tmpdir(), 'millpool-bench-'));
+    const link = await DelayLink.start(roundTripMs);
+    const server = await ObjectServer.start(link.farHost, link.far);
+    const source = new ColdSource(directory, link, server);
+    try {
+      const seconds = await link.check(server.address, roundTripMs);
+      const carried = await source.#ceiling();
+      bench.say(
+        `the link: ${(seconds * 1000).toFixed(1)} ms there and back, carries ${formatBytes(carried)}/s ` +
+          `(${Math.round(carried / objects.sizeBytes)} samples/s)`,
+      );
+      return source;
+    } catch (error) {
+      await source[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** The first epoch of a node that has nothing yet. CPU time is the daemon's and the training process's. */
+  sdk(): Contender {
+    return { lap: (number) => this.#firstEpoch(number) };
+  }
+
+  /** Bare GETs, so many connections at once. */
+  async bareLoop(): Promise<LineProcess> {
+    const args = ['get', this.#server.address, bucketOf(objects)];
+    return LineProcess.start([benchProgram, ...args], { within: this.#link.near });
+  }
+
+  /** GETs by the AWS SDK for JavaScript, so many at once. */
+  async awsSdk(): Promise<LineProcess> {
+    const { endpoint } = this.#server;
+    const args = [endpoint, bucketOf(objects), String(objects.sizeBytes)];
+    const within = this.#link.near;
+    return LineProcess.start([...lapProgram('aws-sdk'), ...args], { within, env: environmentFor(endpoint) });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server[Symbol.asyncDispose]();
+    await this.#link[Symbol.asyncDispose]();
+    await rm(this.#directory, { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  async #firstEpoch(number: number): Promise<Lap> {
+    const directory = await mkdtemp(join(this.#directory, 'node-'));
+    const node = await MillpoolNode.start({
+      directory,
+      sources: [`s3://${bucketOf(objects)}/data`],
+      args: ['--at', path, '--size', formatBytes(2 * objects.count * objects.sizeBytes + 2 ** 30)],
+      env: environmentFor(this.#server.endpoint),
+      within: this.#link.near,
+    });
+    try {
+      await using loop = await LineProcess.start([
+        ...lapProgram('millpool'), node.socket, path, String(batchSize), String(seed),
+      ]);
+      const before = await cpuSecondsOf(node.pid);
+      const lap = await loop.lap(String(number));
+      return { ...lap, cpuSeconds: lap.cpuSeconds + (await cpuSecondsOf(node.pid)) - before };
+    } finally {
+      await node.stop();
+      await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+    }
+  }
+
+  /** Bytes a second. */
+  async #ceiling(): Promise<number> {
+    const args = ['get', this.#server.address, bucketOf(ceiling.objects)];
+    await using loop = await LineProcess.start([benchProgram, ...args], { within: this.#link.near });
+    const directory = await mkdtemp(join(this.#directory, 'ceiling-'));
+    const order = await new SampleOrder(directory, ceiling.objects.count).file(0);
+    let best = 0;
+    for (let lap = 0; lap < 2; lap += 1) {
+      const { samples, seconds } = await loop.lap(`${ceiling.atOnce} ${order}`);
+      best = Math.max(best, (samples * ceiling.objects.sizeBytes) / seconds);
+    }
+    return best;
+  }
+}
+
+/** User and system time of a process, all its threads together. */
+async function cpuSecondsOf(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  // The name of the program may hold spaces: fields are counted behind it.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+}

@@ -1,0 +1,74 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+
+import type { Lap } from './pairs.ts';
+
+const stderrBytesMax = 16 << 10;
+
+export interface LineProcessOptions {
+  /** A program that runs what follows it in another place (`DelayLink.near`). */
+  readonly within?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A program in a process of its own, which speaks by lines, the first one by itself; it ends when its stdin does. */
+export class LineProcess implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+  readonly #name: string;
+  #greeting = '';
+  #stderr = '';
+
+  private constructor(command: readonly string[], env: Readonly<Record<string, string>>) {
+    const [program = '', ...args] = command;
+    this.#name = command.slice(0, 3).join(' ');
+    const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
+    this.#child = child;
+    child.on('error', (error) => (this.#stderr += String(error)));
+    // Writing to a program that has ended: its end says more.
+    child.stdin.on('error', () => undefined);
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr = (this.#stderr + text).slice(-stderrBytesMax);
+    });
+    this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  }
+
+  /** Resolves with its first line; rejects with what it said when it ends before that. */
+  static async start(command: readonly string[], options: LineProcessOptions = {}): Promise<LineProcess> {
+    const started = new LineProcess([...(options.within ?? []), ...command], options.env ?? {});
+    started.#greeting = await started.#next();
+    return started;
+  }
+
+  /** Its first line. */
+  get greeting(): string {
+    return this.#greeting;
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? -1;
+  }
+
+  /** Of a program that runs a lap for each line. */
+  async lap(line: string): Promise<Lap> {
+    this.#child.stdin?.write(`${line}\n`);
+    const answer = JSON.parse(await this.#next()) as Lap;
+    if (answer.samples > 0 && answer.seconds > 0) return answer;
+    throw new Error(`${this.#name} answered ${JSON.stringify(answer)}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const exit = once(this.#child, 'exit');
+    this.#child.stdin?.end();
+    await exit;
+  }
+
+  async #next(): Promise<string> {
+    const { value, done } = await this.#lines.next();
+    if (done !== true) return value;
+    throw new Error(`${this.#name} ended: ${this.#stderr.trim()}`);
+  }
+}

@@ -1,0 +1,52 @@
+import { asMillpoolError, MillpoolError } from '@millpool/protocol';
+
+import { repository } from './bench-program.ts';
+import { parseCommandLine, usage } from './command-line.ts';
+import type { CommandLine } from './command-line.ts';
+import { hasRun } from './figure.ts';
+import type { Outcome } from './figure.ts';
+import { figures } from './figures.ts';
+import { commit, describeMachine } from './machine.ts';
+import { reportOf, table, writeReport } from './report.ts';
+import type { Report } from './report.ts';
+
+const wrongUsage = 2;
+const interrupted = 130;
+
+async function measure({ chosen }: CommandLine, signal: AbortSignal): Promise<Report> {
+  const outcomes: Outcome[] = [];
+  const measured = await commit();
+  for (const figure of chosen) {
+    const say = (text: string): void => void process.stderr.write(`${figure.id}: ${text}\n`);
+    for await (const outcome of figure.measure({ say, signal })) {
+      outcomes.push(outcome);
+      say(hasRun(outcome) ? `${outcome.variant}: ${outcome.ratio.toFixed(2)}` : `not run: ${outcome.why}`);
+    }
+  }
+  return reportOf(outcomes, await describeMachine(), measured);
+}
+
+async function main(signal: AbortSignal): Promise<void> {
+  const line = parseCommandLine(process.argv.slice(2), figures);
+  if (line.help) return void process.stdout.write(usage(figures));
+  const report = await measure(line, signal);
+  process.stdout.write(table(report));
+  if (line.jsonFile !== null) await writeReport(report, line.jsonFile);
+  if (line.all) {
+    const kept = `${repository}/bench/results/${report.at.slice(0, 10)}-${report.commit.slice(0, 7)}.json`;
+    await writeReport(report, kept);
+    process.stdout.write(`kept in ${kept}\n`);
+  }
+}
+
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => stop.abort(new MillpoolError({ code: 'cancelled', message: 'Interrupted.', remedy: '' })));
+}
+try {
+  await main(stop.signal);
+} catch (error) {
+  const { code, message, remedy } = asMillpoolError(stop.signal.aborted ? stop.signal.reason : error).shape;
+  process.stderr.write(`bench: ${message}\n${remedy === '' ? '' : `  ${remedy}\n`}`);
+  process.exitCode = stop.signal.aborted ? interrupted : code === 'invalid' ? wrongUsage : 1;
+}

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+import { temporaryFolder } from '@millpool/test/harness';
+
+import type { Result } from './figure.ts';
+import { reportOf, table, verdict, writeReport } from './report.ts';
+
+const machine = { cpus: 2, model: 'M', memoryBytes: 2 ** 33, kernel: '6', node: 'v20', rust: 'rustc 1' };
+const result: Result = {
+  id: 'warm-batch',
+  variant: '100KiB',
+  ours: 900,
+  reference: 1000,
+  ratio: 0.9,
+  low: 0.86,
+  high: 0.94,
+  runs: 13,
+  isVoid: false,
+  cpuMicros: { ours: 11, reference: 10 },
+  referenceName: 'a bare gather',
+  unit: 'samples/s',
+  goal: 0.85,
+  higherIsBetter: true,
+};
+
+test('a goal is missed when the whole interval lies below it', () => {
+  assert.equal(verdict(result), 'met');
+  assert.equal(verdict({ ...result, goal: 0.94 }), 'met');
+  assert.equal(verdict({ ...result, goal: 0.95 }), 'missed');
+  assert.equal(verdict({ ...result, goal: null }), '');
+  assert.equal(verdict({ ...result, isVoid: true }), 'void');
+});
+
+test('the report is written whole, and the table names what was not run and why', async () => {
+  const report = reportOf([result, { id: 'cold-epoch', why: 'no root' }], machine, 'abc');
+  const shown = table(report);
+  assert.match(shown, /^warm-batch\s+100KiB\s+900\s+1000\s+11 \/ 10\s+0\.90\s+0\.86–0\.94\s+13\s+0\.85\s+met$/m);
+  assert.match(shown, /^cold-epoch: not run: no root$/m);
+  const folder = await temporaryFolder('report');
+  const file = join(folder.path, 'below', 'report.json');
+  await writeReport(report, file);
+  assert.deepEqual(JSON.parse(await readFile(file, 'utf8')), report);
+  await folder.remove();
+});

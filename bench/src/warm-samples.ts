@@ -1,0 +1,105 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+import { formatBytes } from '@millpool/protocol';
+import { MillpoolNode } from '@millpool/test/harness';
+
+import { benchProgram, lapProgram } from './bench-program.ts';
+import type { Bench } from './figure.ts';
+import { LineProcess } from './line-process.ts';
+import type { Contender } from './pairs.ts';
+import { SampleOrder, seed } from './sample-order.ts';
+
+const run = promisify(execFile);
+const writeTimeoutMs = 10 * 60_000;
+/** A source's files are kept when they are older than this. */
+const settleMs = 2200;
+const path = '/samples';
+
+export const batchSize = 256;
+
+export interface SampleShape {
+  readonly count: number;
+  readonly sizeBytes: number;
+}
+
+/** The same samples as files, packed for the bare gather, and loaded into a real node over the files. */
+export class WarmSamples implements AsyncDisposable {
+  readonly shape: SampleShape;
+  readonly order: SampleOrder;
+  readonly #directory: string;
+  readonly #node: MillpoolNode;
+
+  private constructor(shape: SampleShape, directory: string, node: MillpoolNode) {
+    this.shape = shape;
+    this.order = new SampleOrder(directory, shape.count);
+    this.#directory = directory;
+    this.#node = node;
+  }
+
+  static async make(shape: SampleShape, { say, signal }: Bench): Promise<WarmSamples> {
+    const { count, sizeBytes } = shape;
+    const directory = await mkdtemp(join(tmpdir(), 'millpool-bench-'));
+    try {
+      say(`writing ${count} files of ${formatBytes(sizeBytes)}, and loading them`);
+      const args = ['samples', directory, String(count), String(sizeBytes)];
+      await run(benchProgram, args, { timeout: writeTimeoutMs, signal });
+      await sleep(settleMs, undefined, { signal });
+      const sources = [join(directory, 'files')];
+      const size = ['--size', formatBytes(4 * count * sizeBytes + 2 ** 30)];
+      const node = await MillpoolNode.start({ directory, sources, args: ['--at', path, ...size] });
+      const samples = new WarmSamples(shape, directory, node);
+      const loaded = await node.run('load', path, '--wait');
+      if (loaded.code === 0) return samples;
+      await node.stop();
+      throw new Error(`millpool load ended with ${String(loaded.code)}: ${loaded.stderr.slice(0, 400)}`);
+    } catch (error) {
+      await rm(directory, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /** The folder of single files. */
+  get folder(): string {
+    return join(this.#directory, 'files');
+  }
+
+  /** Batches through the TypeScript SDK; its CPU time is the training process's alone. */
+  async sdk(): Promise<Contender & AsyncDisposable> {
+    const command = [...lapProgram('millpool'), this.#node.socket, path, String(batchSize), String(seed)];
+    return laps(await LineProcess.start(command), async (number) => String(number));
+  }
+
+  /** The same batches copied out of mapped files, in one thread. */
+  async bareGather(): Promise<Contender & AsyncDisposable> {
+    const { count, sizeBytes } = this.shape;
+    const args = ['gather', this.#directory, String(count), String(sizeBytes), String(batchSize)];
+    return laps(await LineProcess.start([benchProgram, ...args]), (number) => this.order.file(number));
+  }
+
+  /** The same batches by one of Node's ways to read files. */
+  async nodeFiles(method: string): Promise<Contender & AsyncDisposable> {
+    const args = [method, this.folder, String(this.shape.sizeBytes), String(batchSize)];
+    const started = await LineProcess.start([...lapProgram('node-files'), ...args]);
+    return laps(started, (number) => this.order.file(number));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#node.stop();
+    await rm(this.#directory, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+function laps(
+  program: LineProcess,
+  lineFor: (number: number) => Promise<string>,
+): Contender & AsyncDisposable {
+  return {
+    lap: async (number) => program.lap(await lineFor(number)),
+    [Symbol.asyncDispose]: () => program[Symbol.asyncDispose](),
+  };
+}

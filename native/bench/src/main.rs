@@ -1,0 +1,60 @@
+//! What the benches measure against, and between: a load generator that answers like S3, a bare loop of GETs, a bare
+//! gather from mapped files, and a link with delay. None of it is a part of the product.
+
+mod answer;
+mod catalog;
+mod failure;
+mod gather;
+mod get_loop;
+mod http_date;
+mod interface;
+mod laps;
+mod lifeline;
+mod link;
+mod listing;
+mod request;
+mod round_trip;
+mod sample_files;
+mod server;
+mod window;
+
+use std::process::ExitCode;
+
+use crate::failure::{Failure, parsed, refused};
+
+const USAGE: &str = "usage: millpool-bench COMMAND
+  serve ADDRESS:PORT               answers like S3, from memory; bucket objects-N-BYTES holds N objects of BYTES each
+  get ADDRESS:PORT BUCKET          a line `CONNECTIONS ORDER` on stdin: one lap of GETs in the order of that file
+  samples DIRECTORY COUNT BYTES    writes the same samples as single files and packed
+  gather DIRECTORY COUNT BYTES BATCH   a line `ORDER` on stdin: one lap of batches copied out of the packed files
+  link DELAY_MICROS                two network namespaces with so much delay each way, until stdin ends
+  round-trip ADDRESS:PORT          the least of some TCP handshakes, in seconds";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("millpool-bench: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> Result<(), Failure> {
+    match *arguments {
+        ["serve", address] => server::serve(parsed("ADDRESS:PORT", address)?),
+        ["get", address, bucket] => get_loop::run(parsed("ADDRESS:PORT", address)?, bucket),
+        ["samples", directory, count, bytes] => {
+            sample_files::SampleFiles::of(directory, count, bytes)?.write()
+        }
+        ["gather", directory, count, bytes, batch] => {
+            let files = sample_files::SampleFiles::of(directory, count, bytes)?;
+            gather::run(&files, parsed("BATCH", batch)?)
+        }
+        ["link", delay] => link::run(std::time::Duration::from_micros(parsed("DELAY", delay)?)),
+        ["round-trip", address] => round_trip::run(parsed("ADDRESS:PORT", address)?),
+        _ => Err(refused(USAGE)),
+    }
+}
