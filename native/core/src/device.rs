@@ -1,7 +1,8 @@
 //! One directory on one device: its lock, its room, and whether it still works.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -72,7 +73,7 @@ impl Device {
     /// Makes the directory where it is missing, and takes its lock. `Exists` when another process has it.
     pub fn open(config: DeviceConfig, index: u32) -> Result<Device> {
         let segments = config.path.join("segments");
-        fs::create_dir_all(&segments)
+        make_private(&segments)
             .map_err(|error| Error::io(format!("making {}", segments.display()), &error))?;
         let lock = take_lock(&config.path)?;
         Ok(Device {
@@ -94,9 +95,11 @@ impl Device {
         self.config.path.join("segments")
     }
 
-    /// Files that this version cannot read, and leaves to a person.
-    pub fn aside_dir(&self) -> PathBuf {
-        self.config.path.join("aside")
+    /// Puts away a file that this version cannot read, for a person to decide about.
+    pub fn set_aside(&self, file: &Path) -> std::io::Result<()> {
+        let aside = self.config.path.join("aside");
+        make_private(&aside)?;
+        fs::rename(file, aside.join(file.file_name().unwrap_or_default()))
     }
 
     pub fn unlock(&self) {
@@ -227,6 +230,11 @@ impl Device {
     }
 }
 
+/// Makes a directory that nobody else looks into, where there is none.
+fn make_private(directory: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
 /// The lock is the kernel's, so it ends with the process; the number inside is for the message only.
 fn take_lock(directory: &Path) -> Result<File> {
     let path = directory.join("lock");
@@ -247,7 +255,7 @@ fn take_lock(directory: &Path) -> Result<File> {
         }
         Err(TryLockError::Error(error)) => return Err(io(error)),
     }
-    file.set_len(0).map_err(io)?;
-    writeln!(file, "{}", std::process::id()).map_err(io)?;
+    // A device that is full has no room for the number, and the message does without it.
+    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(file)
 }

@@ -35,6 +35,15 @@ pub(crate) struct Footer {
     pub entries: Vec<RecordEntry>,
 }
 
+/// Why a file does not end as a sealed segment of this version does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FooterBreak {
+    /// It was not sealed, or its end is damaged.
+    Absent,
+    /// Sealed by another version of this program, which may have written more than this one understands.
+    Version(u16),
+}
+
 /// Bytes of footer and trailer for this many records.
 pub(crate) fn footer_bytes(records: usize) -> u32 {
     ((records * ENTRY_BYTES) as u32).next_multiple_of(BLOCK_BYTES) + TRAILER_BYTES
@@ -71,26 +80,32 @@ impl Footer {
         bytes
     }
 
-    /// `None` when the file does not end in a trailer and footer whose checksums and numbers are all right.
-    pub fn read(file: &File, file_len: u32) -> Option<Footer> {
-        let trailer_at = file_len.checked_sub(TRAILER_BYTES)?;
+    /// Believed only when the file ends in a trailer and footer whose checksums and numbers are all right.
+    pub fn read(file: &File, file_len: u32) -> Result<Footer, FooterBreak> {
+        let trailer_at = file_len.checked_sub(TRAILER_BYTES).ok_or(FooterBreak::Absent)?;
         let mut trailer = [0u8; TRAILER_BYTES as usize];
-        file.read_exact_at(&mut trailer, u64::from(trailer_at)).ok()?;
-        let is_trailer = trailer[..4] == MAGIC
-            && u16_at(&trailer, 4) == FORMAT_VERSION
-            && u32_at(&trailer, TRAILER_CRC_AT)
-                == crc_fast::crc32_iscsi(&trailer[..TRAILER_CRC_AT]);
-        let records = u32_at(&trailer, 68) as usize;
-        let data_end = u32_at(&trailer, 88);
-        if !is_trailer || records > trailer_at as usize / ENTRY_BYTES {
-            return None;
+        file.read_exact_at(&mut trailer, trailer_at.into()).map_err(|_| FooterBreak::Absent)?;
+        let crc = crc_fast::crc32_iscsi(&trailer[..TRAILER_CRC_AT]);
+        if trailer[..4] != MAGIC || u32_at(&trailer, TRAILER_CRC_AT) != crc {
+            return Err(FooterBreak::Absent);
         }
-        if data_end.checked_add(footer_bytes(records)) != Some(file_len) {
+        if u16_at(&trailer, 4) != FORMAT_VERSION {
+            return Err(FooterBreak::Version(u16_at(&trailer, 4)));
+        }
+        Self::of_trailer(file, file_len, &trailer).ok_or(FooterBreak::Absent)
+    }
+
+    fn of_trailer(file: &File, file_len: u32, trailer: &[u8]) -> Option<Footer> {
+        let records = u32_at(trailer, 68) as usize;
+        let data_end = u32_at(trailer, 88);
+        let is_of_its_length = records <= file_len as usize / ENTRY_BYTES
+            && data_end.checked_add(footer_bytes(records)) == Some(file_len);
+        if !is_of_its_length {
             return None;
         }
         let mut bytes = vec![0u8; records * ENTRY_BYTES];
         file.read_exact_at(&mut bytes, u64::from(data_end)).ok()?;
-        if crc_fast::crc32_iscsi(&bytes) != u32_at(&trailer, 92) {
+        if crc_fast::crc32_iscsi(&bytes) != u32_at(trailer, 92) {
             return None;
         }
         let entries = bytes
@@ -98,17 +113,17 @@ impl Footer {
             .map(|entry| RecordEntry::decode(entry, BLOCK_BYTES..data_end));
         Some(Footer {
             label: SegmentLabel {
-                id: bytes_at(&trailer, 8),
-                identity: Identity(bytes_at(&trailer, 24)),
+                id: bytes_at(trailer, 8),
+                identity: Identity(bytes_at(trailer, 24)),
             },
             stripe: StripePlace {
-                set: bytes_at(&trailer, 40),
-                device: u32_at(&trailer, 56),
-                devices: u32_at(&trailer, 60),
+                set: bytes_at(trailer, 40),
+                device: u32_at(trailer, 56),
+                devices: u32_at(trailer, 60),
             },
-            extents: u32_at(&trailer, 64),
+            extents: u32_at(trailer, 64),
             data_end,
-            sealed_at: u64_at(&trailer, 80),
+            sealed_at: u64_at(trailer, 80),
             entries: entries.collect::<Option<_>>()?,
         })
     }

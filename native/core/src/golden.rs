@@ -11,14 +11,14 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use crate::extent::{Extent, ExtentBreak, Record, SegmentLabel};
 use crate::footer::{Footer, StripePlace};
 use crate::record_entry::RecordEntry;
-use crate::recover::examine;
+use crate::segment_contents::examine;
 use crate::{
     Dataset, DatasetRoot, DatasetWriter, DeviceConfig, Identity, Location, ObjectKey, ObjectRef,
     RecordBytes, RecordKey, Store, StoreConfig, TableReader, TableWriter,
 };
 
 #[path = "../../../test/vectors/layout_vector.rs"]
-mod layout_vector;
+pub(crate) mod layout_vector;
 use layout_vector::LayoutVector;
 
 #[test]
@@ -110,7 +110,7 @@ fn a_segment_is_read_as_its_fields() {
     assert_same_extent(&Extent::read(&file, 0, len).unwrap(), &first);
     assert_same_extent(&Extent::read(&file, first.bytes, len).unwrap(), &second);
     let footer = footer_of(&vector);
-    assert_eq!(Footer::read(&file, len).as_ref(), Some(&footer));
+    assert_eq!(Footer::read(&file, len).as_ref(), Ok(&footer));
     let found = examine(&file).unwrap();
     assert_eq!((found.label, found.sealed, found.extents), (footer.label, true, 2));
     assert_eq!((found.data_end, &found.entries), (footer.data_end, &footer.entries));

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,8 +14,9 @@ use crate::extent::{Extent, ExtentSize, Record, SegmentLabel};
 use crate::footer::{Footer, StripePlace, footer_bytes};
 use crate::record_entry::RecordEntry;
 use crate::segment::{OPEN_SUFFIX, Segment, SegmentParts, unix_seconds};
+use crate::segment_contents::Found;
 
-/// Room is claimed and allocated this much at a time.
+/// Room is claimed and allocated this much at a time, while there is so much.
 const GROWTH_STEP: u32 = 32 << 20;
 
 /// Why a segment took nothing.
@@ -56,7 +57,9 @@ impl OpenSegment {
     ) -> io::Result<OpenSegment> {
         let SegmentPlan { label, stripe, limit } = plan;
         let path = segment_path(device, &label.id);
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        let mut options = OpenOptions::new();
+        // What a bucket keeps from others, its cache keeps from them too: readers get descriptors over the socket.
+        let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
         let reader = File::open(&path)?;
         let segment = register(SegmentParts {
             device: device.clone(),
@@ -81,7 +84,7 @@ impl OpenSegment {
     }
 
     /// Goes on with a file that recovery found unsealed, only to seal it.
-    pub fn resume(segment: Arc<Segment>, file: File, found: &crate::recover::Found) -> OpenSegment {
+    pub fn resume(segment: Arc<Segment>, file: File, found: &Found) -> OpenSegment {
         let (label, at, extents, records) =
             (found.label, found.data_end, found.extents, found.entries.len());
         let stripe = StripePlace::default();
@@ -101,7 +104,7 @@ impl OpenSegment {
         self.allocate(end)?;
         let mut extent = Extent::lay_out(self.label, self.extents, self.at, records);
         extent.written_at = unix_seconds() as u32;
-        extent.write(&self.file, self.at, records).map_err(refusal_of)?;
+        extent.write(&self.file, self.at, records)?;
         self.segment.device.change_claimed(
             u64::from(self.allocated - self.at),
             u64::from(self.allocated - self.at - extent.bytes),
@@ -121,10 +124,14 @@ impl OpenSegment {
         if end <= self.allocated {
             return Ok(());
         }
-        let wanted = end.next_multiple_of(GROWTH_STEP).min(self.limit).max(end);
-        let more = u64::from(wanted - self.allocated);
         let device = &self.segment.device;
-        device.claim(more).map_err(|no_room| Refusal::NoRoom(no_room.0))?;
+        let mut wanted = end.next_multiple_of(GROWTH_STEP).min(self.limit).max(end);
+        if device.claim(u64::from(wanted - self.allocated)).is_err() {
+            wanted = end;
+            let least = device.claim(u64::from(end - self.allocated));
+            least.map_err(|no_room| Refusal::NoRoom(no_room.0))?;
+        }
+        let more = u64::from(wanted - self.allocated);
         match rustix::fs::fallocate(
             &self.file,
             FallocateFlags::empty(),
@@ -135,7 +142,7 @@ impl OpenSegment {
             Ok(()) | Err(Errno::OPNOTSUPP) => {}
             Err(error) => {
                 device.release(more);
-                return Err(refusal_of(error.into()));
+                return Err(io::Error::from(error).into());
             }
         }
         let unwritten = u64::from(self.allocated - self.at);
@@ -164,22 +171,31 @@ impl OpenSegment {
         self.file.sync_data()?;
         self.segment.rename_sealed()?;
         self.segment.device.change_claimed(u64::from(self.allocated - self.at), 0);
-        self.segment.shrink_space(len);
+        self.segment.settle_space(len);
         Ok(())
+    }
+
+    /// For one whose footer was written and whose name was not changed: whether both are durable is not known either.
+    pub fn name_sealed(self) -> io::Result<()> {
+        self.file.sync_data()?;
+        self.segment.rename_sealed()
     }
 
     /// Its segment was evicted, or nothing was ever written to it: the file is gone or goes with it.
     pub fn abandon(self) {
         self.segment.device.change_claimed(u64::from(self.allocated - self.at), 0);
+        self.segment.give_back_space();
     }
 }
 
-fn refusal_of(error: io::Error) -> Refusal {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Refusal::NoRoom(error.to_string())
-        }
-        _ => Refusal::Failed(error),
+impl From<io::Error> for Refusal {
+    /// What may pass (no space, no descriptors left) is told from a device that gives errors.
+    fn from(error: io::Error) -> Refusal {
+        let is_passing = matches!(
+            Errno::from_io_error(&error),
+            Some(Errno::NOSPC | Errno::DQUOT | Errno::MFILE | Errno::NFILE)
+        );
+        if is_passing { Refusal::NoRoom(error.to_string()) } else { Refusal::Failed(error) }
     }
 }
 

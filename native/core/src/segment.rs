@@ -11,7 +11,7 @@ use crate::Identity;
 use crate::device::Device;
 use crate::extent::SegmentLabel;
 use crate::record_entry::{BLOCK_BYTES, RecordEntry};
-use crate::recover::examine;
+use crate::segment_contents::examine;
 
 pub(crate) const OPEN_SUFFIX: &str = "open";
 pub(crate) const SEALED_SUFFIX: &str = "seg";
@@ -112,10 +112,20 @@ impl Segment {
         self.space.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Gives back what was cut off behind the footer.
-    pub fn shrink_space(&self, bytes: u64) {
-        let before = self.space.swap(bytes, Ordering::Relaxed);
-        self.device.release(before.saturating_sub(bytes));
+    /// Its file is sealed and takes `bytes`: less than was claimed, or more where recovery sealed it. A segment that
+    /// was unlinked meanwhile takes nothing.
+    pub fn settle_space(&self, bytes: u64) {
+        let settle = |before: u64| (before != 0).then_some(bytes);
+        let settled = self.space.fetch_update(Ordering::Relaxed, Ordering::Relaxed, settle);
+        if let Ok(before) = settled {
+            self.device.adopt(bytes.saturating_sub(before));
+            self.device.release(before.saturating_sub(bytes));
+        }
+    }
+
+    /// The file is unlinked, and nothing is written to it any more.
+    pub fn give_back_space(&self) {
+        self.device.release(self.space.swap(0, Ordering::Relaxed));
     }
 
     pub fn add_live(&self, stored_len: u32) {
@@ -173,7 +183,7 @@ impl Segment {
             }
         }
         drop(place);
-        self.device.release(self.space.swap(0, Ordering::Relaxed));
+        self.give_back_space();
     }
 
     pub fn status(&self) -> SegmentStatus {

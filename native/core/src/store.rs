@@ -1,20 +1,16 @@
 //! The store: what this node has of all attachments, on its devices.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use crate::catalog::{Catalog, Freed, Published};
+use crate::catalog::{Catalog, Freed};
 use crate::device::{Device, DeviceConfig, DeviceStatus};
 use crate::extent::Record;
-use crate::open_segment::OpenSegment;
-use crate::recover::{Found, Unusable, examine};
-use crate::segment::{
-    OPEN_SUFFIX, SEALED_SUFFIX, Segment, SegmentFile, SegmentParts, SegmentStatus, segment_bytes,
-};
+use crate::recovery::Recovery;
+use crate::segment::{SegmentFile, SegmentStatus, segment_bytes};
 use crate::writer::{Writer, WriterConfig, random_id};
 use crate::{
     Code, Error, Identity, Location, PIECE_BYTES, RecordBytes, RecordKey, Result, TableHandle,
@@ -42,6 +38,8 @@ pub enum Admission {
 /// All methods may be called from any thread.
 pub struct Store {
     writers: Vec<Writer>,
+    /// Where the search for the next record's device begins: devices that are equally busy take turns.
+    turn: AtomicUsize,
     catalog: Arc<Catalog>,
     attachments: RwLock<HashMap<u32, Attachment>>,
     notices: Vec<String>,
@@ -75,11 +73,12 @@ impl Store {
         let catalog = Arc::new(Catalog::new(FIRST_TABLE_RECORDS)?);
         let mut notices = Vec::new();
         for device in &devices {
-            recover_device(device, &catalog, &mut notices)?;
+            notices.extend(Recovery::new(device, &catalog).run()?);
         }
         let start = |device: Arc<Device>| Writer::start(device, catalog.clone(), writer.clone());
         let writers = devices.into_iter().map(start).collect::<Result<_>>()?;
-        Ok(Arc::new(Store { writers, catalog, attachments: RwLock::default(), notices }))
+        let (attachments, turn) = (RwLock::default(), AtomicUsize::new(0));
+        Ok(Arc::new(Store { writers, turn, catalog, attachments, notices }))
     }
 
     /// From now on records of `attachment` are of `identity`, and kept or not. Again for one that is there: changes it.
@@ -96,7 +95,8 @@ impl Store {
         }
     }
 
-    /// Never blocks. The bytes are held until they are written; the device with the fewest queued bytes takes them.
+    /// Never blocks. The bytes are held until they are written; the device with room that has the fewest queued bytes
+    /// takes them.
     pub fn append(
         &self,
         attachment: u32,
@@ -111,7 +111,9 @@ impl Store {
         if len == 0 || len > PIECE_BYTES {
             return Admission::Declined;
         }
-        let ready = self.writers.iter().filter(|writer| writer.device.accepts(len));
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.writers.len();
+        let (later, sooner) = self.writers.split_at(turn);
+        let ready = sooner.iter().chain(later).filter(|writer| writer.device.accepts(len));
         let Some(writer) = ready.min_by_key(|writer| writer.device.queued_bytes()) else {
             return Admission::Declined;
         };
@@ -209,92 +211,5 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-/// Takes over every segment file of a device that can be believed.
-fn recover_device(
-    device: &Arc<Device>,
-    catalog: &Catalog,
-    notices: &mut Vec<String>,
-) -> Result<()> {
-    let directory = device.segments_dir();
-    let io = |error: std::io::Error| Error::io(format!("reading {}", directory.display()), &error);
-    for entry in fs::read_dir(&directory).map_err(io)? {
-        let path = entry.map_err(io)?.path();
-        let suffix = path.extension().and_then(|suffix| suffix.to_str());
-        if matches!(suffix, Some(OPEN_SUFFIX | SEALED_SUFFIX)) {
-            recover_file(device, catalog, &path, notices)?;
-        }
-    }
-    Ok(())
-}
-
-fn recover_file(
-    device: &Arc<Device>,
-    catalog: &Catalog,
-    path: &Path,
-    notices: &mut Vec<String>,
-) -> Result<()> {
-    let shown = path.display();
-    let io = |error: std::io::Error| Error::io(format!("recovering {}", path.display()), &error);
-    let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
-    let found = match examine(&file) {
-        Ok(found) => found,
-        Err(Unusable::Version(version)) => {
-            set_aside(device, path).map_err(io)?;
-            notices.push(format!(
-                "{shown} has format version {version}: set aside, its data comes from the source again"
-            ));
-            return Ok(());
-        }
-        Err(Unusable::Unreadable(error)) => {
-            notices.push(format!("{shown} cannot be read: {error}"));
-            return Ok(());
-        }
-        Err(unusable @ (Unusable::Empty | Unusable::Damaged)) => {
-            if matches!(unusable, Unusable::Damaged) {
-                notices.push(format!("{shown} is damaged from its first extent on: removed"));
-            }
-            return fs::remove_file(path).map_err(io);
-        }
-    };
-    let segment = adopt(device, catalog, path, &file, &found).map_err(io)?;
-    if let Published::TableFull(error) = catalog.publish(&segment, &found.entries, false) {
-        return Err(error);
-    }
-    if !found.sealed {
-        OpenSegment::resume(segment, file, &found).seal().map_err(io)?;
-    }
-    Ok(())
-}
-
-fn adopt(
-    device: &Arc<Device>,
-    catalog: &Catalog,
-    path: &Path,
-    file: &File,
-    found: &Found,
-) -> std::io::Result<Arc<Segment>> {
-    let metadata = file.metadata()?;
-    let space = metadata.len();
-    device.adopt(space);
-    Ok(catalog.register(SegmentParts {
-        device: device.clone(),
-        label: found.label,
-        path: path.to_path_buf(),
-        file: File::open(path)?,
-        space,
-        sealed: found.sealed,
-        last_read: u64::try_from(metadata.mtime()).unwrap_or(0),
-    }))
-}
-
-fn set_aside(device: &Device, path: &Path) -> std::io::Result<()> {
-    let aside = device.aside_dir();
-    fs::create_dir_all(&aside)?;
-    match path.file_name() {
-        Some(name) => fs::rename(path, aside.join(name)),
-        None => Ok(()),
     }
 }

@@ -133,8 +133,9 @@ impl Writer {
         self.shared.queue().closing = true;
         self.shared.wake.notify_one();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            self.device.mark_failed("its writer thread ended by a fault".into());
+        if let Some(thread) = thread {
+            // A fault in there has marked the device already.
+            let _ = thread.join();
         }
     }
 }
@@ -159,19 +160,26 @@ struct Work {
     sealing: Vec<JoinHandle<()>>,
 }
 
-/// Says that the thread has ended, also when it ends by a panic: nobody waits for it in vain.
-struct EndNotice(Arc<Shared>);
+/// Says that the thread has ended, also when it ends by a panic: nobody waits for it in vain, and records go to other
+/// devices.
+struct EndNotice {
+    shared: Arc<Shared>,
+    device: Arc<Device>,
+}
 
 impl Drop for EndNotice {
     fn drop(&mut self) {
-        self.0.queue().ended = true;
-        self.0.settled.notify_all();
+        if std::thread::panicking() {
+            self.device.mark_failed("its writer thread ended by a fault".into());
+        }
+        self.shared.queue().ended = true;
+        self.shared.settled.notify_all();
     }
 }
 
 impl Work {
     fn run(mut self) {
-        let _notice = EndNotice(self.shared.clone());
+        let _notice = EndNotice { shared: self.shared.clone(), device: self.device.clone() };
         loop {
             let (records, seals, flush, closing) = self.wait();
             for (identity, record) in records {
@@ -338,7 +346,7 @@ impl Work {
 
     fn begin(&self, identity: &Identity) -> std::result::Result<OpenSegment, Refusal> {
         let plan = SegmentPlan {
-            label: SegmentLabel { id: random_id().map_err(Refusal::Failed)?, identity: *identity },
+            label: SegmentLabel { id: random_id()?, identity: *identity },
             stripe: StripePlace {
                 set: self.config.stripe_set,
                 device: self.device.index,
@@ -346,12 +354,7 @@ impl Work {
             },
             limit: self.config.segment_bytes,
         };
-        OpenSegment::begin(&self.device, plan, |parts| self.catalog.register(parts)).map_err(
-            |error| match error.kind() {
-                std::io::ErrorKind::StorageFull => Refusal::NoRoom(error.to_string()),
-                _ => Refusal::Failed(error),
-            },
-        )
+        Ok(OpenSegment::begin(&self.device, plan, |parts| self.catalog.register(parts))?)
     }
 
     fn refuse(&self, reason: Refusal) {

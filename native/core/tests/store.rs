@@ -1,71 +1,20 @@
 //! The store against a map of key to bytes, through crashes, evictions, damage and full devices.
 
+mod harness;
+
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use harness::{Bytes, SECONDS, content, get, key, open_at, put, segment_files};
 use millpool_core::{
-    Admission, Code, DeviceConfig, DeviceState, Identity, PIECE_BYTES, RecordBytes, RecordKey,
-    Store, StoreConfig,
+    Admission, Code, DeviceConfig, DeviceState, Identity, PIECE_BYTES, Store, StoreConfig,
 };
 use proptest::prelude::*;
-
-const SECONDS: Duration = Duration::from_secs(20);
-
-struct Bytes(Vec<u8>);
-
-impl RecordBytes for Bytes {
-    fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-    fn crc(&self) -> u32 {
-        crc_fast::crc32_iscsi(&self.0)
-    }
-}
-
-/// Bytes that tell which record they are of.
-fn content(n: u64, len: usize) -> Vec<u8> {
-    let mut state = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes
-}
-
-fn key(n: u64) -> RecordKey {
-    RecordKey(u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_le_bytes())
-}
-
-fn open_at(paths: &[PathBuf], size_bytes: u64) -> Arc<Store> {
-    let devices = paths
-        .iter()
-        .map(|path| DeviceConfig { path: path.clone(), size_bytes, reserve_bytes: 0 })
-        .collect();
-    let config = StoreConfig {
-        devices,
-        extent_delay: Duration::from_millis(5),
-        idle_seal: Duration::from_secs(30),
-    };
-    let store = Store::open(config).expect("the store opens");
-    store.attach(1, Identity::of("test"), true);
-    store
-}
-
-fn put(store: &Store, n: u64, len: usize) -> Admission {
-    store.append(1, key(n), 0, Arc::new(Bytes(content(n, len))))
-}
-
-fn get(store: &Store, n: u64) -> Option<Vec<u8>> {
-    store.lookup(&key(n)).and_then(|location| store.read(&location).ok())
-}
 
 /// As a kill leaves it: nothing flushed, nothing sealed. The files are copied, since the locks end with this process.
 fn crash_copy(from: &Path, to: &Path) {
@@ -74,15 +23,6 @@ fn crash_copy(from: &Path, to: &Path) {
         let path = entry.unwrap().path();
         fs::copy(&path, to.join("segments").join(path.file_name().unwrap())).unwrap();
     }
-}
-
-fn segment_files(directory: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<_> = fs::read_dir(directory.join("segments"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    files.sort();
-    files
 }
 
 #[test]
@@ -175,6 +115,86 @@ fn records_spread_over_devices_and_one_that_is_lost_costs_only_its_own() {
     for n in 0..300 {
         assert!(get(&store, n).is_none_or(|bytes| bytes == content(n, 50_000)));
     }
+}
+
+#[test]
+fn devices_that_are_equally_busy_take_turns() {
+    let place = tempfile::tempdir().unwrap();
+    let paths = ["a", "b", "c"].map(|name| place.path().join(name));
+    let store = open_at(&paths, 1 << 30);
+    for n in 0..30 {
+        put(&store, n, 50_000);
+        store.flush(SECONDS).unwrap();
+    }
+    let mut records: Vec<_> =
+        store.segments().iter().map(|segment| (segment.device, segment.live_records)).collect();
+    records.sort();
+    assert_eq!(records, [(0, 10), (1, 10), (2, 10)]);
+}
+
+#[test]
+fn a_segment_that_nothing_is_added_to_is_sealed() {
+    let place = tempfile::tempdir().unwrap();
+    let device = DeviceConfig { path: place.path().into(), size_bytes: 1 << 30, reserve_bytes: 0 };
+    let idle_seal = Duration::from_millis(20);
+    let config = StoreConfig { devices: vec![device], extent_delay: Duration::ZERO, idle_seal };
+    let store = Store::open(config).unwrap();
+    store.attach(1, Identity::of("test"), true);
+    put(&store, 1, 5000);
+    store.flush(SECONDS).unwrap();
+    let deadline = Instant::now() + SECONDS;
+    let is_settled = || {
+        let [file] = &segment_files(place.path())[..] else { panic!("one segment") };
+        let is_named = file.extension().is_some_and(|suffix| suffix == "seg");
+        is_named
+            && fs::metadata(file).is_ok_and(|file| file.len() == store.segments()[0].file_bytes)
+    };
+    while !is_settled() {
+        assert!(Instant::now() < deadline, "it is sealed");
+        std::thread::yield_now();
+    }
+    let status = &store.segments()[0];
+    assert!(status.sealed);
+    assert_eq!(store.devices()[0].used_bytes, status.file_bytes);
+    put(&store, 2, 5000);
+    store.flush(SECONDS).unwrap();
+    assert_eq!((get(&store, 1), get(&store, 2)), (Some(content(1, 5000)), Some(content(2, 5000))));
+}
+
+#[test]
+fn nobody_else_can_read_what_is_cached() {
+    let place = tempfile::tempdir().unwrap();
+    let store = open_at(&[place.path().join("data")], 1 << 30);
+    put(&store, 1, 5000);
+    store.close();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&place.path().join("data/segments")), 0o700);
+    assert_eq!(mode(&segment_files(&place.path().join("data"))[0]), 0o600);
+}
+
+#[test]
+fn what_no_store_wrote_is_told_and_keeps_nothing_else_from_being_served() {
+    let place = tempfile::tempdir().unwrap();
+    let store = open_at(&[place.path().to_path_buf()], 1 << 30);
+    put(&store, 1, 5000);
+    store.close();
+    drop(store);
+    let segments = place.path().join("segments");
+    fs::create_dir(segments.join("a-directory.seg")).unwrap();
+    fs::write(segments.join("text.seg"), "no segment").unwrap();
+    fs::write(segments.join("notes.txt"), "not ours").unwrap();
+    let huge = fs::File::create(segments.join("huge.open")).unwrap();
+    huge.set_len(5 << 30).unwrap();
+    let store = open_at(&[place.path().to_path_buf()], 1 << 30);
+    assert_eq!(get(&store, 1), Some(content(1, 5000)));
+    for name in ["a-directory.seg", "huge.open"] {
+        assert!(
+            store.notices().iter().any(|notice| notice.contains(name)),
+            "{:?}",
+            store.notices()
+        );
+    }
+    assert!(segments.join("notes.txt").exists() && !segments.join("text.seg").exists());
 }
 
 #[test]

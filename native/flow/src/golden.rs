@@ -1,7 +1,8 @@
 //! Each frame against `test/vectors/layouts.tsv`, which a program that shares nothing with this one has written: its
 //! bytes are read as its fields, and its fields are written as its bytes.
 
-use millpool_core::{Code, Error, Identity, ObjectRef, RecordKey};
+use millpool_core::{Code, Error, Identity, ObjectRef, RecordKey, piece_len};
+use proptest::prelude::*;
 
 use crate::frame::{FLAG_DESCRIPTOR, HEADER_BYTES, Header, Kind, VERSION, frame};
 use crate::message::{
@@ -201,5 +202,57 @@ fn errors_and_frames_without_a_payload() {
         let vector = LayoutVector::named(name);
         assert!(payload(&vector, kind).is_empty());
         assert_frame(&vector, kind, b"");
+    }
+}
+
+const FRAMES: [&str; 11] = [
+    "hello",
+    "welcome",
+    "control",
+    "descriptor-segment",
+    "descriptor-dataset",
+    "descriptor-reply",
+    "read",
+    "piece",
+    "receipt",
+    "notice-segments",
+    "error",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    /// Frames that are nearly right: an error, or a message all of whose numbers fit each other.
+    #[test]
+    fn a_damaged_frame_is_an_error_or_another_sound_message(
+        name in prop::sample::select(FRAMES.to_vec()),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 1u8..), 0..4),
+        len in any::<prop::sample::Index>(),
+        cut: bool,
+    ) {
+        let mut bytes = LayoutVector::named(&format!("flow-{name}")).bytes.split_off(HEADER_BYTES);
+        for (at, change) in flips {
+            let at = at.index(bytes.len());
+            bytes[at] ^= change;
+        }
+        bytes.truncate(if cut { len.index(bytes.len() + 1) } else { bytes.len() });
+        let _ = (Hello::decode(&bytes), Welcome::decode(&bytes), Described::decode(&bytes));
+        let _ = (decode_control(&bytes), decode_error(&bytes));
+        if let Ok(wanted) = Wanted::decode(&bytes) {
+            prop_assert_eq!(wanted.encode(), &bytes[..]);
+        }
+        if let Ok(receipt) = Receipt::decode(&bytes) {
+            prop_assert_eq!(receipt.encode(), &bytes[..]);
+        }
+        if let Ok(objects) = decode_objects(&bytes) {
+            prop_assert_eq!(encode_objects(objects.iter()), &bytes[..]);
+        }
+        if let Ok(read) = ReadRequest::decode(&bytes) {
+            for item in &read.items {
+                let size = read.objects[item.object as usize].size;
+                prop_assert!(item.len > 0);
+                prop_assert!(u64::from(item.skip) + u64::from(item.len) <= piece_len(size, item.piece).into());
+            }
+        }
     }
 }

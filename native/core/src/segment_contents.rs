@@ -1,0 +1,191 @@
+//! What a segment file holds, believed only as far as its checksums reach.
+
+use std::fs::File;
+use std::io;
+
+use crate::extent::{Extent, ExtentBreak, SegmentLabel};
+use crate::footer::{Footer, FooterBreak};
+use crate::record_entry::RecordEntry;
+
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub label: SegmentLabel,
+    /// Its footer is whole, so nothing needs to be written again.
+    pub sealed: bool,
+    pub extents: u32,
+    /// Where the last whole extent ends.
+    pub data_end: u32,
+    pub entries: Vec<RecordEntry>,
+}
+
+/// Why nothing of a file can be used.
+#[derive(Debug)]
+pub(crate) enum Unusable {
+    /// No extent was ever written whole.
+    Empty,
+    /// Of another version of this program, which may still want it.
+    Version(u16),
+    Damaged,
+    Unreadable(io::Error),
+}
+
+/// By the footer where it is whole, else extent by extent up to the first break. Payloads are not read: their records
+/// are unverified, and checked against their CRC when they are first read.
+pub(crate) fn examine(file: &File) -> Result<Found, Unusable> {
+    let len = file.metadata().map_err(Unusable::Unreadable)?.len();
+    let len = u32::try_from(len).map_err(|_| Unusable::Damaged)?;
+    match Footer::read(file, len) {
+        Ok(Footer { label, extents, data_end, entries, .. }) => {
+            return Ok(Found { label, sealed: true, extents, data_end, entries });
+        }
+        Err(FooterBreak::Version(version)) => return Err(Unusable::Version(version)),
+        Err(FooterBreak::Absent) => {}
+    }
+    let first = match Extent::read(file, 0, len) {
+        Ok(extent) if extent.number == 0 => extent,
+        Ok(_) | Err(ExtentBreak::Damaged) => return Err(Unusable::Damaged),
+        Err(ExtentBreak::End) => return Err(Unusable::Empty),
+        Err(ExtentBreak::Version(version)) => return Err(Unusable::Version(version)),
+        Err(ExtentBreak::Unreadable(error)) => return Err(Unusable::Unreadable(error)),
+    };
+    let mut found = Found {
+        label: first.label,
+        sealed: false,
+        extents: 1,
+        data_end: first.bytes,
+        entries: first.entries,
+    };
+    while let Ok(next) = Extent::read(file, found.data_end, len) {
+        if next.label != found.label || next.number != found.extents {
+            break;
+        }
+        found.extents += 1;
+        found.data_end += next.bytes;
+        found.entries.extend(next.entries);
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+    use std::ops::Range;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::field::{put, u32_at};
+    use crate::golden::layout_vector::LayoutVector;
+    use crate::record_entry::alignment;
+
+    fn segment() -> Vec<u8> {
+        LayoutVector::named("segment").bytes
+    }
+
+    /// The footer of the vector, and what its records are in any order.
+    const FOOTER_AT: usize = 20_480;
+    const TRAILER_AT: usize = 24_576;
+
+    fn file_of(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    fn true_entries() -> Vec<RecordEntry> {
+        examine(&file_of(&segment())).unwrap().entries
+    }
+
+    /// Nothing that is found leads out of the file, or into a header.
+    fn assert_sound(found: &Found, len: usize) {
+        assert!(found.data_end as usize <= len && found.data_end.is_multiple_of(4096));
+        for entry in &found.entries {
+            let Range { start, end } = entry.offset..entry.offset + entry.stored_len;
+            assert!(start >= 4096 && end <= found.data_end, "{entry:?} of {found:?}");
+            assert!(start.is_multiple_of(alignment(entry.stored_len)), "{entry:?}");
+        }
+    }
+
+    /// Makes the checksums right again that cover what was changed.
+    fn reseal(bytes: &mut [u8]) {
+        for extent in [0, 12_288] {
+            put(bytes, extent + 60, &[0; 4]);
+            let crc = crc_fast::crc32_iscsi(&bytes[extent..extent + 4096]);
+            put(bytes, extent + 60, &crc.to_le_bytes());
+        }
+        let records = (u32_at(bytes, TRAILER_AT + 68) as usize).min(64);
+        let footer = crc_fast::crc32_iscsi(&bytes[FOOTER_AT..FOOTER_AT + records * 64]);
+        put(bytes, TRAILER_AT + 92, &footer.to_le_bytes());
+        let trailer = crc_fast::crc32_iscsi(&bytes[TRAILER_AT..TRAILER_AT + 4092]);
+        put(bytes, TRAILER_AT + 4092, &trailer.to_le_bytes());
+    }
+
+    #[test]
+    fn a_trailer_of_another_version_is_never_taken_for_an_unsealed_segment() {
+        let mut bytes = segment();
+        put(&mut bytes, TRAILER_AT + 4, &2u16.to_le_bytes());
+        reseal(&mut bytes);
+        assert!(matches!(examine(&file_of(&bytes)), Err(Unusable::Version(2))));
+    }
+
+    #[test]
+    fn an_extent_of_another_segment_ends_what_is_found() {
+        for (at, change) in [(12_288 + 8, 1u8), (12_288 + 24, 1), (12_288 + 40, 1)] {
+            let mut bytes = segment();
+            bytes[at] ^= change;
+            reseal(&mut bytes);
+            let found = examine(&file_of(&bytes[..FOOTER_AT])).unwrap();
+            assert_eq!(
+                (found.extents, found.data_end, found.entries.len()),
+                (1, 12_288, 2),
+                "{at}"
+            );
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+        #[test]
+        fn damage_leaves_true_entries_or_an_error(
+            flips in prop::collection::vec((any::<prop::sample::Index>(), 1u8..), 0..4),
+            len in prop::option::of(any::<prop::sample::Index>()),
+            sealed: bool,
+        ) {
+            let mut bytes = segment();
+            bytes.truncate(if sealed { bytes.len() } else { FOOTER_AT });
+            for (at, change) in flips {
+                let at = at.index(bytes.len());
+                bytes[at] ^= change;
+            }
+            bytes.truncate(len.map_or(bytes.len(), |len| len.index(bytes.len() + 1)));
+            if let Ok(found) = examine(&file_of(&bytes)) {
+                assert_sound(&found, bytes.len());
+                let known = true_entries();
+                prop_assert!(found.entries.iter().all(|entry| known.contains(entry)), "{found:?}");
+            }
+        }
+
+        /// Numbers that lie, under checksums that hold: an error, or entries that lie inside the file.
+        #[test]
+        fn hostile_numbers_are_checked(
+            changes in prop::collection::vec((prop::sample::select(vec![
+                6, 40, 44, 48, 80, 84, 88, 92, 96, 100, 128 + 16, 128 + 20, 12_288 + 6, 12_288 + 40, 12_288 + 44,
+                12_288 + 48, 12_288 + 80, 12_288 + 84, FOOTER_AT + 16, FOOTER_AT + 20, FOOTER_AT + 24, FOOTER_AT + 36,
+                FOOTER_AT + 80, TRAILER_AT + 64, TRAILER_AT + 68, TRAILER_AT + 72, TRAILER_AT + 88,
+            ]), any::<u32>(), 0..32u32), 1..4),
+            sealed: bool,
+        ) {
+            let mut bytes = segment();
+            for (at, value, shift) in changes {
+                put(&mut bytes, at, &(value >> shift).to_le_bytes());
+            }
+            reseal(&mut bytes);
+            bytes.truncate(if sealed { bytes.len() } else { FOOTER_AT });
+            if let Ok(found) = examine(&file_of(&bytes)) {
+                assert_sound(&found, bytes.len());
+            }
+        }
+    }
+}
