@@ -51,7 +51,7 @@ async function codeOf(read: Promise<unknown>): Promise<string> {
   );
 }
 
-test('what is resident is read as it was, whole, until the bound of its metadata; strict sees the change at once', async () => {
+test('what is resident is read as it was until its metadata is renewed; strict sees the change at once', async () => {
   const [path = ''] = node.paths;
   await makeResident(path);
   const changed = await replace(path);
