@@ -12,4 +12,3 @@ export const benchProgram = join(
 export function lapProgram(name: string): readonly string[] {
   return [process.execPath, resolve(import.meta.dirname, 'laps', `${name}.js`)];
 }
-

@@ -94,7 +94,11 @@ export class ColdSource implements AsyncDisposable {
     });
     try {
       await using loop = await LineProcess.start([
-        ...lapProgram('millpool'), node.socket, path, String(batchSize), String(seed),
+        ...lapProgram('millpool'),
+        node.socket,
+        path,
+        String(batchSize),
+        String(seed),
       ]);
       const before = await cpuSecondsOf(node.pid);
       const lap = await loop.lap(String(number));

@@ -2,7 +2,12 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
 import {
-  GetObjectCommand, HeadBucketCommand, HeadObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client,
+  GetObjectCommand,
+  HeadBucketCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
 } from '@aws-sdk/client-s3';
 
 import { bucketOf, keyOf, ObjectServer } from './object-server.ts';
@@ -84,7 +89,10 @@ test('every page of a listing goes on where the one before ended', async () => {
     assert.equal(page.IsTruncated, token !== undefined);
     pages += 1;
   } while (token !== undefined);
-  assert.deepEqual(keys, Array.from({ length: objects.count }, (_, i) => keyOf(i)));
+  assert.deepEqual(
+    keys,
+    Array.from({ length: objects.count }, (_, i) => keyOf(i)),
+  );
   assert.equal(pages, 3);
 });
 
@@ -104,7 +112,10 @@ test('a delimiter folds keys into common prefixes, over pages too', async () => 
 test('start-after and a prefix in the middle of a name are kept to', async () => {
   const Prefix = 'data/part-0001/object-00011';
   const page = await client.send(new ListObjectsV2Command({ Bucket, Prefix, StartAfter: keyOf(1150) }));
-  assert.deepEqual(page.Contents?.map(({ Key }) => Key), Array.from({ length: 49 }, (_, i) => keyOf(1151 + i)));
+  assert.deepEqual(
+    page.Contents?.map(({ Key }) => Key),
+    Array.from({ length: 49 }, (_, i) => keyOf(1151 + i)),
+  );
 });
 
 test('writing is refused', async () => {

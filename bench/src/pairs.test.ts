@@ -32,7 +32,11 @@ test('an unsteady result is void and measured again, three times in all', async 
   const said: string[] = [];
   const order: string[] = [];
   const ours = steady('a', (number) => (number % 2 === 0 ? 1 : 2), order);
-  const found = await comparePairs(ours, steady('b', () => 1), { pairs: 4, signal, say: (text) => said.push(text) });
+  const found = await comparePairs(
+    ours,
+    steady('b', () => 1),
+    { pairs: 4, signal, say: (text) => said.push(text) },
+  );
   assert.equal(found.isVoid, true);
   assert.equal(order.length, 12);
   assert.equal(said.length, 2);
@@ -42,12 +46,20 @@ test('an unsteady result is void and measured again, three times in all', async 
 test('one that becomes steady counts', async () => {
   let laps = 0;
   const ours = steady('a', () => (++laps > 4 ? 1 : laps));
-  const found = await comparePairs(ours, steady('b', () => 1), { pairs: 4, signal, say: silent });
+  const found = await comparePairs(
+    ours,
+    steady('b', () => 1),
+    { pairs: 4, signal, say: silent },
+  );
   assert.deepEqual([found.ratio, found.isVoid, laps], [1, false, 8]);
 });
 
 test('the fastest of some is the one with the best lap', async () => {
-  const seconds = new Map([['slow', 3], ['fast', 1], ['middle', 2]]);
+  const seconds = new Map([
+    ['slow', 3],
+    ['fast', 1],
+    ['middle', 2],
+  ]);
   const rateOf = (name: string): Promise<number> => bestRate(steady(name, () => seconds.get(name) ?? 9));
   assert.equal(await fastest([...seconds.keys()], rateOf), 'fast');
 });

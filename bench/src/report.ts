@@ -50,7 +50,11 @@ export function table({ machine, commit, results, notRun }: Report): string {
     verdict(result),
   ]);
   const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => (row[column] ?? '').length)));
-  const line = (row: readonly string[]): string => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ').trimEnd();
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .join('  ')
+      .trimEnd();
   const { cpus, model, memoryBytes, kernel, node, rust } = machine;
   return [
     ...[head, ...rows].map(line),

@@ -94,10 +94,7 @@ export class WarmSamples implements AsyncDisposable {
   }
 }
 
-function laps(
-  program: LineProcess,
-  lineFor: (number: number) => Promise<string>,
-): Contender & AsyncDisposable {
+function laps(program: LineProcess, lineFor: (number: number) => Promise<string>): Contender & AsyncDisposable {
   return {
     lap: async (number) => program.lap(await lineFor(number)),
     [Symbol.asyncDispose]: () => program[Symbol.asyncDispose](),

@@ -126,3 +126,35 @@ test('the report adds up to what was read', async () => {
   assert.ok(waited >= 0 && waited <= report.seconds);
   assert.ok(report.advice.length > 0);
 });
+
+test('what a plan fetched ahead counts as fetched, in the report and in status, and the next epoch as hits', async () => {
+  assert.equal((await node.run('free', node.root)).code, 0);
+  const loader = data.loader({ batchSize: 50, shuffle: true, seed: 1 });
+  await steps(loader);
+  const first = loader.report();
+  assert.ok(first.prefetchedSamples > 0, 'the plan was ahead of the loop');
+  // An empty file needs no GET.
+  const empty = everySample.filter((i) => data.size(i) === 0).length;
+  assert.ok(first.hitRatio * files <= empty, `${first.hitRatio * files} hits of ${empty} empty files`);
+  assert.equal(first.sourceBytes, data.bytes);
+  await steps(loader);
+  const second = loader.report();
+  assert.equal(second.samples, 2 * files);
+  assert.equal(second.sourceBytes, data.bytes);
+  assert.ok(second.hitRatio * second.samples >= files);
+});
+
+test('a signal ends an iteration, and the loader can be iterated again from where it stood', async () => {
+  const stop = new AbortController();
+  const loader = data.loader({ batchSize: 50, shuffle: true, seed: 2, signal: stop.signal });
+  let batches = 0;
+  const reading = (async () => {
+    for await (using batch of loader) {
+      batches += batch.length > 0 ? 1 : 0;
+      if (batches === 3) stop.abort();
+    }
+  })();
+  await assert.rejects(reading, { code: 'cancelled' });
+  assert.equal(loader.state().position, 50 * batches);
+  await steps(data.loader({ resume: loader.state() }));
+});

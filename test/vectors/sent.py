@@ -83,9 +83,9 @@ def read():
 
 def pieces():
     data = b"the bytes of the piece"
-    frame = Frame("piece", 10).number("item", 4, 1).number("error", 2, 0).number("flags", 2, 1)
+    frame = Frame("piece", 10).number("item", 4, 1).number("error", 2, 0).number("origin", 2, 1)
     yield frame.number("checksum", 4, crc32c(data)).raw("bytes", data).end()
-    frame = Frame("piece", 10, name="piece-failed").number("item", 4, 0).number("error", 2, 7).number("flags", 2, 0)
+    frame = Frame("piece", 10, name="piece-failed").number("item", 4, 0).number("error", 2, 7).number("origin", 2, 0)
     yield frame.number("checksum", 4, 0).raw("bytes", b"it changed", "it changed").end()
 
 

@@ -25,8 +25,9 @@ pub trait RecordBytes: Send + Sync {
 
 #[derive(Clone)]
 pub enum Filled {
-    /// Fetched; it may or may not be admitted to a segment.
-    Fetched(Arc<dyn RecordBytes>),
+    /// Fetched; it may or may not be admitted to a segment. Of all the wants that one fetch answers `first` is true for
+    /// the one that began it, so that what came from a source can be counted once.
+    Fetched { record: Arc<dyn RecordBytes>, first: bool },
     /// It was in a segment already.
     Resident(Location),
 }

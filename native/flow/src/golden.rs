@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::frame::{FLAG_DESCRIPTOR, HEADER_BYTES, Header, Kind, VERSION, frame};
 use crate::message::{
-    Described, Hello, Notice, PieceHead, ReadItem, ReadRequest, Receipt, Wanted, Welcome,
+    Described, Hello, Notice, Origin, PieceHead, ReadItem, ReadRequest, Receipt, Wanted, Welcome,
     decode_control, decode_error, encode_control, encode_error,
 };
 use crate::object_list::{decode_objects, encode_objects};
@@ -144,7 +144,8 @@ fn a_piece_and_a_failed_one() {
         let head = PieceHead {
             item: vector.number("piece/0/item"),
             error: Code::from_number(vector.number("piece/0/error")),
-            fetched: vector.number::<u16>("piece/0/flags") == 1,
+            origin: [Origin::Stored, Origin::Fetched]
+                [vector.number::<u16>("piece/0/origin") as usize],
             crc: vector.number("piece/0/checksum"),
         };
         let (bytes, rest) =

@@ -257,13 +257,35 @@ fn check_item(item: &ReadItem, objects: &[ObjectRef]) -> Result<()> {
     Ok(())
 }
 
+/// Where a piece came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u16)]
+pub enum Origin {
+    /// A segment.
+    Stored = 0,
+    /// The source, which was asked for this read.
+    Fetched = 1,
+    /// The source, which was being asked for somebody else.
+    Joined = 2,
+}
+
+impl Origin {
+    fn from_number(number: u16) -> Result<Origin> {
+        match number {
+            0 => Ok(Origin::Stored),
+            1 => Ok(Origin::Fetched),
+            2 => Ok(Origin::Joined),
+            other => Err(broken(format!("a piece of origin {other}"))),
+        }
+    }
+}
+
 /// What a PIECE begins with; then `len` bytes, or the error's text when there is a code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PieceHead {
     pub item: u32,
     pub error: Option<Code>,
-    /// The source had to be asked for it.
-    pub fetched: bool,
+    pub origin: Origin,
     /// CRC32C of the whole piece; says something about the bytes only where the item is a whole piece.
     pub crc: u32,
 }
@@ -275,7 +297,7 @@ impl PieceHead {
         let mut bytes = [0u8; Self::BYTES];
         bytes[0..4].copy_from_slice(&self.item.to_le_bytes());
         bytes[4..6].copy_from_slice(&self.error.map_or(0, |code| code as u16).to_le_bytes());
-        bytes[6] = u8::from(self.fetched);
+        bytes[6..8].copy_from_slice(&(self.origin as u16).to_le_bytes());
         bytes[8..12].copy_from_slice(&self.crc.to_le_bytes());
         bytes
     }
@@ -287,8 +309,8 @@ impl PieceHead {
             0 => None,
             number => Some(Code::from_number(number).unwrap_or(Code::Internal)),
         };
-        let fetched = cursor.u16()? & 1 != 0;
-        Ok(PieceHead { item, error, fetched, crc: cursor.u32()? })
+        let origin = Origin::from_number(cursor.u16()?)?;
+        Ok(PieceHead { item, error, origin, crc: cursor.u32()? })
     }
 }
 
@@ -447,7 +469,8 @@ mod tests {
         };
         assert_eq!(Described::decode(&described.encode()).unwrap(), described);
         assert_eq!(ReadRequest::decode(&request().encode()).unwrap(), request());
-        let head = PieceHead { item: 5, error: Some(Code::SourceChanged), fetched: true, crc: 9 };
+        let (error, origin) = (Some(Code::SourceChanged), Origin::Joined);
+        let head = PieceHead { item: 5, error, origin, crc: 9 };
         assert_eq!(PieceHead::decode(&head.encode()).unwrap(), head);
         for notice in [Notice::Stopping, Notice::SegmentsGone(vec![(1, 2), (3, 4)])] {
             assert_eq!(Notice::decode(&notice.encode()).unwrap(), notice);

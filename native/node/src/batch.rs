@@ -87,6 +87,7 @@ impl NativeBatch {
             Sample::Failed(_) => 0,
             Sample::Hit => 1,
             Sample::Fetched => 2,
+            Sample::Joined => 3,
         };
         Uint8Array::new(self.samples.iter().map(origin).collect())
     }

@@ -20,6 +20,7 @@ pub struct NativeFetchProgress {
     pub objects_done: f64,
     pub bytes: f64,
     pub bytes_done: f64,
+    pub fetched_objects: f64,
     pub fetched_bytes: f64,
     pub failure_count: f64,
     pub cancelled: bool,
@@ -28,8 +29,8 @@ pub struct NativeFetchProgress {
 #[derive(Default)]
 struct Progress {
     objects: Vec<Arc<ObjectRef>>,
-    /// Pieces of each object that are not answered yet, and whether one of it failed.
-    left: Vec<(u32, bool)>,
+    /// One for each object.
+    left: Vec<Left>,
     /// The next want.
     next: (usize, u32),
     in_flight: usize,
@@ -42,9 +43,18 @@ struct Progress {
     done: usize,
     bytes: u64,
     bytes_done: u64,
+    fetched_objects: u64,
     fetched_bytes: u64,
     failures: Vec<(usize, Error)>,
     failure_count: u64,
+}
+
+/// What is left of an object, and what became of its pieces so far.
+#[derive(Default)]
+struct Left {
+    pieces: u32,
+    failed: bool,
+    fetched: bool,
 }
 
 pub(crate) struct Fetching {
@@ -74,9 +84,12 @@ impl Fetching {
         state.preparing = false;
         match objects {
             Ok(objects) => {
-                state.left =
-                    objects.iter().map(|object| (piece_count(object.size), false)).collect();
-                state.done = state.left.iter().filter(|(pieces, _)| *pieces == 0).count();
+                let left = |object: &ObjectRef| Left {
+                    pieces: piece_count(object.size),
+                    ..Left::default()
+                };
+                state.left = objects.iter().map(left).collect();
+                state.done = state.left.iter().filter(|left| left.pieces == 0).count();
                 state.bytes = objects.iter().map(|object| object.size).sum();
                 state.objects = objects.into_iter().map(Arc::new).collect();
             }
@@ -161,17 +174,16 @@ impl Progress {
 
     fn record(&mut self, object: usize, piece: u32, answer: millpool_core::Result<Filled>) {
         let len = u64::from(piece_len(self.objects[object].size, piece));
-        let (left, failed) = &mut self.left[object];
-        *left -= 1;
-        let ended = *left == 0;
+        let left = &mut self.left[object];
+        left.pieces -= 1;
         match answer {
-            Ok(filled) => {
+            Ok(Filled::Fetched { first: true, .. }) => {
                 self.bytes_done += len;
-                if matches!(filled, Filled::Fetched(_)) {
-                    self.fetched_bytes += len;
-                }
+                self.fetched_bytes += len;
+                self.fetched_objects += u64::from(!std::mem::replace(&mut left.fetched, true));
             }
-            Err(error) if !std::mem::replace(failed, true) => {
+            Ok(_) => self.bytes_done += len,
+            Err(error) if !std::mem::replace(&mut left.failed, true) => {
                 self.failure_count += 1;
                 if self.failures.len() < FAILURES_SHOWN {
                     self.failures.push((object, error));
@@ -179,7 +191,7 @@ impl Progress {
             }
             Err(_) => {}
         }
-        self.done += usize::from(ended && !self.left[object].1);
+        self.done += usize::from(left.pieces == 0 && !left.failed);
     }
 
     fn read(&self) -> NativeFetchProgress {
@@ -188,6 +200,7 @@ impl Progress {
             objects_done: self.done as f64,
             bytes: self.bytes as f64,
             bytes_done: self.bytes_done as f64,
+            fetched_objects: self.fetched_objects as f64,
             fetched_bytes: self.fetched_bytes as f64,
             failure_count: self.failure_count as f64,
             cancelled: self.cancelled,

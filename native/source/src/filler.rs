@@ -139,7 +139,8 @@ impl Fill for Filler {
     /// May call `done` before it returns, for what is in memory or in a segment.
     fn fill(&self, wants: Vec<Want>, urgency: Urgency, done: Done) {
         for (index, want) in wants.into_iter().enumerate() {
-            let waiter = Waiter { attachment: want.object.attachment, index, done: done.clone() };
+            let attachment = want.object.attachment;
+            let waiter = Waiter { attachment, index, done: done.clone(), first: true };
             if let Some(answer) = self.inner.want(want, urgency, waiter) {
                 done(index, answer);
             }
@@ -193,7 +194,7 @@ impl Inner {
         }
         if let Some(record) = flights.recall(&key) {
             self.counters.joined.add(1);
-            return Some(Ok(Filled::Fetched(record)));
+            return Some(Ok(Filled::Fetched { record, first: false }));
         }
         // Published between the two looks: then its bytes are in the table now.
         if let Some(resident) = self.resident(&key, piece.len()) {
@@ -229,7 +230,7 @@ impl Inner {
         let record = Arc::new(record);
         if young {
             self.counters.young.add(1);
-            return Ok(Filled::Fetched(record));
+            return Ok(Filled::Fetched { record, first: true });
         }
         self.flights().remember(*key, &record);
         let attachment = piece.object.attachment;
@@ -237,7 +238,7 @@ impl Inner {
         if admission == Admission::Declined {
             self.counters.declined.add(1);
         }
-        Ok(Filled::Fetched(record))
+        Ok(Filled::Fetched { record, first: true })
     }
 
     /// Nothing waits for a slot or a buffer for ever, even when their holders never give them back.
@@ -336,8 +337,16 @@ impl Drop for Landing {
 }
 
 fn tell(waiters: Vec<Waiter>, answer: &Result<Filled>) {
-    for Waiter { index, done, .. } in waiters {
-        done(index, answer.clone());
+    for Waiter { index, done, first, .. } in waiters {
+        done(
+            index,
+            match answer {
+                Ok(Filled::Fetched { record, .. }) => {
+                    Ok(Filled::Fetched { record: record.clone(), first })
+                }
+                other => other.clone(),
+            },
+        );
     }
 }
 

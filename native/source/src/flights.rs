@@ -27,6 +27,8 @@ pub(crate) struct Waiter {
     pub attachment: u32,
     pub index: usize,
     pub done: Done,
+    /// It began the fetch, and did not join it.
+    pub first: bool,
 }
 
 struct Flight {
@@ -74,7 +76,7 @@ impl Flights {
         waiter: Waiter,
     ) -> bool {
         if let Some(flight) = self.flights.get_mut(&key) {
-            flight.waiters.push(waiter);
+            flight.waiters.push(Waiter { first: false, ..waiter });
             if urgency < flight.urgency {
                 flight.urgency = urgency;
                 if !flight.begun {

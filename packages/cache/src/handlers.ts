@@ -52,10 +52,8 @@ export function daemonHandlers(parts: DaemonParts, connection: number): Handlers
 
     dataset: (request, { signal }) => datasets.snapshot(request, signal),
     'plan-open': async (request) => ({ plan: plans.open(connection, request) }),
-    'plan-close': async ({ plan }) => {
-      plans.close(plan);
-      return {};
-    },
+    'plan-progress': async ({ plan }) => plans.progress(connection, plan),
+    'plan-close': async ({ plan }) => plans.close(connection, plan),
 
     load: async ({ path, verify }, { signal }) => {
       await known(parts, path, signal);

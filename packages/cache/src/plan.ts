@@ -1,6 +1,6 @@
 import { Order, Schedule } from '@millpool/native';
 import type { DatasetFile, Engine } from '@millpool/native';
-import type { PlanRequest } from '@millpool/protocol';
+import type { PlanProgress, PlanRequest } from '@millpool/protocol';
 
 /** Samples asked of the engine in one call, and calls under way: one ends while the others keep the source busy. */
 const chunkSamples = 512;
@@ -27,6 +27,8 @@ export class Plan {
   readonly #takenAt = new Map<number, number>();
   #chunks = 0;
   #closed = false;
+  #fetchedSamples = 0;
+  #fetchedBytes = 0;
 
   constructor(request: PlanRequest, file: DatasetFile, engine: Engine) {
     this.#request = request;
@@ -49,6 +51,10 @@ export class Plan {
     this.#advance();
   }
 
+  get progress(): PlanProgress {
+    return { fetchedSamples: this.#fetchedSamples, fetchedBytes: this.#fetchedBytes };
+  }
+
   close(): void {
     this.#closed = true;
   }
@@ -58,14 +64,22 @@ export class Plan {
       if (!this.#engine.devices().some((device) => device.state === 'ok')) return;
       const samples = this.#nextChunk();
       if (samples === null) return;
-      this.#chunks += 1;
-      // What a sample's own read will say again, better: a plan has nobody to tell.
-      const ended = this.#engine.fetchSamples(this.#request.version, samples, 'plan').done.catch(() => undefined);
-      void ended.then(() => {
-        this.#chunks -= 1;
-        this.#advance();
-      });
+      void this.#fetch(samples);
     }
+  }
+
+  async #fetch(samples: Float64Array): Promise<void> {
+    this.#chunks += 1;
+    try {
+      const ended = await this.#engine.fetchSamples(this.#request.version, samples, 'plan').done;
+      this.#fetchedSamples += ended.fetchedObjects;
+      this.#fetchedBytes += ended.fetchedBytes;
+    } catch {
+      // What fails here fails again in the samples' own reads, which have somebody to tell.
+    } finally {
+      this.#chunks -= 1;
+    }
+    this.#advance();
   }
 
   /** The next samples of this rank, whole steps at a time; null when the next epoch is through as well. */

@@ -1,6 +1,6 @@
 import type { Engine, Receipt } from '@millpool/native';
 import { MillpoolError } from '@millpool/protocol';
-import type { PlanRequest } from '@millpool/protocol';
+import type { PlanProgress, PlanRequest } from '@millpool/protocol';
 
 import type { Datasets } from './datasets.ts';
 import { Plan } from './plan.ts';
@@ -14,6 +14,8 @@ export class Plans {
   readonly #engine: Engine;
   readonly #plans = new Map<number, { readonly connection: number; readonly plan: Plan }>();
   #last = 0;
+  /** By plans that are closed. */
+  #fetchedSamples = 0;
 
   constructor(datasets: Datasets, engine: Engine) {
     this.#datasets = datasets;
@@ -33,9 +35,23 @@ export class Plans {
     return this.#last;
   }
 
-  close(plan: number): void {
-    this.#plans.get(plan)?.plan.close();
-    this.#plans.delete(plan);
+  /** Throws `not-found` for a plan that this connection has not opened, as after a restart of the daemon. */
+  progress(connection: number, plan: number): PlanProgress {
+    return this.#find(connection, plan).progress;
+  }
+
+  close(connection: number, plan: number): PlanProgress {
+    const found = this.#find(connection, plan);
+    this.#drop(plan);
+    return found.progress;
+  }
+
+  /** Samples fetched ahead of loaders since the daemon started, which find them in segments. */
+  get fetchedSamples(): number {
+    return [...this.#plans.values()].reduce(
+      (sum, { plan }) => sum + plan.progress.fetchedSamples,
+      this.#fetchedSamples,
+    );
   }
 
   receipts(receipts: readonly Receipt[]): void {
@@ -47,10 +63,27 @@ export class Plans {
 
   /** Nothing is fetched ahead any more. */
   stop(): void {
-    for (const plan of this.#plans.keys()) this.close(plan);
+    for (const plan of this.#plans.keys()) this.#drop(plan);
   }
 
   closeConnection(connection: number): void {
-    for (const [number, open] of this.#plans) if (open.connection === connection) this.close(number);
+    for (const [number, open] of this.#plans) if (open.connection === connection) this.#drop(number);
+  }
+
+  #find(connection: number, plan: number): Plan {
+    const found = this.#plans.get(plan);
+    if (found?.connection === connection) return found.plan;
+    throw new MillpoolError({
+      code: 'not-found',
+      message: `This connection has no plan ${plan}.`,
+      remedy: 'Open it again: a restarted daemon knows none.',
+    });
+  }
+
+  #drop(plan: number): void {
+    const found = this.#plans.get(plan);
+    found?.plan.close();
+    this.#fetchedSamples += found?.plan.progress.fetchedSamples ?? 0;
+    this.#plans.delete(plan);
   }
 }

@@ -26,8 +26,8 @@ export class ReadTally {
     return this.#samples;
   }
 
-  /** Samples that needed no GET ÷ samples; 0 before the first. */
-  get hitRatio(): number {
-    return this.#samples === 0 ? 0 : this.#hitSamples / this.#samples;
+  /** Found in segments, fetched ahead or not. */
+  get hitSamples(): number {
+    return this.#hitSamples;
   }
 }

@@ -4,19 +4,22 @@ import type { Engine } from '@millpool/native';
 import type { AttachmentStatus, CacheStatus, Status } from '@millpool/protocol';
 
 import type { AttachedSources } from './attached-sources.ts';
+import type { Plans } from './plans.ts';
 import type { ReadTally } from './read-tally.ts';
 
 interface Parts {
   readonly engine: Engine;
   readonly metadata: Metadata;
   readonly sources: AttachedSources;
+  readonly plans: Plans;
   readonly tally: ReadTally;
   readonly version: string;
   readonly budgetBytes: number;
 }
 
 /** One look at the daemon, counted afresh. */
-export function statusOf({ engine, metadata, sources, tally, version, budgetBytes }: Parts): Status {
+export function statusOf(parts: Parts): Status {
+  const { engine, metadata, sources, tally, version, budgetBytes } = parts;
   const liveBytes = new Map<string, number>();
   for (const segment of engine.segments()) {
     const name = Buffer.from(segment.identity).toString('hex');
@@ -36,13 +39,13 @@ export function statusOf({ engine, metadata, sources, tally, version, budgetByte
     uptimeSeconds: process.uptime(),
     attachments,
     devices: engine.devices().map(({ path, sizeBytes, usedBytes, state }) => ({ path, sizeBytes, usedBytes, state })),
-    cache: cacheStatus(engine, tally),
+    cache: cacheStatus(parts),
     rssBytes: process.memoryUsage.rss(),
     budgetBytes,
   };
 }
 
-function cacheStatus(engine: Engine, tally: ReadTally): CacheStatus {
+function cacheStatus({ engine, plans, tally }: Parts): CacheStatus {
   const { records, recordBytes, sourceBytes, gets } = engine.counters();
   const devices = engine.devices();
   const open = devices.filter((device) => device.state === 'ok');
@@ -60,7 +63,7 @@ function cacheStatus(engine: Engine, tally: ReadTally): CacheStatus {
           : failed + full,
     records,
     bytes: recordBytes,
-    hitRatio: tally.hitRatio,
+    hitRatio: tally.samples === 0 ? 0 : Math.max(0, tally.hitSamples - plans.fetchedSamples) / tally.samples,
     samples: tally.samples,
     gets,
     sourceBytes,

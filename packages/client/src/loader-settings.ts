@@ -31,6 +31,8 @@ export interface LoaderOptions {
   /** `off`: the daemon is not told what will be read, for benchmarks that forbid it. */
   readonly hints?: 'on' | 'off';
   readonly onError?: OnError;
+  /** Ends the iteration with `cancelled`, also in the middle of a wait. */
+  readonly signal?: AbortSignal;
   /** What `loader.state()` returned, in any process and any world. */
   readonly resume?: LoaderState;
 }
@@ -47,6 +49,7 @@ export interface LoaderSettings {
   readonly prefetchBatches: number;
   readonly hints: boolean;
   readonly onError: OnError;
+  readonly signal: AbortSignal | null;
 }
 
 /** Fills in the defaults and checks everything; `invalid` names the option. */
@@ -59,7 +62,8 @@ export function checkLoaderOptions(options: LoaderOptions, dataset: SampleList):
   if (!onErrorChoices.includes(onError)) throw wrong('onError', onError, onErrorChoices.join(', '));
   if (prefetch !== 'auto') requireWhole('prefetch', prefetch, 1);
   const prefetchBatches = prefetch === 'auto' ? autoPrefetchBatches : prefetch;
-  return { ...orderOf(options, world, dataset), rank, world, prefetchBatches, hints: hints === 'on', onError };
+  const signal = options.signal ?? null;
+  return { ...orderOf(options, world, dataset), rank, world, prefetchBatches, hints: hints === 'on', onError, signal };
 }
 
 type OrderSettings = Pick<LoaderSettings, 'shuffle' | 'seed' | 'epoch' | 'position' | 'globalBatch' | 'dropLast'>;

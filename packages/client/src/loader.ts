@@ -7,6 +7,7 @@ import { MillpoolError } from '@millpool/protocol';
 import { settleBatch } from './batch.ts';
 import type { Batch } from './batch.ts';
 import type { DatasetRoad } from './dataset-road.ts';
+import { LoaderPlan } from './loader-plan.ts';
 import { checkLoaderOptions } from './loader-settings.ts';
 import type { LoaderOptions, LoaderSettings, SampleList } from './loader-settings.ts';
 import { orderVersion } from './loader-state.ts';
@@ -86,8 +87,9 @@ export class Loader implements AsyncIterable<Batch> {
     }
     this.#iterating = true;
     const stop = new AbortController();
+    const signal = this.#settings.signal === null ? stop.signal : AbortSignal.any([stop.signal, this.#settings.signal]);
     const ahead: Ahead[] = [];
-    let plan: number | null = null;
+    let plan: LoaderPlan | null = null;
     try {
       plan = await this.#openPlan();
       const { count, ...schedule } = { count: this.#file.length, ...this.#settings, position: this.#position };
@@ -98,11 +100,13 @@ export class Loader implements AsyncIterable<Batch> {
         while (ahead.length < this.#settings.prefetchBatches) {
           const step = steps.next();
           if (step === null) break;
-          ahead.push(this.#start(step, order, { plan, signal: stop.signal }));
+          ahead.push(this.#start(step, order, { plan, signal }));
         }
         const next = ahead.shift();
         if (next === undefined) break;
         const batch = await this.#deliver(next, askedMs);
+        plan?.delivered(this.#position);
+        if (plan !== null) this.#account.fetchedAhead(plan.progress);
         yield batch;
         askedMs = performance.now();
       }
@@ -111,16 +115,16 @@ export class Loader implements AsyncIterable<Batch> {
     } finally {
       stop.abort();
       for (const { read } of ahead) read.then((late) => late.release()).catch(() => undefined);
+      await this.#closePlan(plan);
       this.#iterating = false;
-      if (plan !== null) await this.#road.call('plan-close', { plan }).catch(() => undefined);
     }
   }
 
   /** Tells the daemon what will be read, so that it fetches ahead of the loop. Null where hints are off. */
-  async #openPlan(): Promise<number | null> {
+  async #openPlan(): Promise<LoaderPlan | null> {
     const { hints, seed, shuffle, dropLast, globalBatch, rank, world } = this.#settings;
     if (!hints || this.#file.length === 0) return null;
-    const { plan } = await this.#road.call('plan-open', {
+    return LoaderPlan.open(this.#road, {
       version: this.#dataset.version,
       seed,
       epoch: this.#epoch,
@@ -131,17 +135,22 @@ export class Loader implements AsyncIterable<Batch> {
       rank,
       world,
     });
-    return plan;
   }
 
-  #start(step: Step, order: Order, run: { readonly plan: number | null; readonly signal: AbortSignal }): Ahead {
+  async #closePlan(plan: LoaderPlan | null): Promise<void> {
+    if (plan === null) return;
+    await plan.close();
+    this.#account.fetchedAhead(plan.progress);
+    this.#account.planEnded();
+  }
+
+  #start(step: Step, order: Order, run: { readonly plan: LoaderPlan | null; readonly signal: AbortSignal }): Ahead {
     const samples = order.samples(step.from, step.count);
     const { flow, timeoutMs } = this.#road;
-    const place = run.plan === null ? {} : { plan: { plan: run.plan, position: step.nextPosition } };
-    const read = throughRestarts(
-      () => flow.readSamples(this.#file, samples, { timeoutMs, signal: run.signal, ...place }),
-      timeoutMs,
-    );
+    const { plan, signal } = run;
+    const place = plan === null ? {} : { plan: plan.at(step.nextPosition) };
+    const readOnce = (): Promise<NativeBatch> => flow.readSamples(this.#file, samples, { timeoutMs, signal, ...place });
+    const read = throughRestarts(readOnce, { timeoutMs, signal });
     // Its failure is met where it is awaited, which may be never: the loop can end before.
     read.catch(() => undefined);
     return { step, samples, read };
@@ -164,7 +173,10 @@ export class Loader implements AsyncIterable<Batch> {
 }
 
 /** Asks again while the daemon is away, for as long as one read may take: one that is started again is waited for. */
-async function throughRestarts(read: () => Promise<NativeBatch>, timeoutMs: number): Promise<NativeBatch> {
+async function throughRestarts(
+  read: () => Promise<NativeBatch>,
+  { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal },
+): Promise<NativeBatch> {
   const deadlineMs = performance.now() + timeoutMs;
   for (;;) {
     try {
@@ -172,7 +184,7 @@ async function throughRestarts(read: () => Promise<NativeBatch>, timeoutMs: numb
     } catch (error) {
       const away = error instanceof MillpoolError && (error.code === 'unreachable' || error.code === 'closed');
       if (!away || performance.now() > deadlineMs) throw error;
-      await sleep(restartPollMs);
+      await sleep(restartPollMs, undefined, { signal }).catch(() => undefined);
     }
   }
 }

@@ -1,3 +1,5 @@
+import type { PlanProgress } from '@millpool/protocol';
+
 /** Why a consumer waited, the one list of DESIGN §2. `copy` is the copy to a GPU; `queue` is none of the others. */
 export const waitCauses = ['source', 'peer', 'device', 'gather', 'transform', 'copy', 'queue'] as const;
 export type WaitCause = (typeof waitCauses)[number];
@@ -7,9 +9,9 @@ export type SecondsByCause = { readonly [cause in WaitCause]: number };
 export interface BatchCost {
   readonly samples: number;
   readonly bytes: number;
-  /** Bytes of it that came from the under-storage while this batch waited. */
+  /** Bytes of samples for which its own reading began a GET. */
   readonly sourceBytes: number;
-  /** Samples that needed nothing from the under-storage. */
+  /** Samples that needed no GET of this batch: some other may have fetched them, a plan above all. */
   readonly hitSamples: number;
   /** Time its reading took, by what it was spent on. */
   readonly seconds: SecondsByCause;
@@ -20,9 +22,13 @@ export interface Report {
   readonly batches: number;
   readonly skipped: number;
   readonly bytes: number;
+  /** Fetched from the under-storage, ahead of the loop or while it waited; the rest of `bytes` is `cacheBytes`. */
   readonly sourceBytes: number;
   readonly cacheBytes: number;
+  /** Samples that needed no GET ÷ samples. */
   readonly hitRatio: number;
+  /** Samples that were fetched ahead of the loop, so that it found them in segments. */
+  readonly prefetchedSamples: number;
   /** From the first request for a batch to the last delivery. */
   readonly seconds: number;
   readonly samplesPerSecond: number;
@@ -43,6 +49,9 @@ export class StallAccount {
   #bytes = 0;
   #sourceBytes = 0;
   #hitSamples = 0;
+  /** By plans that ended, and by the one of now. */
+  #aheadBefore: PlanProgress = { fetchedSamples: 0, fetchedBytes: 0 };
+  #aheadNow: PlanProgress = { fetchedSamples: 0, fetchedBytes: 0 };
   #wait: Record<WaitCause, number> = { ...none };
   #cost: Record<WaitCause, number> = { ...none };
   #stepSeconds = 0;
@@ -64,6 +73,23 @@ export class StallAccount {
     this.#attribute(cost.seconds, (span.deliveredMs - span.askedMs) / 1000);
   }
 
+  /** What the plan under way has fetched so far. */
+  fetchedAhead(progress: PlanProgress): void {
+    this.#aheadNow = progress;
+  }
+
+  planEnded(): void {
+    this.#aheadBefore = this.#ahead;
+    this.#aheadNow = { fetchedSamples: 0, fetchedBytes: 0 };
+  }
+
+  get #ahead(): PlanProgress {
+    return {
+      fetchedSamples: this.#aheadBefore.fetchedSamples + this.#aheadNow.fetchedSamples,
+      fetchedBytes: this.#aheadBefore.fetchedBytes + this.#aheadNow.fetchedBytes,
+    };
+  }
+
   /**
    * A wait is dealt over the causes in the proportion of what the batch's reading spent on each; what exceeds the whole
    * reading was spent before it began, and is `queue`.
@@ -78,6 +104,8 @@ export class StallAccount {
   report(): Report {
     const seconds = this.#firstAskMs === null ? 0 : (this.#lastDeliveryMs - this.#firstAskMs) / 1000;
     const rate = (samples: number, spent: number): number | null => (spent > 0 && samples > 0 ? samples / spent : null);
+    const prefetchedSamples = Math.min(this.#hitSamples, this.#ahead.fetchedSamples);
+    const sourceBytes = Math.min(this.#bytes, this.#sourceBytes + this.#ahead.fetchedBytes);
     const ceilings = {
       source: rate(this.#samples - this.#hitSamples, this.#cost.source),
       gather: rate(this.#samples, this.#cost.gather + this.#cost.device),
@@ -88,9 +116,10 @@ export class StallAccount {
       batches: this.#batches,
       skipped: this.#skipped,
       bytes: this.#bytes,
-      sourceBytes: this.#sourceBytes,
-      cacheBytes: this.#bytes - this.#sourceBytes,
-      hitRatio: this.#samples === 0 ? 0 : this.#hitSamples / this.#samples,
+      sourceBytes,
+      cacheBytes: this.#bytes - sourceBytes,
+      hitRatio: this.#samples === 0 ? 0 : (this.#hitSamples - prefetchedSamples) / this.#samples,
+      prefetchedSamples,
       seconds,
       samplesPerSecond: seconds > 0 ? this.#samples / seconds : 0,
       waitSeconds: { ...this.#wait },

@@ -3,8 +3,11 @@ import { MillpoolError } from '@millpool/protocol';
 import type { NativeBatch } from './binding.ts';
 import { called, errorOf, remedyFor } from './native-error.ts';
 
-/** Where a sample's bytes came from: a segment on this node, or fetched by the daemon because they were in none. */
-export type Origin = 'hit' | 'fetched' | 'failed';
+/**
+ * Where a sample's bytes came from: a segment on this node; the under-storage, by a GET that this read began; or by one
+ * that somebody else had begun, a plan or another reader.
+ */
+export type Origin = 'hit' | 'fetched' | 'joined' | 'failed';
 
 /** Nanoseconds that a batch was waited for, by cause (DESIGN §2). */
 export interface Waits {
@@ -15,7 +18,7 @@ export interface Waits {
   readonly queueNs: number;
 }
 
-const originNames: readonly Origin[] = ['failed', 'hit', 'fetched'];
+const originNames: readonly Origin[] = ['failed', 'hit', 'fetched', 'joined'];
 
 /**
  * The samples of one read, in one slot of the ring. Views are made when asked for and belong to the batch: `release`
@@ -49,12 +52,12 @@ export class Batch {
     return sum;
   }
 
-  /** How many samples needed no GET, and how many failed. */
+  /** How many samples needed no GET of their own. */
   get hits(): number {
-    return this.#origins.reduce((sum, origin) => sum + (origin === 1 ? 1 : 0), 0);
+    return this.#origins.reduce((sum, origin) => sum + (origin === 1 || origin === 3 ? 1 : 0), 0);
   }
 
-  /** Bytes of samples that came from the under-storage while this batch waited. */
+  /** Bytes of samples for which this read began a GET. */
   get fetchedBytes(): number {
     let sum = 0;
     for (let i = 0; i < this.length; i += 1) if (this.#origins[i] === 2) sum += this.#layout[2 * i + 1]!;

@@ -160,6 +160,7 @@ export interface NativeFetchProgress {
   readonly objectsDone: number;
   readonly bytes: number;
   readonly bytesDone: number;
+  readonly fetchedObjects: number;
   readonly fetchedBytes: number;
   readonly failureCount: number;
   readonly cancelled: boolean;
@@ -214,7 +215,7 @@ export interface NativeBatch {
   buffer(): ArrayBuffer;
   /** Start and length of each sample in the buffer, alternating. */
   layout(): Float64Array;
-  /** Per sample: 0 failed, 1 from a segment here, 2 fetched by the daemon. */
+  /** Per sample: 0 failed, 1 from a segment here, 2 fetched for it, 3 fetched for somebody else. */
   origins(): Uint8Array;
   failures(): readonly NativeFailure[];
   /** Nanoseconds: source, peer, device, gather, queue. */

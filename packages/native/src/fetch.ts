@@ -3,7 +3,7 @@ import type { MillpoolError } from '@millpool/protocol';
 import type { NativeFetch, NativeFetchProgress } from './binding.ts';
 import { called, errorOf, settled } from './native-error.ts';
 
-/** Counted in whole objects and in bytes; `fetchedBytes` came from the source, the rest was resident. */
+/** Counted in whole objects and in bytes; `fetched…` came from the source, at least in part; the rest was resident. */
 export type FetchProgress = NativeFetchProgress;
 
 export interface FetchFailure {

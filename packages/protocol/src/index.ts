@@ -36,6 +36,7 @@ export type {
   ListRequest,
   Method,
   Methods,
+  PlanProgress,
   PlanRequest,
   Reply,
   Request,

@@ -17,7 +17,8 @@ export interface Methods {
 
   dataset: { request: DatasetRequest; reply: DatasetReply };
   'plan-open': { request: PlanRequest; reply: { plan: number } };
-  'plan-close': { request: { plan: number }; reply: Record<string, never> };
+  'plan-progress': { request: { plan: number }; reply: PlanProgress };
+  'plan-close': { request: { plan: number }; reply: PlanProgress };
 
   load: { request: { path: string; verify: boolean }; reply: { job: number } };
   /** Answers at once, or after `waitSeconds` at most when the job has not ended. */
@@ -113,6 +114,12 @@ export interface PlanRequest {
   readonly globalBatch: number;
   readonly rank: number;
   readonly world: number;
+}
+
+/** What was fetched ahead of a plan's loader, which finds it in segments. */
+export interface PlanProgress {
+  readonly fetchedSamples: number;
+  readonly fetchedBytes: number;
 }
 
 export interface JobStatus {

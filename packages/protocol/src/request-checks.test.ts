@@ -32,6 +32,7 @@ const good: { readonly [M in Method]: Methods[M]['request'] } = {
     rank: 3,
     world: 4,
   },
+  'plan-progress': { plan: 7 },
   'plan-close': { plan: 7 },
   load: { path: '/', verify: true },
   job: { job: 1, waitSeconds: 0.5 },

@@ -63,6 +63,8 @@ const s3Settings: Check<S3Settings> = record<S3Settings>({
   requesterPays: flag,
 });
 
+const planNumber = record<Methods['plan-close']['request']>({ plan: integer(0, uint32Max) });
+
 const planFields: Check<PlanRequest> = record<PlanRequest>({
   version,
   seed: integer(0),
@@ -97,7 +99,8 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
   attachments: nothing,
   dataset: record<DatasetRequest>({ path, version: orNull(version), include: orNull(text) }),
   'plan-open': plan,
-  'plan-close': record<Methods['plan-close']['request']>({ plan: integer(0, uint32Max) }),
+  'plan-progress': planNumber,
+  'plan-close': planNumber,
   load: record<Methods['load']['request']>({ path, verify: flag }),
   job: record<Methods['job']['request']>({ job, waitSeconds: numberWithin(0, jobWaitSecondsMax) }),
   jobs: nothing,

@@ -7,10 +7,12 @@ use millpool_core::{Error, Slot};
 
 #[derive(Clone, Debug)]
 pub enum Sample {
-    /// It needed no GET.
+    /// It was in segments.
     Hit,
-    /// The daemon had to ask the source for some of it.
+    /// The source was asked for some of it, for this read.
     Fetched,
+    /// The same, but for somebody else, who was first.
+    Joined,
     Failed(Error),
 }
 
@@ -42,7 +44,7 @@ impl Batch {
         match self.samples.get(index)? {
             Sample::Failed(_) => None,
             // SAFETY: the range lies in the slot, and nobody writes there once the sample is read.
-            Sample::Hit | Sample::Fetched => {
+            Sample::Hit | Sample::Fetched | Sample::Joined => {
                 Some(unsafe { std::slice::from_raw_parts(self.slot.as_ptr().add(start), len) })
             }
         }

@@ -7,7 +7,7 @@ use millpool_core::{Code, Error, Result, Slot};
 
 use super::pending::{Abandon, wait};
 use crate::frame::broken;
-use crate::message::PieceHead;
+use crate::message::{Origin, PieceHead};
 
 /// Where one item's bytes go.
 #[derive(Clone, Copy, Debug)]
@@ -19,8 +19,7 @@ pub struct Target {
     pub whole: bool,
 }
 
-/// True: the source had to be asked.
-pub type Arrival = Result<bool>;
+pub type Arrival = Result<Origin>;
 
 pub struct Delivery {
     /// Held until the last piece has come or never will, so that nobody else's batch can be written into.
@@ -75,7 +74,7 @@ impl Delivery {
                 "a piece came from the daemon with another checksum than it has",
             )
         };
-        self.settle(head.item, if good { Ok(head.fetched) } else { Err(wrong()) });
+        self.settle(head.item, if good { Ok(head.origin) } else { Err(wrong()) });
     }
 
     pub fn failed(&self, item: u32, error: Error) -> Result<()> {

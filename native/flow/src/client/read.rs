@@ -16,7 +16,7 @@ use super::pending::{Abandon, Pending, timed_out};
 use super::segments::{SegmentId, segment_of};
 use super::session::{Limits, Session};
 use crate::frame::{Kind, frame};
-use crate::message::{ITEMS_MAX, NOT_ATTACHED, ReadItem, ReadRequest, Receipt};
+use crate::message::{ITEMS_MAX, NOT_ATTACHED, Origin, ReadItem, ReadRequest, Receipt};
 
 /// How often a part is asked of the daemon before its last answer counts: once more after a copy that was found wrong.
 const ATTEMPTS: u8 = 2;
@@ -27,8 +27,7 @@ const RECEIPT_PATIENCE: Duration = Duration::from_secs(1);
 enum State {
     /// Not here yet; to be asked of the daemon.
     Wanted,
-    Hit,
-    Fetched,
+    Here(Origin),
     Failed(Code, String),
 }
 
@@ -159,15 +158,15 @@ impl Reading<'_> {
 
     fn gathered(&mut self, n: usize, segment: SegmentId, outcome: Outcome) {
         match outcome {
-            Outcome::Copied => self.states[n] = State::Hit,
+            Outcome::Copied => self.states[n] = State::Here(Origin::Stored),
             Outcome::Verified => {
-                self.states[n] = State::Hit;
+                self.states[n] = State::Here(Origin::Stored);
                 self.receipt.verified.push(self.parts[n].key);
             }
             // Counts as asked once, so that the next time the daemon checks what it has.
             Outcome::Mismatch | Outcome::Faulted => self.attempts[n] = 1,
         }
-        if self.states[n] == State::Hit {
+        if self.states[n] == State::Here(Origin::Stored) {
             self.receipt.segments.push(segment.0);
         }
     }
@@ -245,7 +244,7 @@ impl Reading<'_> {
             }
             let mut fetched = false;
             for (n, arrival) in items.into_iter().zip(arrivals) {
-                fetched |= matches!(arrival, Some(Ok(true)) | Some(Err(_)));
+                fetched |= !matches!(arrival, None | Some(Ok(Origin::Stored)));
                 self.arrived(n, arrival, over.as_ref());
             }
             *(if fetched || late { &mut self.waits.source } else { &mut self.waits.device }) +=
@@ -255,8 +254,7 @@ impl Reading<'_> {
 
     fn arrived(&mut self, n: usize, arrival: Option<Arrival>, over: Option<&Error>) {
         self.states[n] = match (arrival, over) {
-            (Some(Ok(false)), _) => State::Hit,
-            (Some(Ok(true)), _) => State::Fetched,
+            (Some(Ok(origin)), _) => State::Here(origin),
             (Some(Err(error)), _)
                 if error.code == Code::Corrupt && self.attempts[n] + 1 < ATTEMPTS =>
             {
@@ -299,16 +297,18 @@ impl Reading<'_> {
         for (part, state) in self.parts.iter().zip(&self.states) {
             let sample = &mut samples[part.sample as usize];
             match (state, &sample) {
-                (State::Failed(code, message), Sample::Hit | Sample::Fetched) => {
+                (_, Sample::Failed(_)) => {}
+                (State::Failed(code, message), _) => {
                     *sample = Sample::Failed(Error::new(*code, message.clone()));
                 }
-                (State::Fetched, Sample::Hit) => *sample = Sample::Fetched,
+                (State::Here(Origin::Fetched), _) => *sample = Sample::Fetched,
+                (State::Here(Origin::Joined), Sample::Hit) => *sample = Sample::Joined,
                 _ => {}
             }
         }
         for (sample, (_, len)) in samples.iter().zip(&layout) {
             self.receipt.samples += 1;
-            self.receipt.hit_samples += u32::from(matches!(sample, Sample::Hit));
+            self.receipt.hit_samples += u32::from(matches!(sample, Sample::Hit | Sample::Joined));
             self.receipt.bytes += if matches!(sample, Sample::Failed(_)) { 0 } else { *len as u64 };
         }
         self.send_receipt();

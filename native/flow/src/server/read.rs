@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::connection::Connection;
 use super::outbox::PieceData;
 use crate::frame::Kind;
-use crate::message::{PieceHead, ReadItem, ReadRequest};
+use crate::message::{Origin, PieceHead, ReadItem, ReadRequest};
 
 /// Of how many bytes a credit is.
 pub(super) const CREDIT_BYTES: u64 = 1024;
@@ -42,7 +42,7 @@ pub(super) struct ReadTask {
 struct Delivery {
     index: usize,
     key: RecordKey,
-    fetched: bool,
+    origin: Origin,
     credit: OwnedSemaphorePermit,
 }
 
@@ -93,7 +93,7 @@ impl ReadTask {
                     continue;
                 }
             };
-            let delivery = Delivery { index, key, fetched: false, credit };
+            let delivery = Delivery { index, key, origin: Origin::Stored, credit };
             match self.connection.shared.store.lookup(&key) {
                 Some(location) => self.deliver_stored(delivery, location),
                 None => misses.push(delivery),
@@ -159,8 +159,8 @@ impl ReadTask {
     fn filled(self: &Arc<Self>, mut delivery: Delivery, filled: Result<Filled>) {
         match filled {
             Ok(Filled::Resident(location)) => self.deliver_stored(delivery, location),
-            Ok(Filled::Fetched(record)) => {
-                delivery.fetched = true;
+            Ok(Filled::Fetched { record, first }) => {
+                delivery.origin = if first { Origin::Fetched } else { Origin::Joined };
                 self.deliver_record(delivery, record);
             }
             Err(error) => self.fail(delivery.index, &error, delivery.credit),
@@ -183,13 +183,17 @@ impl ReadTask {
 
     fn deliver(&self, delivery: Delivery, crc: u32, data: PieceData) {
         let head =
-            PieceHead { item: delivery.index as u32, error: None, fetched: delivery.fetched, crc };
+            PieceHead { item: delivery.index as u32, error: None, origin: delivery.origin, crc };
         self.send(head, data, delivery.credit);
     }
 
     fn fail(&self, index: usize, error: &Error, credit: OwnedSemaphorePermit) {
-        let head =
-            PieceHead { item: index as u32, error: Some(error.code), fetched: false, crc: 0 };
+        let head = PieceHead {
+            item: index as u32,
+            error: Some(error.code),
+            origin: Origin::Stored,
+            crc: 0,
+        };
         let text = error.message.clone().into_bytes();
         let range = 0..text.len();
         self.send(head, PieceData::Owned(text, range), credit);

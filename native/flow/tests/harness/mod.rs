@@ -86,7 +86,7 @@ impl FolderFill {
         let crc = crc_fast::crc32_iscsi(&bytes);
         let record: Arc<dyn RecordBytes> = Arc::new(Bytes(bytes, crc));
         self.store.append(want.object.attachment, key, want.piece, record.clone());
-        Ok(Filled::Fetched(record))
+        Ok(Filled::Fetched { record, first: true })
     }
 }
 

@@ -137,7 +137,7 @@ impl Bed {
     pub fn bytes_of(&self, filled: &Filled) -> Vec<u8> {
         match filled {
             Filled::Resident(location) => self.store.read(location).unwrap(),
-            Filled::Fetched(record) => {
+            Filled::Fetched { record, .. } => {
                 assert_eq!(crc_fast::crc32_iscsi(record.bytes()), record.crc());
                 record.bytes().to_vec()
             }

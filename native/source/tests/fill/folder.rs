@@ -105,9 +105,9 @@ fn many_who_want_the_same_at_once_cause_one_read() {
 fn a_file_that_was_just_written_is_served_and_not_kept() {
     let bed = bed();
     let object = bed.write("new", b"new");
-    assert!(matches!(bed.fill_one(&object, 0), Ok(Filled::Fetched(_))));
+    assert!(matches!(bed.fill_one(&object, 0), Ok(Filled::Fetched { .. })));
     bed.store.flush(PATIENCE).unwrap();
-    assert!(matches!(bed.fill_one(&object, 0), Ok(Filled::Fetched(_))));
+    assert!(matches!(bed.fill_one(&object, 0), Ok(Filled::Fetched { .. })));
     assert_eq!(bed.filler.counters().young, 2);
 }
 

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+
+import { sizeDevices } from './device-size.ts';
+
+const [miB, giB] = [1024 ** 2, 1024 ** 3];
+/** Other processes of the machine write meanwhile. */
+const slackBytes = 2 * giB;
+
+async function directory(t: TestContext): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'millpool-size-'));
+  t.after(() => rm(path, { recursive: true }));
+  return path;
+}
+
+async function fileSystem(path: string): Promise<{ totalBytes: number; freeBytes: number }> {
+  const { blocks, bavail, bsize } = await statfs(path);
+  return { totalBytes: blocks * bsize, freeBytes: bavail * bsize };
+}
+
+test('without a setting a device takes what is free but min(10 %, 10 GiB) of it', async (t) => {
+  const path = await directory(t);
+  const { totalBytes, freeBytes } = await fileSystem(path);
+  const [device] = await sizeDevices([path], null);
+  assert.equal(device?.reserveBytes, Math.floor(Math.min(totalBytes / 10, 10 * giB)));
+  const expected = Math.max(0, freeBytes - (device?.reserveBytes ?? 0));
+  assert.ok(Math.abs((device?.sizeBytes ?? 0) - expected) < slackBytes, `${device?.sizeBytes} of ${expected}`);
+});
+
+test('a number of bytes is what all devices hold together, and reserves nothing', async (t) => {
+  const paths = [await directory(t), await directory(t), await directory(t)];
+  const devices = await sizeDevices(paths, { kind: 'bytes', bytes: 600 * miB });
+  assert.deepEqual(
+    devices.map(({ path, reserveBytes }) => ({ path, reserveBytes })),
+    paths.map((path) => ({ path, reserveBytes: 0 })),
+  );
+  const total = devices.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  assert.ok(total <= 600 * miB && total > 599 * miB, `${total}`);
+});
+
+test('what the directory holds already counts as room', async (t) => {
+  const path = await directory(t);
+  const { totalBytes } = await fileSystem(path);
+  const percent = 100;
+  const [before] = await sizeDevices([path], { kind: 'percent', percent });
+  await writeFile(join(path, 'held'), Buffer.alloc(64 * miB, 1));
+  const [after] = await sizeDevices([path], { kind: 'percent', percent });
+  assert.ok((after?.sizeBytes ?? 0) <= totalBytes);
+  assert.ok(Math.abs((after?.sizeBytes ?? 0) - (before?.sizeBytes ?? 0)) < slackBytes);
+});
+
+test('a size that holds no segments is refused, with the least that it takes', async (t) => {
+  const path = await directory(t);
+  await assert.rejects(sizeDevices([path], { kind: 'bytes', bytes: miB }), (error: Error & { remedy?: string }) => {
+    assert.match(error.message, /would hold 1MiB/);
+    assert.match(error.remedy ?? '', /64MiB/);
+    return true;
+  });
+});
