@@ -15,7 +15,7 @@ const slowSliceMs = 20;
  */
 export class FaultProxy {
   readonly #server: Server;
-  readonly #upstream: URL;
+  #upstream: URL;
   readonly #agent = new Agent({ keepAlive: true });
   readonly #random: () => number;
   readonly #sockets = new Set<Socket>();
@@ -24,6 +24,7 @@ export class FaultProxy {
   readonly #counts = new Map<FaultKind, number>();
   #rules: readonly FaultRule[] = [];
   #requests = 0;
+  #port = 0;
 
   private constructor(upstream: string, seed: number) {
     this.#upstream = new URL(upstream);
@@ -39,11 +40,30 @@ export class FaultProxy {
     const proxy = new FaultProxy(upstream, seed);
     proxy.#server.listen(0, '127.0.0.1');
     await once(proxy.#server, 'listening');
+    proxy.#port = (proxy.#server.address() as AddressInfo).port;
     return proxy;
   }
 
   get endpoint(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** Stands before another server from now on, at the same endpoint. */
+  redirect(upstream: string): void {
+    this.#upstream = new URL(upstream);
+  }
+
+  /** Nobody listens at the endpoint any more, and every connection is gone, until `mend`. */
+  async cutOff(): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+    await closed;
+  }
+
+  async mend(): Promise<void> {
+    this.#server.listen(this.#port, '127.0.0.1');
+    await once(this.#server, 'listening');
   }
 
   /** The first rule that matches a request decides about it. Holds for requests from now on. */
@@ -67,11 +87,8 @@ export class FaultProxy {
   /** Ends every connection, those that hang too. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    const closed = once(this.#server, 'close');
-    this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    if (this.#server.listening) await this.cutOff();
     this.#agent.destroy();
-    await closed;
   }
 
   async #answer(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -111,19 +128,30 @@ export class FaultProxy {
     asked.on('error', () => response.destroy());
     incoming.pipe(asked);
     const [answer] = (await once(asked, 'response', { signal: this.#stopping.signal })) as [IncomingMessage];
-    const headers = fault?.kind === 'wrong-length' ? this.#withWrongLength(answer, fault) : answer.rawHeaders;
-    response.writeHead(answer.statusCode ?? 502, headers as string[]);
+    response.writeHead(answer.statusCode ?? 502, this.#headersOf(answer, fault) as string[]);
     if (fault === null) await pipeTo(answer, response);
     else await this.#passBody(answer, response, fault);
   }
 
-  #withWrongLength(answer: IncomingMessage, fault: Extract<Fault, { kind: 'wrong-length' }>): readonly string[] {
+  #headersOf(answer: IncomingMessage, fault: Fault | null): readonly string[] {
     const length = Number(answer.headers['content-length']);
-    if (!Number.isSafeInteger(length) || length + fault.byBytes < 0) return answer.rawHeaders;
+    switch (fault?.kind) {
+      case 'wrong-length':
+        if (!Number.isSafeInteger(length) || length + fault.byBytes < 0) return answer.rawHeaders;
+        return this.#withHeader(answer, fault, ['content-length', String(length + fault.byBytes)]);
+      case 'wrong-etag':
+        return this.#withHeader(answer, fault, ['etag', fault.etag]);
+      default:
+        return answer.rawHeaders;
+    }
+  }
+
+  /** One header said otherwise, where the answer has it. */
+  #withHeader({ rawHeaders }: IncomingMessage, fault: Fault, [name, value]: readonly [string, string]): readonly string[] {
+    const at = rawHeaders.findIndex((text, i) => i % 2 === 0 && text.toLowerCase() === name);
+    if (at < 0) return rawHeaders;
     this.#inForce(fault);
-    return answer.rawHeaders.map((text, at, all) =>
-      at % 2 === 1 && all[at - 1]?.toLowerCase() === 'content-length' ? String(length + fault.byBytes) : text,
-    );
+    return rawHeaders.toSpliced(at + 1, 1, value);
   }
 
   async #passBody(answer: IncomingMessage, response: ServerResponse, fault: Fault): Promise<void> {

@@ -11,7 +11,9 @@ export type Fault =
   | { readonly kind: 'hang-in-body'; readonly afterBytes: number }
   | { readonly kind: 'slow'; readonly bytesPerSecond: number }
   /** The header announces so many bytes more than there are (or fewer), and then the connection ends. */
-  | { readonly kind: 'wrong-length'; readonly byBytes: number };
+  | { readonly kind: 'wrong-length'; readonly byBytes: number }
+  /** The answer is whole, and says that it is of another version. */
+  | { readonly kind: 'wrong-etag'; readonly etag: string };
 
 export type FaultKind = Fault['kind'];
 
@@ -25,6 +27,12 @@ export interface FaultRule {
 /** `GET`s of objects, and no LIST. */
 export function objectGets({ method, url }: { readonly method: string; readonly url: string }): boolean {
   return method === 'GET' && !url.includes('list-type=');
+}
+
+/** `GET`s of one object. */
+export function getsOf(key: string): FaultRule['matches'] {
+  const path = `/${encodeURIComponent(key).replaceAll('%2F', '/')}`;
+  return (request) => objectGets(request) && (request.url.split('?')[0] ?? '').endsWith(path);
 }
 
 export function everyRequest(): boolean {

@@ -1,5 +1,6 @@
 export type { Getting, Had } from './cache-directory.ts';
-export { everyRequest, objectGets } from './fault.ts';
+export { errorOf, errorsOf, objectsOf } from './command-output.ts';
+export { everyRequest, getsOf, objectGets } from './fault.ts';
 export type { Fault, FaultKind, FaultRule } from './fault.ts';
 export { FaultProxy } from './fault-proxy.ts';
 export { FolderNode } from './folder-node.ts';
@@ -9,9 +10,10 @@ export type { GeneratedFile, GeneratedFilesOptions } from './generated-files.ts'
 export { ensureImages, imagesLicence } from './images.ts';
 export type { Image } from './images.ts';
 export { millpoolMain, MillpoolNode, runMillpool } from './millpool-process.ts';
-export type { CommandResult, NodeOptions } from './millpool-process.ts';
+export type { CommandResult, NodeOptions, User } from './millpool-process.ts';
 export { ensureMoto, startMoto } from './moto.ts';
-export { awsEnvironment } from './s3-server.ts';
+export { S3Bed } from './s3-bed.ts';
+export { awsEnvironment, clearAwsEnvironment } from './s3-server.ts';
 export type { S3Server } from './s3-server.ts';
 export { seededBytes, seededRandom } from './seeded-random.ts';
 export { freePort, ServerProcess } from './server-process.ts';

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { readdir, readlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
@@ -19,6 +20,13 @@ export interface NodeOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** A program that runs what follows it in another place, such as a network namespace. */
   readonly within?: readonly string[];
+  /** Who runs it; this process's own user without it. */
+  readonly user?: User;
+}
+
+export interface User {
+  readonly uid: number;
+  readonly gid: number;
 }
 
 /** A real daemon in a process of its own, as `millpool up` starts it. */
@@ -38,6 +46,7 @@ export class MillpoolNode {
     this.#child = spawn(program, rest, {
       env: this.#env,
       stdio: ['ignore', 'pipe', 'pipe'],
+      ...options.user,
     });
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.#stderr += text));
   }
@@ -52,17 +61,12 @@ export class MillpoolNode {
         if (text.includes('\n')) resolve();
       });
     });
-    const ended = once(node.#child, 'exit').then(([code]) => {
-      throw new Error(`millpool up ended with ${String(code)}: ${node.#stderr}`);
-    });
-    const timer = AbortSignal.timeout(startDeadlineMs);
-    const late = once(timer, 'abort').then(() => {
-      node.#child.kill('SIGKILL');
-      throw new Error(`millpool up was not ready after ${startDeadlineMs} ms: ${node.#stderr}`);
+    const late = setTimeout(() => node.#child.kill('SIGKILL'), startDeadlineMs);
+    const ended = once(node.#child, 'exit').then(() => {
+      throw new Error(`millpool up ended with ${String(node.ended)} before it was ready: ${node.#stderr}`);
     });
     ended.catch(() => undefined);
-    late.catch(() => undefined);
-    await Promise.race([ready, ended, late]);
+    await Promise.race([ready, ended]).finally(() => clearTimeout(late));
     return node;
   }
 
@@ -72,6 +76,23 @@ export class MillpoolNode {
 
   get stderr(): string {
     return this.#stderr;
+  }
+
+  /** How it ended: its exit code or the signal; null while it runs. */
+  get ended(): number | NodeJS.Signals | null {
+    return this.#child.exitCode ?? this.#child.signalCode;
+  }
+
+  /** What its descriptors are open on, by number. */
+  async descriptors(): Promise<ReadonlyMap<string, string>> {
+    const directory = `/proc/${this.pid}/fd`;
+    const open = new Map<string, string>();
+    for (const number of await readdir(directory)) {
+      // One that was closed meanwhile is none.
+      const target = await readlink(join(directory, number)).catch(() => null);
+      if (target !== null) open.set(number, target);
+    }
+    return open;
   }
 
   /** Runs a CLI verb against this node. */
@@ -107,8 +128,9 @@ export interface CommandResult {
 }
 
 /** Runs the program to its end with stdin closed. */
-export async function runMillpool(args: readonly string[], env: NodeJS.ProcessEnv): Promise<CommandResult> {
-  const child = spawn(process.execPath, [millpoolMain, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+export async function runMillpool(args: readonly string[], env: NodeJS.ProcessEnv, user?: User): Promise<CommandResult> {
+  const options = { env, stdio: ['ignore', 'pipe', 'pipe'] as ['ignore', 'pipe', 'pipe'], ...user };
+  const child = spawn(process.execPath, [millpoolMain, ...args], options);
   const out: Buffer[] = [];
   const err: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => out.push(chunk));

@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+
 /** A real S3 server that tests, demo and benchmarks talk to. */
 export interface S3Server {
   readonly endpoint: string;
@@ -16,4 +18,12 @@ export function awsEnvironment(server: Omit<S3Server, 'stop'>): Record<string, s
     AWS_SECRET_ACCESS_KEY: server.secretKey,
     AWS_EC2_METADATA_DISABLED: 'true',
   };
+}
+
+/** Takes from this process and its children every AWS setting of this machine; its files are those of `directory`. */
+export function clearAwsEnvironment(directory: string): void {
+  for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) delete process.env[name];
+  process.env['AWS_SHARED_CREDENTIALS_FILE'] = join(directory, 'credentials');
+  process.env['AWS_CONFIG_FILE'] = join(directory, 'config');
+  process.env['AWS_EC2_METADATA_DISABLED'] = 'true';
 }

@@ -9,13 +9,14 @@ export interface VersitygwOptions {
   /** Each folder in it is a bucket; nothing else may write there, since files put past the server have no ETag. */
   readonly directory: string;
   readonly region?: string;
+  /** Of the one account that there is. */
+  readonly secretKey?: string;
 }
 
 const accessKey = 'millpool-test';
-const secretKey = 'millpool-test-secret';
 
 export async function startVersitygw(options: VersitygwOptions): Promise<S3Server & { readonly pid: number }> {
-  const { binary, directory, region = 'us-east-1' } = options;
+  const { binary, directory, region = 'us-east-1', secretKey = 'millpool-test-secret' } = options;
   await mkdir(directory, { recursive: true });
   const server = await ServerProcess.start(
     binary,

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { clearAwsEnvironment } from '../harness/s3-server.ts';
 import type { S3Server } from '../harness/s3-server.ts';
 
 /** Names of the profiles that `writeProfiles` makes. */
@@ -22,8 +23,5 @@ export async function writeProfiles(directory: string, server: Omit<S3Server, 's
   await writeFile(join(directory, 'credentials'), lines.join('\n'));
   config.push(`[services all]\ns3 =\n  endpoint_url = ${endpoint}\n`);
   await writeFile(join(directory, 'config'), config.join('\n'));
-  for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) delete process.env[name];
-  process.env['AWS_SHARED_CREDENTIALS_FILE'] = join(directory, 'credentials');
-  process.env['AWS_CONFIG_FILE'] = join(directory, 'config');
-  process.env['AWS_EC2_METADATA_DISABLED'] = 'true';
+  clearAwsEnvironment(directory);
 }

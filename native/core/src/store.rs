@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,7 @@ pub struct Store {
     catalog: Arc<Catalog>,
     attachments: RwLock<HashMap<u32, Attachment>>,
     notices: Vec<String>,
+    damaged: AtomicU64,
 }
 
 #[derive(Clone, Copy)]
@@ -77,8 +78,8 @@ impl Store {
         }
         let start = |device: Arc<Device>| Writer::start(device, catalog.clone(), writer.clone());
         let writers = devices.into_iter().map(start).collect::<Result<_>>()?;
-        let (attachments, turn) = (RwLock::default(), AtomicUsize::new(0));
-        Ok(Arc::new(Store { writers, turn, catalog, attachments, notices }))
+        let (attachments, turn, damaged) = Default::default();
+        Ok(Arc::new(Store { writers, turn, catalog, attachments, notices, damaged }))
     }
 
     /// From now on records of `attachment` are of `identity`, and kept or not. Again for one that is there: changes it.
@@ -154,6 +155,18 @@ impl Store {
     /// Makes records unreachable. A segment that has none left is unlinked; what is mapped stays readable.
     pub fn forget(&self, keys: &[RecordKey]) -> Freed {
         self.catalog.forget(keys)
+    }
+
+    /// Makes a record unreachable whose bytes were found not to be what they should, and counts it.
+    pub fn forget_damaged(&self, key: &RecordKey) {
+        if self.catalog.forget(std::slice::from_ref(key)).records > 0 {
+            self.damaged.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Records that were found damaged and forgotten since the store was opened.
+    pub fn damaged(&self) -> u64 {
+        self.damaged.load(Ordering::Relaxed)
     }
 
     /// Forgets all records of these segments, then unlinks them; what is mapped stays readable.

@@ -169,7 +169,7 @@ impl NativeClient {
 }
 
 fn limits(timeout_ms: f64, cancel: Cancel) -> Result<Limits> {
-    Ok(Limits { deadline: Instant::now() + milliseconds(timeout_ms)?, cancel })
+    Ok(Limits { cancel, ..Limits::until(Instant::now() + milliseconds(timeout_ms)?) })
 }
 
 pub(crate) fn milliseconds(ms: f64) -> Result<Duration> {

@@ -77,6 +77,7 @@ pub fn open_engine<'env>(env: &'env Env, config: NativeEngineConfig) -> Result<O
         idle_seal: milliseconds(config.idle_seal_ms)?,
     };
     let budget_bytes = whole("budgetBytes", config.budget_bytes)?;
+    let source_timeout = milliseconds(config.source_timeout_ms)?;
     let threads = config.threads.max(1) as usize;
     promise(env, move || {
         let store = Store::open(store)?;
@@ -90,7 +91,7 @@ pub fn open_engine<'env>(env: &'env Env, config: NativeEngineConfig) -> Result<O
             store: store.clone(),
             budget_bytes,
             runtime: runtime.handle().clone(),
-            timeouts: Timeouts::default(),
+            timeouts: Timeouts::within(source_timeout),
             max_requests: REQUESTS_MAX,
         })?;
         Ok(NativeEngine(Arc::new(Parts {
@@ -233,8 +234,15 @@ impl NativeEngine {
             size_bytes: device.size_bytes as f64,
             used_bytes: device.used_bytes as f64,
             state: state(device.state).to_owned(),
+            reason: device.reason.unwrap_or_default(),
         });
         devices.collect()
+    }
+
+    /// What a person should know of the opening, a sentence each.
+    #[napi(catch_unwind)]
+    pub fn notices(&self) -> Vec<String> {
+        self.0.store.notices().to_vec()
     }
 
     #[napi(catch_unwind)]
@@ -435,7 +443,7 @@ impl Parts {
                     self.store.mark_verified(&[key]);
                 }
                 Some(Err(error)) if error.code == Code::Corrupt || error.code == Code::Io => {
-                    self.store.forget(&[key]);
+                    self.store.forget_damaged(&key);
                     if verified.corrupt.last() != Some(&index) {
                         verified.corrupt.push(index);
                     }

@@ -20,6 +20,7 @@ pub struct NativeEngineConfig {
     pub extent_delay_ms: f64,
     pub idle_seal_ms: f64,
     pub budget_bytes: f64,
+    pub source_timeout_ms: f64,
     pub threads: u32,
 }
 

@@ -12,6 +12,7 @@ pub struct NativeDeviceStatus {
     pub size_bytes: f64,
     pub used_bytes: f64,
     pub state: String,
+    pub reason: String,
 }
 
 #[napi(object)]
@@ -32,6 +33,7 @@ pub struct NativeCounters {
     pub records: f64,
     pub record_bytes: f64,
     pub table_bytes: f64,
+    pub damaged_records: f64,
     pub gets: f64,
     pub source_bytes: f64,
     pub retries: f64,
@@ -59,6 +61,7 @@ impl NativeCounters {
             records: segments.iter().map(|segment| segment.live_records).sum::<u64>() as f64,
             record_bytes: segments.iter().map(|segment| segment.live_bytes).sum::<u64>() as f64,
             table_bytes: table_bytes as f64,
+            damaged_records: store.damaged() as f64,
             gets: fill.gets as f64,
             source_bytes: fill.source_bytes as f64,
             retries: fill.retries as f64,

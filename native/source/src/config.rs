@@ -49,6 +49,30 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
+    /// The defaults, where one record, all attempts together, may take `total` and no phase more than that.
+    pub fn within(total: Duration) -> Self {
+        let Timeouts {
+            connect,
+            first_byte,
+            first_byte_small,
+            progress,
+            attempt,
+            credentials,
+            queue,
+            ..
+        } = Timeouts::default();
+        Timeouts {
+            connect: connect.min(total),
+            first_byte: first_byte.min(total),
+            first_byte_small: first_byte_small.min(total),
+            progress: progress.min(total),
+            attempt: attempt.min(total),
+            total,
+            credentials: credentials.min(total),
+            queue,
+        }
+    }
+
     /// A GET of at most this many bytes costs less to send again than to wait for.
     pub const SMALL_BYTES: u32 = 512 << 10;
 }

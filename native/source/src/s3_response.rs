@@ -73,6 +73,19 @@ impl Asked<'_> {
         Ok(Accepted { young: self.is_young(&head.headers)? })
     }
 
+    /// The answer names the very version that was asked for.
+    fn is_proven_same(&self, headers: &HeaderMap) -> bool {
+        let Ok(Version::Etag(etag)) = Version::of(&self.piece.object) else { return false };
+        headers.get(ETAG).is_some_and(|now| now.as_bytes() == etag)
+    }
+
+    /// A fault on the way, which another attempt may not meet.
+    fn misdeclared(&self, length: u64) -> Failure {
+        let wanted = self.piece.len();
+        let why = format!("the source declared {length} bytes for an answer of {wanted}");
+        self.fail(Again::Later, Code::SourceBroken, why)
+    }
+
     /// Checks the head of a 2xx answer to a HEAD: the object is still the one that was asked for.
     pub fn check_head(&self, head: &response::Parts) -> Result<(), Failure> {
         self.check_size(&head.headers)?;
@@ -83,6 +96,7 @@ impl Asked<'_> {
         let Some(length) = text(headers, &CONTENT_LENGTH) else { return Ok(()) };
         match length.parse::<u64>() {
             Ok(size) if size == self.piece.object.size => Ok(()),
+            Ok(size) if self.is_proven_same(headers) => Err(self.misdeclared(size)),
             Ok(size) => Err(self
                 .changed("size", &format!("{size} instead of {} bytes", self.piece.object.size))),
             Err(_) => Err(self.broken("the source declared a length that is no number")),
@@ -107,9 +121,9 @@ impl Asked<'_> {
             return Err(self.broken(why));
         }
         match text(headers, &CONTENT_LENGTH).map(str::parse::<u64>) {
-            Some(Ok(length)) if length != u64::from(self.piece.len()) => Err(self.broken(
-                format_args!("the source declared {length} bytes for the range {first}-{last}"),
-            )),
+            Some(Ok(length)) if length != u64::from(self.piece.len()) => {
+                Err(self.misdeclared(length))
+            }
             Some(Err(_)) => Err(self.broken("the source declared a length that is no number")),
             _ => Ok(()),
         }
@@ -330,6 +344,8 @@ mod tests {
         assert!(!good.young);
         get(&piece, 200, &[("etag", "W/\"e\"")]).expect("no length is checked when the body ends");
         assert_eq!(code(get(&piece, 200, &[("content-length", "11")])), Code::SourceChanged);
+        let same = [("content-length", "11"), ("etag", "\"e\"")];
+        assert_eq!(code(get(&piece, 200, &same)), Code::SourceBroken, "the version is the same");
         assert_eq!(code(get(&piece, 200, &[("content-length", "-1")])), Code::SourceBroken);
         assert_eq!(code(get(&piece, 200, &[("etag", "\"f\"")])), Code::SourceChanged);
         assert_eq!(

@@ -11,6 +11,8 @@ interface Parts {
   readonly metadata: Metadata;
   readonly clock: Clock;
   readonly log: Log;
+  /** How often credentials without an end are asked for again. */
+  readonly refreshMs: number;
 }
 
 /** A daemon that starts waits so long for its sources: after it, those that have not answered count as away. */

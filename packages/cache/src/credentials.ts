@@ -6,8 +6,6 @@ import type { Credentials, UnderStorage } from '@millpool/under-storage';
 const marginMs = 5 * 60_000;
 /** Where the provider cannot answer, or gives an end that is near, this long passes before it is asked again. */
 const retryMs = 20_000;
-/** A day: credentials without an end may still be replaced in their file. */
-const refreshMsMax = 24 * 3600_000;
 
 interface Supply {
   readonly storage: UnderStorage;
@@ -19,6 +17,8 @@ interface Parts {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly log: Log;
+  /** How often credentials without an end are asked for again. */
+  readonly refreshMs: number;
 }
 
 /** Keeps the engine supplied with what the AWS provider chain says, for as long as an attachment lives. */
@@ -56,10 +56,10 @@ export class CredentialFeed {
 
   /** Milliseconds until the provider is to be asked again. */
   #push(credentials: Credentials | null): number {
-    const { engine, clock } = this.#parts;
+    const { engine, clock, refreshMs } = this.#parts;
     engine.setCredentials(this.#attachment, credentials);
     const expiresAtMs = credentials?.expiresAtMs;
-    if (expiresAtMs === undefined) return refreshMsMax;
-    return Math.min(refreshMsMax, Math.max(retryMs, expiresAtMs - marginMs - clock.nowMs()));
+    if (expiresAtMs === undefined) return refreshMs;
+    return Math.max(retryMs, expiresAtMs - marginMs - clock.nowMs());
   }
 }

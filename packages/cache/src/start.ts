@@ -22,6 +22,8 @@ export interface CacheConfig {
   readonly socketMode: number;
   readonly budgetBytes: number;
   readonly version: string;
+  /** How often credentials without an end are asked for again. */
+  readonly credentialsRefreshMs: number;
 }
 
 export interface CacheParts {
@@ -45,7 +47,7 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   const { engine, metadata, clock, log, onShutdown } = parts;
   const datasetDirectory = join(config.stateDirectory, 'datasets');
   const datasets = await Datasets.at(datasetDirectory, metadata);
-  const sources = await AttachedSources.start({ engine, metadata, clock, log });
+  const sources = await AttachedSources.start({ engine, metadata, clock, log, refreshMs: config.credentialsRefreshMs });
   const plans = new Plans(datasets, engine);
   const jobs = new LoadJobs({ metadata, engine, clock });
   const tally = new ReadTally();

@@ -46,7 +46,7 @@ export function statusOf(parts: Parts): Status {
 }
 
 function cacheStatus({ engine, plans, tally }: Parts): CacheStatus {
-  const { records, recordBytes, sourceBytes, gets } = engine.counters();
+  const { records, recordBytes, sourceBytes, gets, retries, errors, damagedRecords } = engine.counters();
   const devices = engine.devices();
   const open = devices.filter((device) => device.state === 'ok');
   const dead = devices.filter((device) => device.state === 'failed').map((device) => device.path);
@@ -67,5 +67,8 @@ function cacheStatus({ engine, plans, tally }: Parts): CacheStatus {
     samples: tally.samples,
     gets,
     sourceBytes,
+    retries,
+    sourceErrors: errors,
+    damagedRecords,
   };
 }

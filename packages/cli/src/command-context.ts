@@ -45,7 +45,7 @@ export class CommandContext {
     try {
       const settings = this.#settings();
       output = new Output({ json: settings.json, quiet: settings.quiet });
-      session = new Session(settings.config.socket);
+      session = new Session(settings.config.socket, settings.config.callTimeoutMs / 1000);
       await action({ settings, session, output, signal: stop.signal });
     } catch (thrown) {
       this.exitCode = report(thrown, output);

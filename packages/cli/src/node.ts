@@ -19,7 +19,7 @@ const socketMode = 0o660;
 
 export type NodeConfig = Pick<
   Config,
-  'dataDirectories' | 'socket' | 'size' | 'budgetBytes' | 'extentDelayMs' | 'idleSealMs'
+  'dataDirectories' | 'socket' | 'size' | 'budgetBytes' | 'extentDelayMs' | 'idleSealMs' | 'sourceTimeoutMs' | 'credentialsRefreshMs'
 > & {
   /** Null: in the first data directory, so that two daemons with their own data never meet. */
   readonly stateDirectory: string | null;
@@ -36,7 +36,9 @@ export interface Node {
  * failure is stopped again.
  */
 export async function startNode(config: NodeConfig, log: Log, onShutdown: () => void): Promise<Node> {
-  const { dataDirectories, socket, size, budgetBytes, extentDelayMs, idleSealMs } = config;
+  const { dataDirectories, socket, size, budgetBytes, extentDelayMs, idleSealMs, sourceTimeoutMs } = config;
+  const { credentialsRefreshMs } = config;
+  const patience = { requestMs: sourceTimeoutMs, credentialsMs: credentialsRefreshMs };
   const stops: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (let last = stops.pop(); last !== undefined; last = stops.pop()) await last();
@@ -55,21 +57,23 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
       extentDelayMs,
       idleSealMs,
       budgetBytes,
+      sourceTimeoutMs,
       threads: Math.max(2, Math.min(16, availableParallelism())),
     });
     stops.push(() => engine.close());
+    for (const notice of engine.notices()) log.warn('segment file not used', { notice });
     const store = await openLmdbStore(join(stateDirectory, 'coordination'));
     stops.push(() => store.close());
     const metadata = await startMetadata({
       directory: join(stateDirectory, 'metadata'),
       store,
-      open: openUnderStorage,
+      open: (source, s3) => openUnderStorage(source, s3, patience),
       clock: systemClock,
       log: log.with({ part: 'metadata' }),
     });
     stops.push(() => metadata.stop());
     const cache = await startCache(
-      { stateDirectory, socket, socketMode, budgetBytes, version },
+      { stateDirectory, socket, socketMode, budgetBytes, version, credentialsRefreshMs },
       { engine, metadata, clock: systemClock, log: log.with({ part: 'cache' }), onShutdown },
     );
     stops.push(() => cache.stop());

@@ -9,11 +9,14 @@ import { controlSocketOf } from './sockets.ts';
 /** A command's connections to the daemon, made when first needed: control for questions, an SDK for bytes. */
 export class Session {
   readonly #socket: string;
+  readonly #timeoutSeconds: number;
   #control: Promise<TransportConnection> | null = null;
   #mill: Promise<Mill> | null = null;
 
-  constructor(socket: string) {
+  /** `timeoutSeconds`: of each call that brings no time of its own. */
+  constructor(socket: string, timeoutSeconds: number) {
     this.#socket = socket;
+    this.#timeoutSeconds = timeoutSeconds;
   }
 
   readonly call: Call = async (method, request, options) => {
@@ -22,11 +25,11 @@ export class Session {
       this.#control = null;
       throw error;
     });
-    return (await this.#control).call(method, request, options);
+    return (await this.#control).call(method, request, { timeoutSeconds: this.#timeoutSeconds, ...options });
   };
 
   mill(): Promise<Mill> {
-    return (this.#mill ??= connect({ socket: this.#socket }));
+    return (this.#mill ??= connect({ socket: this.#socket, timeoutSeconds: this.#timeoutSeconds }));
   }
 
   async close(): Promise<void> {

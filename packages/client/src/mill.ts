@@ -8,6 +8,8 @@ import type { Batch, BatchRows, OnError } from './batch.ts';
 import { Dataset } from './dataset.ts';
 
 const pageEntries = 5000;
+/** The daemon ends a call at its deadline and says on what it waited; only a daemon that hangs needs this much more. */
+const graceMs = 1_000;
 
 type FlowReadOptions = Parameters<FlowClient['readObjects']>[1];
 
@@ -122,7 +124,8 @@ export class Mill {
     const timeoutMs = this.#timeoutMs(options);
     const { signal } = options;
     const body = encodeCall(method, request, timeoutMs);
-    return decodeReply(method, await this.#flow.control(body, signal ? { timeoutMs, signal } : { timeoutMs }));
+    const wait = { timeoutMs: timeoutMs + graceMs, ...(signal ? { signal } : {}) };
+    return decodeReply(method, await this.#flow.control(body, wait));
   };
 
   /** Resolves the paths in one message and reads what was found; failures of either keep their place. */

@@ -24,6 +24,8 @@ export interface Config {
   readonly logFile: string | null;
   readonly extentDelayMs: number;
   readonly idleSealMs: number;
+  readonly sourceTimeoutMs: number;
+  readonly credentialsRefreshMs: number;
   readonly callTimeoutMs: number;
   readonly stopTimeoutMs: number;
 }
@@ -129,6 +131,18 @@ export const settingTable: { readonly [N in SettingName]: SettingRow<Config[N]> 
     doc: 'how long a segment stays open after the last write',
     parse: only(durationBetween(100, 3_600_000)),
     otherwise: () => 30_000,
+  },
+  sourceTimeoutMs: {
+    env: 'MILLPOOL_SOURCE_TIMEOUT',
+    doc: 'how long one request to a source may take, with all that is tried again',
+    parse: only(durationBetween(100, 3_600_000)),
+    otherwise: () => 90_000,
+  },
+  credentialsRefreshMs: {
+    env: 'MILLPOOL_CREDENTIALS_REFRESH',
+    doc: 'how often credentials that do not expire are asked for again, so that new ones in their file are used',
+    parse: only(durationBetween(100, 86_400_000)),
+    otherwise: () => 60_000,
   },
   callTimeoutMs: {
     env: 'MILLPOOL_CALL_TIMEOUT',

@@ -29,6 +29,7 @@ export interface NativeEngineConfig {
   readonly extentDelayMs: number;
   readonly idleSealMs: number;
   readonly budgetBytes: number;
+  readonly sourceTimeoutMs: number;
   readonly threads: number;
 }
 
@@ -69,6 +70,7 @@ export interface NativeEngine {
   devices(): NativeDeviceStatus[];
   segments(): NativeSegmentStatus[];
   counters(): NativeCounters;
+  notices(): string[];
   residency(objects: Uint8Array): Float64Array;
   evict(segments: Uint32Array): Promise<NativeFreed>;
   forget(objects: Uint8Array): Promise<NativeFreed>;
@@ -104,6 +106,8 @@ export interface NativeDeviceStatus {
   readonly sizeBytes: number;
   readonly usedBytes: number;
   readonly state: string;
+  /** Why the state is not ok; empty where it is. */
+  readonly reason: string;
 }
 
 export interface NativeSegmentStatus {
@@ -122,6 +126,7 @@ export interface NativeCounters {
   readonly records: number;
   readonly recordBytes: number;
   readonly tableBytes: number;
+  readonly damagedRecords: number;
   readonly gets: number;
   readonly sourceBytes: number;
   readonly retries: number;

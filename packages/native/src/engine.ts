@@ -36,6 +36,8 @@ export interface EngineConfig {
   readonly idleSealMs: number;
   /** Memory for bytes between source and segment. */
   readonly budgetBytes: number;
+  /** One request to a source, with all that is tried again. */
+  readonly sourceTimeoutMs: number;
   /** Threads for sockets and fetching. */
   readonly threads: number;
 }
@@ -154,6 +156,11 @@ export class Engine {
 
   segments(): readonly SegmentStatus[] {
     return called(() => this.#native.segments());
+  }
+
+  /** What a person should know of the opening, a clause each: segment files that were removed or set aside. */
+  notices(): readonly string[] {
+    return called(() => this.#native.notices());
   }
 
   counters(): EngineCounters {

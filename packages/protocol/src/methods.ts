@@ -180,4 +180,9 @@ export interface CacheStatus {
   /** GETs that brought bytes, and how many. */
   readonly gets: number;
   readonly sourceBytes: number;
+  /** GETs that were sent again, and fetches that failed after all. */
+  readonly retries: number;
+  readonly sourceErrors: number;
+  /** Stored records that did not match their checksum when they were read; they are fetched again. */
+  readonly damagedRecords: number;
 }

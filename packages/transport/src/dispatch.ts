@@ -10,11 +10,18 @@ import type { Handlers, Method, Reply, Request } from '@millpool/protocol';
 export async function dispatch(handlers: Handlers, body: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
   try {
     const call = decodeCall(body);
-    const wait = { name: `the daemon to do ${call.method}`, timeoutMs: call.timeoutMs, clock: systemClock, signal };
+    const name = `the daemon to do ${call.method}${subjectOf(call.request)}`;
+    const wait = { name, timeoutMs: call.timeoutMs, clock: systemClock, signal };
     return encodeReply(await withDeadline(wait, (ended) => run<Method>(handlers, call, ended)));
   } catch (error) {
     return encodeFailure(error);
   }
+}
+
+/** The path that a request is about, for the name of the wait. */
+function subjectOf(request: Request<Method>): string {
+  const [path] = 'paths' in request ? request.paths : 'path' in request ? [request.path] : [];
+  return typeof path === 'string' ? ` of ${path}` : '';
 }
 
 function run<M extends Method>(

@@ -8,6 +8,7 @@ export type {
   ListPage,
   ListRequest,
   NativeSource,
+  Patience,
   Skipped,
   SkipReason,
   SourceFile,

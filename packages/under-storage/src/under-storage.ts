@@ -123,6 +123,14 @@ export type NativeSource =
       readonly requesterPays: boolean;
     };
 
+/** How long things may last. */
+export interface Patience {
+  /** One call of an under-storage, with all that is tried again. */
+  readonly requestMs: number;
+  /** Credentials without an end are asked for again after this. */
+  readonly credentialsMs: number;
+}
+
 export interface Credentials {
   readonly accessKey: string;
   readonly secretKey: string;

@@ -291,12 +291,16 @@ fn greet(
 }
 
 fn send_all(socket: &UnixStream, bytes: &[u8], deadline: Instant) -> Result<()> {
+    let since = Instant::now();
     let mut sent = 0;
     while sent < bytes.len() {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         match rustix::net::send(socket, &bytes[sent..], flags) {
             Ok(more) => sent += more,
             Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) if Instant::now() >= deadline => {
+                return Err(timed_out(&"the daemon to take a message", since));
+            }
             Err(rustix::io::Errno::AGAIN) => wait_writable(socket, deadline)?,
             Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => {
                 return Err(Error::new(Code::Unreachable, "the daemon closed the connection"));
@@ -309,9 +313,6 @@ fn send_all(socket: &UnixStream, bytes: &[u8], deadline: Instant) -> Result<()> 
 
 fn wait_writable(socket: &UnixStream, deadline: Instant) -> Result<()> {
     let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(timed_out(&"the daemon to take a message"));
-    }
     let timeout =
         Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
     let descriptor = socket.as_fd();

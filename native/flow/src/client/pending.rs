@@ -36,12 +36,13 @@ impl<T> Mailbox<T> {
 
     /// Takes the answer; `Timeout` names `what` when none comes by the deadline.
     pub fn take(&self, deadline: Instant, what: &dyn Display) -> Result<T> {
+        let since = Instant::now();
         let mut place = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(answer) = place.take() {
                 return answer;
             }
-            place = wait(&self.filled, place, deadline).ok_or_else(|| timed_out(what))?;
+            place = wait(&self.filled, place, deadline).ok_or_else(|| timed_out(what, since))?;
         }
     }
 }
@@ -106,8 +107,10 @@ fn cancelled() -> Error {
     Error::new(Code::Cancelled, "the caller gave up")
 }
 
-pub fn timed_out(what: &dyn Display) -> Error {
-    Error::new(Code::Timeout, format!("waited for {what}"))
+/// Of a wait that began at `since`.
+pub fn timed_out(what: &dyn Display, since: Instant) -> Error {
+    let seconds = since.elapsed().as_secs_f32();
+    Error::new(Code::Timeout, format!("waited {seconds:.1} s for {what}"))
 }
 
 /// Waits for a change until the deadline; `None` when it has passed.

@@ -266,7 +266,7 @@ impl Reading<'_> {
             (None, Some(error)) if error.code == Code::Unreachable => State::Wanted,
             (None, Some(error)) => State::Failed(error.code, error.message.clone()),
             (None, None) => {
-                let error = timed_out(&"the daemon to fetch it from the source");
+                let error = timed_out(&"the daemon to fetch it from the source", self.limits.since);
                 State::Failed(error.code, error.message)
             }
         }

@@ -47,13 +47,14 @@ struct State {
 /// One caller's limits.
 #[derive(Clone)]
 pub struct Limits {
+    pub since: Instant,
     pub deadline: Instant,
     pub cancel: Cancel,
 }
 
 impl Limits {
     pub fn until(deadline: Instant) -> Limits {
-        Limits { deadline, cancel: Cancel::default() }
+        Limits { since: Instant::now(), deadline, cancel: Cancel::default() }
     }
 }
 

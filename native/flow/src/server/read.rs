@@ -131,7 +131,7 @@ impl ReadTask {
                 self.deliver(delivery, location.crc, PieceData::Owned(bytes, range));
             }
             _ => {
-                store.forget(&[delivery.key]);
+                store.forget_damaged(&delivery.key);
                 self.fill(vec![delivery]);
             }
         }

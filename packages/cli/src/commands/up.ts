@@ -66,7 +66,7 @@ async function runUp(
   const asked = new AbortController();
   const node = await startNode(wanted, log, () => asked.abort());
   try {
-    for (const source of sources) await attachOnce(node, source, options, signal);
+    await attachAll(node, sources, options, signal);
     const { attachments } = await node.handlers.attachments({}, { signal });
     const status = await node.handlers.status({}, { signal });
     const lines = [
@@ -90,16 +90,27 @@ function logWriter(file: string | null): (line: string) => void {
   return file === null ? (line) => void process.stderr.write(line) : (line) => appendFileSync(file, line);
 }
 
-/** Attaches a source that is not there yet; the same source at the same path from an earlier run is left as it is. */
-async function attachOnce(node: Node, source: string, options: UpOptions, signal: AbortSignal): Promise<void> {
+/** All of them, or none: of a start that fails nothing stays behind. */
+async function attachAll(node: Node, sources: readonly string[], options: UpOptions, signal: AbortSignal): Promise<void> {
+  const made: string[] = [];
+  try {
+    for (const source of sources) made.push(...(await attachOnce(node, source, options, signal)));
+  } catch (error) {
+    for (const path of made) await node.handlers.detach({ path }, { signal: new AbortController().signal });
+    throw error;
+  }
+}
+
+/** Attaches a source that is not there yet; the same source at the same path from an earlier run is left as it is. The path. */
+async function attachOnce(node: Node, source: string, options: UpOptions, signal: AbortSignal): Promise<readonly string[]> {
   const { source: absolute, s3 } = absoluteSource(source);
   const { attachments } = await node.handlers.attachments({}, { signal });
   const path = options.at ?? `/${sourceName(parseSource(absolute))}`;
   const there = attachments.find(
     (attachment: Attachment) => attachment.path === path && attachment.source === absolute,
   );
-  if (there !== undefined) return;
-  await node.handlers.attach(
+  if (there !== undefined) return [];
+  const made = await node.handlers.attach(
     {
       source: absolute,
       path: options.at ?? null,
@@ -110,6 +121,7 @@ async function attachOnce(node: Node, source: string, options: UpOptions, signal
     },
     { signal },
   );
+  return [made.path];
 }
 
 async function runDetached({ settings, output, session, signal }: Tools): Promise<void> {

@@ -75,6 +75,7 @@ export function openEngine(device: string): Promise<Engine> {
     extentDelayMs: 5,
     idleSealMs: 30_000,
     budgetBytes: 64 * 2 ** 20,
+    sourceTimeoutMs: 90_000,
     threads: 2,
   });
 }

@@ -20,8 +20,6 @@ import { byteString, Folder } from './folder.ts';
 import { SuspendedWalks } from './suspended-walks.ts';
 import { Walk } from './walk.ts';
 
-const timeoutMs = 60_000;
-
 /**
  * A folder of this machine, so also one that NFS, CephFS or Lustre mounted. It must stay on the device that it was
  * opened on: an unmounted folder is an error, not an empty one.
@@ -40,21 +38,23 @@ export class LocalStorage implements UnderStorage {
   readonly native: NativeSource;
   readonly #folder: Folder;
   readonly #device: bigint;
+  readonly #timeoutMs: number;
   readonly #walks = new SuspendedWalks();
   #closed = false;
 
-  private constructor(realPath: string, device: bigint) {
+  private constructor(realPath: string, device: bigint, timeoutMs: number) {
     this.source = realPath;
     this.native = { kind: 'folder', root: realPath };
     this.#folder = new Folder(new TextEncoder().encode(realPath));
     this.#device = device;
+    this.#timeoutMs = timeoutMs;
   }
 
   /** `not-found`, `invalid` (no folder), `refused`. */
-  static async open(folder: string): Promise<LocalStorage> {
-    return withDeadline(waitFor(`the folder ${folder}`, undefined), async () => {
+  static async open(folder: string, timeoutMs: number): Promise<LocalStorage> {
+    return withDeadline({ name: `the folder ${folder}`, timeoutMs, clock: systemClock }, async () => {
       const real = await realPathOf(folder);
-      return new LocalStorage(real, (await folderStats(real)).dev);
+      return new LocalStorage(real, (await folderStats(real)).dev, timeoutMs);
     });
   }
 
@@ -65,7 +65,7 @@ export class LocalStorage implements UnderStorage {
   async list(request: ListRequest): Promise<ListPage> {
     this.#checkOpen();
     checkListRequest(request, this.root);
-    const wait = waitFor(`the listing of ${shown(request.prefix)} in ${this.source}`, request.signal);
+    const wait = this.#waitFor(`the listing of ${shown(request.prefix)} in ${this.source}`, request.signal);
     return withDeadline(wait, (signal) => this.#page(request, signal));
   }
 
@@ -73,7 +73,7 @@ export class LocalStorage implements UnderStorage {
     this.#checkOpen();
     const name = byteString(key);
     if (!isPlainKey(name)) return null;
-    return withDeadline(waitFor(`the look-up of ${shown(key)} in ${this.source}`, signal), async () => {
+    return withDeadline(this.#waitFor(`the look-up of ${shown(key)} in ${this.source}`, signal), async () => {
       const file = await this.#folder.find(name);
       if (file === null) await this.#checkPresent();
       return file;
@@ -113,6 +113,10 @@ export class LocalStorage implements UnderStorage {
     });
   }
 
+  #waitFor(name: string, signal: AbortSignal): Wait {
+    return { name, timeoutMs: this.#timeoutMs, clock: systemClock, signal };
+  }
+
   #checkOpen(): void {
     if (!this.#closed) return;
     throw new MillpoolError({ code: 'closed', message: `the folder ${this.source} was detached`, remedy: '' });
@@ -122,10 +126,6 @@ export class LocalStorage implements UnderStorage {
 /** A key that a folder can hold: no empty name, no `.` and `..`, no NUL. */
 function isPlainKey(key: string): boolean {
   return !key.includes('\0') && key.split('/').every((name) => name !== '' && name !== '.' && name !== '..');
-}
-
-function waitFor(name: string, signal: AbortSignal | undefined): Wait {
-  return { name, timeoutMs, clock: systemClock, signal };
 }
 
 async function realPathOf(folder: string): Promise<string> {

@@ -35,6 +35,7 @@ export async function awsSettings(settings: S3Settings, environment: NodeJS.Proc
     environment['AWS_DEFAULT_REGION'],
     profile.values['region'],
   ]);
+  if (region !== null && !/^[A-Za-z0-9-]+$/.test(region)) throw badRegion(region);
   const addressing = profile.values['s3.addressing_style'];
   return {
     endpoint: endpoint === null ? null : endpointOf(endpoint),
@@ -46,6 +47,14 @@ export async function awsSettings(settings: S3Settings, environment: NodeJS.Proc
   };
 }
 
+function badRegion(region: string): MillpoolError {
+  return new MillpoolError({
+    code: 'invalid',
+    message: `${JSON.stringify(region)} cannot be the name of an S3 region`,
+    remedy: 'Give it as in us-east-1 (--region, AWS_REGION, or `region` in the profile).',
+  });
+}
+
 interface Profile {
   readonly values: Readonly<Record<string, string | undefined>>;
   /** `endpoint_url` below `s3` in the `services` section that the profile names. */
@@ -53,7 +62,7 @@ interface Profile {
 }
 
 async function profileOf(wanted: string | null): Promise<Profile> {
-  const { configFile, credentialsFile } = await loadSharedConfigFiles();
+  const { configFile, credentialsFile } = await loadSharedConfigFiles({ ignoreCache: true });
   const name = getProfileName(wanted === null ? {} : { profile: wanted });
   const values = { ...configFile[name], ...credentialsFile[name] };
   if (wanted !== null && !(wanted in configFile) && !(wanted in credentialsFile)) {
@@ -84,9 +93,11 @@ function endpointOf(text: string): string {
           ? 'holds a user name'
           : null;
   if (url !== null && fault === null) return url.origin;
+  // What stands before an @ may be a password.
+  const shown = JSON.stringify(text.slice(text.lastIndexOf('@') + 1));
   throw new MillpoolError({
     code: 'invalid',
-    message: `the S3 endpoint ${url === null ? JSON.stringify(text) : `${url.origin}…`} ${fault ?? ''}`,
+    message: `the S3 endpoint ${shown} ${fault ?? ''}`,
     remedy: 'Write it as https://HOST or http://HOST:PORT; the bucket belongs into s3://BUCKET/PREFIX.',
   });
 }

@@ -7,9 +7,12 @@ import type { Credentials, SourceFile } from '../under-storage.ts';
 import type { AwsSettings } from './aws-settings.ts';
 import { nativeBucket, s3Client } from './client.ts';
 import type { NativeBucket } from './client.ts';
-import { currentCredentials } from './credentials.ts';
+import { ProviderChain } from './credentials.ts';
 import { brokenAnswer, failureOf, S3RequestError } from './s3-error.ts';
 import { versionTag } from './version-tag.ts';
+
+/** `credentialsMs`: credentials without an end are asked for again after this. */
+export type BucketSettings = AwsSettings & { readonly credentialsMs: number };
 
 export interface ListQuery {
   readonly prefix: string;
@@ -24,20 +27,23 @@ export interface ListQuery {
 export class Bucket {
   readonly native: NativeBucket;
   readonly #client: S3Client;
-  readonly #anonymous: boolean;
+  /** Null: nothing is signed. */
+  readonly #chain: ProviderChain | null;
   /** Every request says that we pay, or none does. */
   readonly #payer: { readonly RequestPayer?: 'requester' };
 
-  private constructor(client: S3Client, native: NativeBucket) {
+  private constructor(client: S3Client, native: NativeBucket, chain: ProviderChain | null) {
     this.#client = client;
-    this.#anonymous = native.anonymous;
+    this.#chain = chain;
     this.#payer = native.requesterPays ? { RequestPayer: 'requester' } : {};
     this.native = native;
   }
 
-  static async in(region: string, name: string, settings: AwsSettings): Promise<Bucket> {
-    const client = s3Client(settings, region);
-    return new Bucket(client, await nativeBucket(client, name, settings));
+  static async in(region: string, name: string, settings: BucketSettings): Promise<Bucket> {
+    const { anonymous, profile, credentialsMs } = settings;
+    const chain = anonymous ? null : new ProviderChain(profile, region, credentialsMs);
+    const client = s3Client(settings, region, chain);
+    return new Bucket(client, await nativeBucket(client, name, settings), chain);
   }
 
   list(query: ListQuery, signal: AbortSignal): Promise<ListObjectsV2CommandOutput> {
@@ -77,9 +83,7 @@ export class Bucket {
   }
 
   async credentials(): Promise<Credentials | null> {
-    if (this.#anonymous) return null;
-    const found = currentCredentials(this.#client.config.credentials);
-    return this.#asked(`requests to s3://${this.native.bucket}`, found);
+    return this.#chain === null ? null : this.#asked(`requests to s3://${this.native.bucket}`, this.#chain.current());
   }
 
   close(): void {

@@ -2,22 +2,22 @@ import { S3Client } from '@aws-sdk/client-s3';
 
 import type { NativeSource } from '../under-storage.ts';
 import type { AwsSettings } from './aws-settings.ts';
-import { providerChain } from './credentials.ts';
+import type { ProviderChain } from './credentials.ts';
 
 const attemptsMax = 4;
 const connectionTimeout = 5_000;
 const requestTimeout = 20_000;
 const socketsMax = 64;
 
-/** The SDK's client for one region. It retries what may heal, with full jitter, each attempt within its time-out. */
-export function s3Client(settings: AwsSettings, region: string): S3Client {
+/** The SDK's client for one region; it signs nothing without a chain. It retries what may heal, with full jitter, each attempt within its time-out. */
+export function s3Client(settings: AwsSettings, region: string, chain: ProviderChain | null): S3Client {
   // Which Node the SDK is about to leave behind is for us to watch, not for people who run `millpool`.
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   return new S3Client({
     region,
     forcePathStyle: settings.pathStyle,
     ...(settings.endpoint === null ? {} : { endpoint: settings.endpoint }),
-    ...(settings.anonymous ? unsigned : { credentials: providerChain(settings.profile, region) }),
+    ...(chain === null ? unsigned : { credentials: chain.forSdk }),
     maxAttempts: attemptsMax,
     retryMode: 'standard',
     requestHandler: {

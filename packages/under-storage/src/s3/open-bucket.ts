@@ -1,7 +1,7 @@
 import { MillpoolError } from '@millpool/protocol';
 
-import type { AwsSettings } from './aws-settings.ts';
 import { Bucket } from './bucket.ts';
+import type { BucketSettings } from './bucket.ts';
 import { readListAnswer } from './list-answer.ts';
 import type { ListAnswer } from './list-answer.ts';
 import { S3RequestError } from './s3-error.ts';
@@ -15,7 +15,7 @@ interface Place {
 }
 
 /** A bucket after one LIST of its prefix that worked, in the region that the bucket says it is in. */
-export async function openBucket(place: Place, settings: AwsSettings, signal: AbortSignal): Promise<Bucket> {
+export async function openBucket(place: Place, settings: BucketSettings, signal: AbortSignal): Promise<Bucket> {
   const first = await Bucket.in(settings.region ?? defaultRegion, place.bucket, settings);
   try {
     return await checked(first, place, signal);

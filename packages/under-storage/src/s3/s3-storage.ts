@@ -12,6 +12,7 @@ import type {
   ListPage,
   ListRequest,
   NativeSource,
+  Patience,
   SourceFile,
   UnderStorage,
 } from '../under-storage.ts';
@@ -22,7 +23,6 @@ import { Listing } from './listing.ts';
 import { openBucket } from './open-bucket.ts';
 import { S3RequestError } from './s3-error.ts';
 
-const timeoutMs = 60_000;
 const keyBytesMax = 1024;
 
 /**
@@ -42,24 +42,31 @@ export class S3Storage implements UnderStorage {
   });
   readonly native: NativeSource;
   readonly #bucket: Bucket;
+  readonly #timeoutMs: number;
   readonly #calls = new Set<AbortController>();
   #closed: MillpoolError | null = null;
 
-  private constructor(bucket: Bucket, prefix: string) {
+  private constructor(bucket: Bucket, prefix: string, timeoutMs: number) {
     this.source = `s3://${bucket.native.bucket}/${prefix}`.replace(/\/$/, '');
     this.root = Buffer.from(prefix);
     this.native = bucket.native;
     this.#bucket = bucket;
+    this.#timeoutMs = timeoutMs;
   }
 
   /**
    * `not-found` (bucket, or nothing below the prefix), `refused`, `invalid` (region, settings), `source-unavailable`.
    */
-  static async open(uri: Extract<SourceUri, { scheme: 's3' }>, settings: S3Settings): Promise<S3Storage> {
+  static async open(
+    uri: Extract<SourceUri, { scheme: 's3' }>,
+    settings: S3Settings,
+    { requestMs: timeoutMs, credentialsMs }: Patience,
+  ): Promise<S3Storage> {
     const wait = { name: `the bucket s3://${uri.bucket}`, timeoutMs, clock: systemClock };
     return withDeadline(wait, async (signal) => {
-      const found = await openBucket(uri, await awsSettings(settings, process.env), signal);
-      return new S3Storage(found, uri.prefix);
+      const bucketSettings = { ...(await awsSettings(settings, process.env)), credentialsMs };
+      const found = await openBucket(uri, bucketSettings, signal);
+      return new S3Storage(found, uri.prefix, timeoutMs);
     });
   }
 
@@ -121,7 +128,7 @@ export class S3Storage implements UnderStorage {
     if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
     try {
-      return await withDeadline({ name, timeoutMs, clock: systemClock, signal: call.signal }, work);
+      return await withDeadline({ name, timeoutMs: this.#timeoutMs, clock: systemClock, signal: call.signal }, work);
     } finally {
       signal.removeEventListener('abort', onAbort);
       this.#calls.delete(call);

@@ -1,0 +1,114 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { FaultProxy } from './fault-proxy.ts';
+import { MillpoolNode } from './millpool-process.ts';
+import type { NodeOptions } from './millpool-process.ts';
+import { awsEnvironment, clearAwsEnvironment } from './s3-server.ts';
+import type { S3Server } from './s3-server.ts';
+import { temporaryFolder } from './temporary-folder.ts';
+import type { TemporaryFolder } from './temporary-folder.ts';
+import { startVersitygw } from './versitygw.ts';
+import { WritableBucket } from './writable-bucket.ts';
+
+/** An object is admitted to the cache when it is older than this. */
+const settleMs = 2100;
+
+/**
+ * A bucket of a real S3 server with known content, and a proxy before the server that can do harm. Daemons on it have
+ * this process's environment, out of which every AWS setting of the machine was taken.
+ */
+export class S3Bed {
+  /** For the server's files, those of AWS, and whatever a test needs. */
+  readonly directory: string;
+  readonly bucket: WritableBucket;
+  readonly proxy: FaultProxy;
+  readonly #folder: TemporaryFolder;
+  readonly #binary: string;
+  readonly #contents = new Map<string, Buffer>();
+  #server: S3Server;
+  #nodes = 0;
+
+  private constructor(
+    binary: string,
+    folder: TemporaryFolder,
+    made: { readonly server: S3Server; readonly bucket: WritableBucket; readonly proxy: FaultProxy },
+  ) {
+    this.directory = folder.path;
+    this.bucket = made.bucket;
+    this.proxy = made.proxy;
+    this.#binary = binary;
+    this.#folder = folder;
+    this.#server = made.server;
+  }
+
+  static async start(name: string, binary: string): Promise<S3Bed> {
+    const folder = await temporaryFolder(name);
+    clearAwsEnvironment(folder.path);
+    const server = await startVersitygw({ binary, directory: join(folder.path, 'server') });
+    const bucket = await WritableBucket.create(server, name);
+    return new S3Bed(binary, folder, { server, bucket, proxy: await FaultProxy.start(server.endpoint, 1) });
+  }
+
+  /** Where the bucket is attached, unless it is said otherwise. */
+  get root(): string {
+    return `/${this.bucket.name}`;
+  }
+
+  get source(): string {
+    return `s3://${this.bucket.name}`;
+  }
+
+  /** What tells a daemon of the server behind the proxy. */
+  get env(): Record<string, string> {
+    return awsEnvironment({ ...this.#server, endpoint: this.proxy.endpoint });
+  }
+
+  /** Paths in the namespace, in order. */
+  get paths(): readonly string[] {
+    return [...this.#contents.keys()].sort().map((key) => `${this.root}/${key}`);
+  }
+
+  /** What the bucket holds at a path of the namespace. */
+  bytesOf(path: string): Buffer {
+    const bytes = this.#contents.get(path.slice(this.root.length + 1));
+    if (bytes === undefined) throw new Error(`the bucket holds no ${path}`);
+    return bytes;
+  }
+
+  async put(key: string, bytes: Buffer): Promise<void> {
+    await this.bucket.put(key, bytes);
+    this.#contents.set(key, bytes);
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.bucket.remove(key);
+    this.#contents.delete(key);
+  }
+
+  /** Until what was put last may be kept by a cache. */
+  async settle(): Promise<void> {
+    await sleep(settleMs);
+  }
+
+  /** A daemon of its own over the bucket. */
+  async startNode(options: Partial<NodeOptions> = {}): Promise<MillpoolNode> {
+    const directory = join(this.directory, `node-${++this.#nodes}`);
+    const env = { ...this.env, ...options.env };
+    return MillpoolNode.start({ directory, sources: [this.source], ...options, env });
+  }
+
+  /** The server comes back with another secret key: from then on the old one is wrong. */
+  async changeSecret(secretKey: string): Promise<void> {
+    await this.#server.stop();
+    this.#server = await startVersitygw({ binary: this.#binary, directory: join(this.directory, 'server'), secretKey });
+    this.proxy.redirect(this.#server.endpoint);
+  }
+
+  async stop(): Promise<void> {
+    await this.proxy.stop();
+    this.bucket.close();
+    await this.#server.stop();
+    await this.#folder.remove();
+  }
+}
