@@ -147,7 +147,11 @@ export class FaultProxy {
   }
 
   /** One header said otherwise, where the answer has it. */
-  #withHeader({ rawHeaders }: IncomingMessage, fault: Fault, [name, value]: readonly [string, string]): readonly string[] {
+  #withHeader(
+    { rawHeaders }: IncomingMessage,
+    fault: Fault,
+    [name, value]: readonly [string, string],
+  ): readonly string[] {
     const at = rawHeaders.findIndex((text, i) => i % 2 === 0 && text.toLowerCase() === name);
     if (at < 0) return rawHeaders;
     this.#inForce(fault);

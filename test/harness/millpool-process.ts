@@ -128,7 +128,11 @@ export interface CommandResult {
 }
 
 /** Runs the program to its end with stdin closed. */
-export async function runMillpool(args: readonly string[], env: NodeJS.ProcessEnv, user?: User): Promise<CommandResult> {
+export async function runMillpool(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  user?: User,
+): Promise<CommandResult> {
   const options = { env, stdio: ['ignore', 'pipe', 'pipe'] as ['ignore', 'pipe', 'pipe'], ...user };
   const child = spawn(process.execPath, [millpoolMain, ...args], options);
   const out: Buffer[] = [];

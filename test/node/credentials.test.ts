@@ -32,33 +32,56 @@ interface Slip {
 
 const slips: readonly Slip[] = [
   {
-    title: 'a bucket that is not there', source: 's3://nonesuch', env: {},
-    exit: 4, code: 'not-found', names: /bucket nonesuch at http/,
+    title: 'a bucket that is not there',
+    source: 's3://nonesuch',
+    env: {},
+    exit: 4,
+    code: 'not-found',
+    names: /bucket nonesuch at http/,
   },
   {
-    title: 'a prefix with nothing below it', source: 's3://secrets/nope', env: {},
-    exit: 4, code: 'not-found', names: /s3:\/\/secrets\/nope/,
+    title: 'a prefix with nothing below it',
+    source: 's3://secrets/nope',
+    env: {},
+    exit: 4,
+    code: 'not-found',
+    names: /s3:\/\/secrets\/nope/,
   },
   {
-    title: 'no credentials', env: { AWS_ACCESS_KEY_ID: null, AWS_SECRET_ACCESS_KEY: null },
-    exit: 6, code: 'refused', names: /no AWS credentials .*s3:\/\/secrets/,
+    title: 'no credentials',
+    env: { AWS_ACCESS_KEY_ID: null, AWS_SECRET_ACCESS_KEY: null },
+    exit: 6,
+    code: 'refused',
+    names: /no AWS credentials .*s3:\/\/secrets/,
   },
   {
-    title: 'a profile that is not there', env: { AWS_PROFILE: 'none', AWS_ACCESS_KEY_ID: null },
-    exit: 6, code: 'refused', names: /no AWS credentials .*s3:\/\/secrets/,
+    title: 'a profile that is not there',
+    env: { AWS_PROFILE: 'none', AWS_ACCESS_KEY_ID: null },
+    exit: 6,
+    code: 'refused',
+    names: /no AWS credentials .*s3:\/\/secrets/,
   },
   {
-    title: 'a wrong secret', env: { AWS_SECRET_ACCESS_KEY: 'wrong' },
-    exit: 6, code: 'refused', names: /http.* secret key/,
+    title: 'a wrong secret',
+    env: { AWS_SECRET_ACCESS_KEY: 'wrong' },
+    exit: 6,
+    code: 'refused',
+    names: /http.* secret key/,
   },
   {
-    title: 'an unknown key', env: { AWS_ACCESS_KEY_ID: 'nobody' },
-    exit: 6, code: 'refused', names: /http.* access key/,
+    title: 'an unknown key',
+    env: { AWS_ACCESS_KEY_ID: 'nobody' },
+    exit: 6,
+    code: 'refused',
+    names: /http.* access key/,
   },
   { title: 'a region that is no name', env: { AWS_REGION: 'b d' }, exit: 2, code: 'invalid', names: /"b d"/ },
   {
-    title: 'an endpoint that is no URL', env: { AWS_ENDPOINT_URL: 'localhost:9000' },
-    exit: 2, code: 'invalid', names: /"localhost:9000"/,
+    title: 'an endpoint that is no URL',
+    env: { AWS_ENDPOINT_URL: 'localhost:9000' },
+    exit: 2,
+    code: 'invalid',
+    names: /"localhost:9000"/,
   },
 ];
 
@@ -86,7 +109,10 @@ describe('sources that cannot be had, and credentials', { skip }, () => {
   async function up(sources: readonly string[], env: NodeJS.ProcessEnv): Promise<CommandResult> {
     const directory = join(bed.directory, 'up');
     await mkdir(directory, { recursive: true });
-    const places = { MILLPOOL_SOCKET: join(directory, 'millpool.sock'), MILLPOOL_STATE_DIRECTORY: join(directory, 'state') };
+    const places = {
+      MILLPOOL_SOCKET: join(directory, 'millpool.sock'),
+      MILLPOOL_STATE_DIRECTORY: join(directory, 'state'),
+    };
     const settings = { ...env, ...places };
     return runMillpool(['up', ...sources, '--data', join(directory, 'data'), '--json'], settings);
   }
@@ -101,7 +127,7 @@ describe('sources that cannot be had, and credentials', { skip }, () => {
     });
   }
 
-  test('up with two sources of which one cannot be had attaches neither, and nothing of all those starts stays', async () => {
+  test('up with one good source of two attaches neither, and nothing of all those starts stays', async () => {
     const result = await up([bed.source, 's3://nonesuch'], environment({}));
     assert.deepEqual([result.code, errorOf(result).code], [4, 'not-found']);
     const node = await MillpoolNode.start({ directory: join(bed.directory, 'up'), env: bed.env });
@@ -140,11 +166,15 @@ describe('sources that cannot be had, and credentials', { skip }, () => {
   });
 
   async function writeProfile(secret: string): Promise<void> {
-    const lines = ['[work]', `aws_access_key_id = ${bed.env['AWS_ACCESS_KEY_ID']}`, `aws_secret_access_key = ${secret}`];
+    const lines = [
+      '[work]',
+      `aws_access_key_id = ${bed.env['AWS_ACCESS_KEY_ID']}`,
+      `aws_secret_access_key = ${secret}`,
+    ];
     await writeFile(join(bed.directory, 'credentials'), `${lines.join('\n')}\n`);
   }
 
-  test('a secret that becomes wrong: what is cached is read, the rest is refused by name, a new one is taken up', async () => {
+  test('a secret that becomes wrong: what is cached is read, the rest refused, and a new one is taken up', async () => {
     await writeProfile(bed.env['AWS_SECRET_ACCESS_KEY'] ?? '');
     const node = await bed.startNode({
       sources: [],
@@ -158,7 +188,12 @@ describe('sources that cannot be had, and credentials', { skip }, () => {
     await bed.changeSecret('the-new-secret');
 
     assert.deepEqual(Buffer.from(await mill.read(cached)), bed.bytesOf(cached));
-    await assert.rejects(mill.read(missing), { code: 'refused', path: missing, message: /s3:\/\/secrets\/part\/1/, remedy: /./ });
+    await assert.rejects(mill.read(missing), {
+      code: 'refused',
+      path: missing,
+      message: /s3:\/\/secrets\/part\/1/,
+      remedy: /./,
+    });
     using kept = await data.readMany([0, 1], { onError: 'keep' });
     assert.deepEqual(Buffer.from(kept.sample(0)), bed.bytesOf(cached));
     assert.equal(kept.error(1)?.code, 'refused');

@@ -19,7 +19,14 @@ const socketMode = 0o660;
 
 export type NodeConfig = Pick<
   Config,
-  'dataDirectories' | 'socket' | 'size' | 'budgetBytes' | 'extentDelayMs' | 'idleSealMs' | 'sourceTimeoutMs' | 'credentialsRefreshMs'
+  | 'dataDirectories'
+  | 'socket'
+  | 'size'
+  | 'budgetBytes'
+  | 'extentDelayMs'
+  | 'idleSealMs'
+  | 'sourceTimeoutMs'
+  | 'credentialsRefreshMs'
 > & {
   /** Null: in the first data directory, so that two daemons with their own data never meet. */
   readonly stateDirectory: string | null;

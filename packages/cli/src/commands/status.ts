@@ -25,7 +25,8 @@ function describe(status: Status): string {
     `cache ${cache.state}${cache.why === '' ? '' : `: ${cache.why}`}`,
     `  ${cache.records} records, ${formatBytes(cache.bytes)}; ${(100 * cache.hitRatio).toFixed(1)} % of samples ` +
       `needed no GET; ${formatBytes(cache.sourceBytes)} fetched`,
-    `  ${cache.retries} GETs sent again, ${cache.sourceErrors} fetches failed, ${cache.damagedRecords} records found damaged`,
+    `  ${cache.retries} GETs sent again, ${cache.sourceErrors} fetches failed; ` +
+      `${cache.damagedRecords} records found damaged`,
     '',
     table([
       ['device', 'used', 'size', 'state'],

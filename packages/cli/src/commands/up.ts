@@ -91,7 +91,12 @@ function logWriter(file: string | null): (line: string) => void {
 }
 
 /** All of them, or none: of a start that fails nothing stays behind. */
-async function attachAll(node: Node, sources: readonly string[], options: UpOptions, signal: AbortSignal): Promise<void> {
+async function attachAll(
+  node: Node,
+  sources: readonly string[],
+  options: UpOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const made: string[] = [];
   try {
     for (const source of sources) made.push(...(await attachOnce(node, source, options, signal)));
@@ -101,8 +106,16 @@ async function attachAll(node: Node, sources: readonly string[], options: UpOpti
   }
 }
 
-/** Attaches a source that is not there yet; the same source at the same path from an earlier run is left as it is. The path. */
-async function attachOnce(node: Node, source: string, options: UpOptions, signal: AbortSignal): Promise<readonly string[]> {
+/**
+ * Attaches a source that is not there yet, and gives its path; the same source at the same path from an earlier run is
+ * left as it is.
+ */
+async function attachOnce(
+  node: Node,
+  source: string,
+  options: UpOptions,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
   const { source: absolute, s3 } = absoluteSource(source);
   const { attachments } = await node.handlers.attachments({}, { signal });
   const path = options.at ?? `/${sourceName(parseSource(absolute))}`;

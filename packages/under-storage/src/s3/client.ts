@@ -9,7 +9,10 @@ const connectionTimeout = 5_000;
 const requestTimeout = 20_000;
 const socketsMax = 64;
 
-/** The SDK's client for one region; it signs nothing without a chain. It retries what may heal, with full jitter, each attempt within its time-out. */
+/**
+ * The SDK's client for one region; it signs nothing without a chain. It retries what may heal, with full jitter, each
+ * attempt within its time-out.
+ */
 export function s3Client(settings: AwsSettings, region: string, chain: ProviderChain | null): S3Client {
   // Which Node the SDK is about to leave behind is for us to watch, not for people who run `millpool`.
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
