@@ -6,10 +6,11 @@ use proptest::prelude::*;
 
 use crate::frame::{FLAG_DESCRIPTOR, HEADER_BYTES, Header, Kind, VERSION, frame};
 use crate::message::{
-    Described, Hello, Notice, Origin, PieceHead, ReadItem, ReadRequest, Receipt, Wanted, Welcome,
-    decode_control, decode_error, encode_control, encode_error,
+    Described, Hello, Notice, ReadItem, ReadRequest, Receipt, Wanted, Welcome, decode_control,
+    decode_error, encode_control, encode_error,
 };
 use crate::object_list::{decode_objects, encode_objects};
+use crate::piece::{Origin, PieceHead};
 
 #[path = "../../../test/vectors/layout_vector.rs"]
 mod layout_vector;

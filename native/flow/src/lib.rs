@@ -8,6 +8,7 @@ mod frame;
 mod golden;
 mod message;
 mod object_list;
+mod piece;
 mod server;
 
 pub use client::{

@@ -21,7 +21,7 @@ test('what is in use under keep and auto never goes, however much is wanted', ()
   assert.deepEqual(pickVictims(segments, tenants(['a', 'keep'], ['b', 'auto']), Infinity), []);
 });
 
-test('segments of nobody go first, then streams, then what nobody has read for an hour, then the coldest of sieve', () => {
+test('segments of nobody go first, then streams, then what nobody read for an hour, then the coldest of sieve', () => {
   const [sieveWarm, sieveCold] = [segment('sieve', { idleSeconds: 1 }), segment('sieve', { idleSeconds: 500 })];
   const [idle, stream, orphan] = [segment('idle'), segment('stream'), segment('gone')];
   const among = tenants(['sieve', 'sieve'], ['idle', 'keep', idleTenantSeconds], ['stream', 'stream']);

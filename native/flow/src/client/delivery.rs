@@ -7,7 +7,7 @@ use millpool_core::{Code, Error, Result, Slot};
 
 use super::pending::{Abandon, wait};
 use crate::frame::broken;
-use crate::message::{Origin, PieceHead};
+use crate::piece::{Origin, PieceHead};
 
 /// Where one item's bytes go.
 #[derive(Clone, Copy, Debug)]

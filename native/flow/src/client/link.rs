@@ -20,7 +20,8 @@ use super::pending::{Abandon, Pending, timed_out};
 use super::receiver::Receiver;
 use super::segments::Segments;
 use crate::frame::{Header, Kind, VERSION, broken, frame};
-use crate::message::{Described, Hello, Notice, PieceHead, Welcome, decode_error};
+use crate::message::{Described, Hello, Notice, Welcome, decode_error};
+use crate::piece::PieceHead;
 
 pub struct Link {
     wire: Arc<Wire>,

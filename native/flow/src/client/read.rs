@@ -16,7 +16,8 @@ use super::pending::{Abandon, Pending, timed_out};
 use super::segments::{SegmentId, segment_of};
 use super::session::{Limits, Session};
 use crate::frame::{Kind, frame};
-use crate::message::{ITEMS_MAX, NOT_ATTACHED, Origin, ReadItem, ReadRequest, Receipt};
+use crate::message::{ITEMS_MAX, NOT_ATTACHED, ReadItem, ReadRequest, Receipt};
+use crate::piece::Origin;
 
 /// How often a part is asked of the daemon before its last answer counts: once more after a copy that was found wrong.
 const ATTEMPTS: u8 = 2;

@@ -12,7 +12,7 @@ use millpool_core::{Code, Error, Result};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 
 use crate::frame::{FLAG_DESCRIPTOR, HEADER_BYTES, Header, broken};
-use crate::message::PieceHead;
+use crate::piece::PieceHead;
 
 /// Descriptors that one receive can bring; the daemon sends one with a frame.
 const DESCRIPTORS_MAX: usize = 8;

@@ -18,7 +18,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::Shared;
 use super::socket::send_with;
 use crate::frame::{FLAG_DESCRIPTOR, HEADER_BYTES, Header, Kind, frame};
-use crate::message::{PieceHead, encode_error};
+use crate::message::encode_error;
+use crate::piece::PieceHead;
 
 /// Small frames are put together up to about this many bytes a write.
 const GATHER_BYTES: usize = 64 << 10;

@@ -12,7 +12,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::connection::Connection;
 use super::outbox::PieceData;
 use crate::frame::Kind;
-use crate::message::{Origin, PieceHead, ReadItem, ReadRequest};
+use crate::message::{ReadItem, ReadRequest};
+use crate::piece::{Origin, PieceHead};
 
 /// Of how many bytes a credit is.
 pub(super) const CREDIT_BYTES: u64 = 1024;
