@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
 
 import { cyclesOf } from './cycles.ts';
+import { absentNames } from './documents.ts';
 import { rustFunctions, typeScriptFunctions } from './functions.ts';
 import { importsOf, isCode, isTest, isTypeScript, matches, packageOf, resolveImport } from './repository.ts';
 import type { Finding, Manifest, Repository, SourceFile } from './repository.ts';
@@ -125,6 +126,7 @@ export const rules: readonly Rule[] = [
   ),
   { name: 'folders and files are nouns', instead: 'No utils, helpers, common, shared, misc, lib.', find: badNames },
   { name: 'a type has at most 6 optional fields', instead: 'Each is a branch; cut the type.', find: optionBags },
+  { name: 'documents name what is there', instead: 'Write what it is called now.', find: absentNames },
   perFile(
     'documents cite names, not lines',
     'Name the function.',

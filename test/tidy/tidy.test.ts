@@ -51,6 +51,7 @@ const bad: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
   'a type has at most 6 optional fields': [
     ['packages/host/src/a.ts', `interface A {\n${[...'abcdefg'].map((name) => `  ${name}?: 1;\n`).join('')}}\n`],
   ],
+  'documents name what is there': [['docs/a.md', 'see `old.ts`\n']],
   'documents cite names, not lines': [['docs/a.md', 'see cache.ts:12\n']],
 };
 
