@@ -22,7 +22,7 @@ const FAR: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 /// Unsegmented, as the kernel hands over what its own interfaces would cut.
 const PACKET_BYTES_MAX: usize = 66_000;
 /// So that the link is not what is measured: a sender cuts what it sends into packets of a millisecond each, and paces
-/// them by timers, which costs more here than the bytes; reno does not pace, and is the one that every namespace allows.
+/// them by timers, which costs more here than the bytes; reno does not pace, and every namespace allows it.
 const SETTINGS: [(&str, &str); 2] = [
     ("/proc/sys/net/ipv4/tcp_min_tso_segs", "40"),
     ("/proc/sys/net/ipv4/tcp_congestion_control", "reno"),
