@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::record_entry::RecordEntry;
 use crate::segment::{Segment, SegmentFile, SegmentParts, unix_seconds};
+use crate::table::random_number;
 use crate::{Code, Error, Location, RecordKey, Result, TableFull, TableHandle, TableWriter};
 
 /// Tables grow by this when a key finds no place.
@@ -32,13 +33,14 @@ pub(crate) struct Catalog {
 
 struct State {
     table: TableWriter,
+    /// Random: a client that still looks at the table of an earlier run never takes a segment of this one for its own.
+    first_generation: u32,
     numbers: Vec<Number>,
     /// Numbers to use again.
     free: Vec<u32>,
 }
 
 /// A segment number and who has it.
-#[derive(Default)]
 struct Number {
     generation: u32,
     segment: Option<Arc<Segment>>,
@@ -47,7 +49,12 @@ struct Number {
 impl Catalog {
     pub fn new(record_capacity: usize) -> Result<Catalog> {
         let table = TableWriter::create(record_capacity)?;
-        Ok(Catalog { state: Mutex::new(State { table, numbers: Vec::new(), free: Vec::new() }) })
+        let random = random_number()
+            .map_err(|error| Error::io("choosing the generation of segments", &error))?;
+        // Half of the numbers are left to go through, and 0 is nobody's.
+        let first_generation = (random >> 33) as u32 + 1;
+        let (numbers, free) = (Vec::new(), Vec::new());
+        Ok(Catalog { state: Mutex::new(State { table, first_generation, numbers, free }) })
     }
 
     /// Gives the segment a number. A number that is used again has a new generation.
@@ -55,7 +62,8 @@ impl Catalog {
         let mut state = self.state();
         let number = state.free.pop().unwrap_or(state.numbers.len() as u32);
         if number as usize == state.numbers.len() {
-            state.numbers.push(Number::default());
+            let unused = Number { generation: state.first_generation, segment: None };
+            state.numbers.push(unused);
         }
         let place = &mut state.numbers[number as usize];
         place.generation = place.generation.wrapping_add(1);

@@ -308,7 +308,7 @@ unsafe fn buckets_at<'a>(memory: *const u8, count: usize) -> &'a [Bucket] {
 }
 
 /// From the kernel, not 0: an incarnation is never seen twice.
-fn random_number() -> std::io::Result<u64> {
+pub(crate) fn random_number() -> std::io::Result<u64> {
     let mut bytes = [0u8; 8];
     // SAFETY: the buffer is 8 bytes; requests of up to 256 are not cut short.
     let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };

@@ -239,6 +239,21 @@ fn an_evicted_segment_stays_readable_for_who_holds_it_and_its_number_gets_a_new_
 }
 
 #[test]
+fn a_location_of_an_earlier_run_is_of_no_segment_of_this_one() {
+    let place = tempfile::tempdir().unwrap();
+    let runs = [true, false].map(|is_first| {
+        let store = open_at(&[place.path().to_path_buf()], 1 << 30);
+        if is_first {
+            put(&store, 1, 5000);
+        }
+        store.close();
+        store.lookup(&key(1)).unwrap()
+    });
+    assert_eq!(runs[0].segment, runs[1].segment);
+    assert_ne!(runs[0].generation, runs[1].generation);
+}
+
+#[test]
 fn a_file_of_a_newer_format_is_set_aside_and_said() {
     let place = tempfile::tempdir().unwrap();
     let store = open_at(&[place.path().to_path_buf()], 1 << 30);

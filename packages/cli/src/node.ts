@@ -17,6 +17,9 @@ import { version } from './version.ts';
 
 const socketMode = 0o660;
 
+/** Of the directories that we make: names and bytes of a bucket are for those who may connect to the socket. */
+const ownerOnly = 0o700;
+
 export type NodeConfig = Pick<
   Config,
   | 'dataDirectories'
@@ -51,11 +54,11 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
     for (let last = stops.pop(); last !== undefined; last = stops.pop()) await last();
   };
   try {
-    for (const directory of dataDirectories) await mkdir(directory, { recursive: true });
+    for (const directory of dataDirectories) await mkdir(directory, { recursive: true, mode: ownerOnly });
     await mkdir(dirname(socket), { recursive: true });
     const [first = ''] = dataDirectories;
     const stateDirectory = config.stateDirectory ?? join(first, 'state');
-    await mkdir(stateDirectory, { recursive: true });
+    await mkdir(stateDirectory, { recursive: true, mode: ownerOnly });
     const devices = await sizeDevices(dataDirectories, size);
 
     // First of all: it locks the data directories, so that two daemons never share the state in them.
