@@ -1,4 +1,4 @@
-import { EventEmitter, once } from 'node:events';
+import { EventEmitter, once, setMaxListeners } from 'node:events';
 import { Agent, createServer, request as ask } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -28,6 +28,7 @@ export class FaultProxy {
 
   private constructor(upstream: string, seed: number) {
     this.#upstream = new URL(upstream);
+    setMaxListeners(0, this.#stopping.signal);
     this.#random = seededRandom(seed);
     this.#server = createServer((incoming, response) => void this.#answer(incoming, response));
     this.#server.on('connection', (socket) => {

@@ -49,27 +49,20 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// The defaults, where one record, all attempts together, may take `total` and no phase more than that.
+    /// The defaults, where one record, all attempts together, may take `total`; each phase is short enough for another
+    /// attempt after it.
     pub fn within(total: Duration) -> Self {
-        let Timeouts {
-            connect,
-            first_byte,
-            first_byte_small,
-            progress,
-            attempt,
-            credentials,
-            queue,
-            ..
-        } = Timeouts::default();
+        let usual = Timeouts::default();
+        let third = total / 3;
         Timeouts {
-            connect: connect.min(total),
-            first_byte: first_byte.min(total),
-            first_byte_small: first_byte_small.min(total),
-            progress: progress.min(total),
-            attempt: attempt.min(total),
+            connect: usual.connect.min(third),
+            first_byte: usual.first_byte.min(third),
+            first_byte_small: usual.first_byte_small.min(third),
+            progress: usual.progress.min(third),
+            attempt: usual.attempt.min(2 * third),
+            credentials: usual.credentials.min(third),
             total,
-            credentials: credentials.min(total),
-            queue,
+            ..usual
         }
     }
 

@@ -31,8 +31,8 @@ impl Failure {
     }
 }
 
-/// Attempts for one record, the first included.
-pub(crate) const ATTEMPTS: u32 = 6;
+/// Attempts for one record, the first included: with the pauses between them, enough for an outage of some seconds.
+pub(crate) const ATTEMPTS: u32 = 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 

@@ -126,14 +126,13 @@ impl S3Source {
 
     async fn pause_or_give_up(&self, number: u32, deadline: Instant, error: Error) -> Result<()> {
         let pause = pause(number);
+        let attempts = if number == 1 { "1 attempt".into() } else { format!("{number} attempts") };
         let why = if number >= ATTEMPTS {
-            format!("gave up after {number} attempts")
+            format!("gave up after {attempts}")
         } else if Instant::now() + pause >= deadline {
-            format!("gave up after {number} attempts in {} s", self.timeouts.total.as_secs_f32())
+            format!("gave up after {attempts} in {} s", self.timeouts.total.as_secs_f32())
         } else if !self.lane.retries.take() {
-            format!(
-                "gave up after {number} attempts: too much of what is asked of this endpoint fails"
-            )
+            format!("gave up after {attempts}: too much of what is asked of this endpoint fails")
         } else {
             self.counters.retries.add(1);
             tokio::time::sleep(pause).await;

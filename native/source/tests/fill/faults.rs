@@ -10,7 +10,7 @@ use crate::origin::{Origin, source_at};
 use crate::script::Fault;
 
 /// As many as the source crate makes for one record.
-const ATTEMPTS: usize = 6;
+const ATTEMPTS: usize = 10;
 
 fn bytes(len: usize) -> Vec<u8> {
     (0..len).map(|n| (n * 31 / 7) as u8).collect()
@@ -39,7 +39,7 @@ fn ends_in(terms: Terms, fault: Fault, code: Code) -> String {
     assert_eq!(error.code, code, "{error}");
     assert_eq!(origin.script().fired(&fault), ATTEMPTS, "{error}");
     assert!(error.message.contains("s3://photos/cat.jpg"), "{error}");
-    assert!(error.message.contains("gave up after 6 attempts"), "{error}");
+    assert!(error.message.contains("gave up after 10 attempts"), "{error}");
     assert_eq!(bed.filler.counters().errors, 1);
     error.message
 }
@@ -126,7 +126,7 @@ fn all_attempts_together_have_a_deadline() {
     origin.script().plan("cat.jpg", vec![Fault::Hang; ATTEMPTS]);
     let error = bed.error(&object, 0);
     assert_eq!(error.code, Code::SourceUnavailable);
-    assert!(error.message.contains("gave up after 1 attempts in 0.3 s"), "{error}");
+    assert!(error.message.contains("gave up after 1 attempt in 0.3 s"), "{error}");
     assert_eq!(origin.script().fired(&Fault::Hang), 1);
 }
 
