@@ -55,7 +55,7 @@ describe('objects that change, go, or come cut short', { skip }, () => {
   /** What was read by path before is not older than the attachment's freshness. */
   const pastFreshness = (): Promise<void> => sleep(freshnessMs + 100);
 
-  test('a changed object is its sample\'s error "source-changed" in a dataset, and the new bytes by its path', async () => {
+  test('a changed object is "source-changed" in a dataset, and the new bytes by its path', async () => {
     const [changed, other] = [partPath(3), partPath(4)];
     await bed.put('part/03', seededBytes(1003, 3003));
     using kept = await data.readMany([numberOf(changed), numberOf(other)], { onError: 'keep' });
@@ -105,7 +105,7 @@ describe('objects that change, go, or come cut short', { skip }, () => {
     assert.deepEqual(Buffer.from(await mill.read(path)), bed.bytesOf(path));
   });
 
-  test('an object that always comes cut short is an error; the others of its batch and its next read are right', async () => {
+  test('an object that always comes cut short is an error; the others are right, and so is its next read', async () => {
     const [cut, other] = [partPath(10), partPath(11)];
     bed.proxy.script({ fault: { kind: 'cut', afterBytes: 1000 }, probability: 1, matches: getsOf('part/10') });
     using kept = await data.readMany([numberOf(cut), numberOf(other)], { onError: 'keep' });

@@ -74,7 +74,7 @@ describe('a source that fails', { skip }, () => {
   ];
   for (const [n, [fault, probability]] of storms.entries()) {
     const { kind, ...how } = fault;
-    test(`${kind} ${JSON.stringify(how)} now and then: an epoch is whole and right, and retries are counted`, async () => {
+    test(`${kind} ${JSON.stringify(how)} now and then: an epoch is whole, right, and retries counted`, async () => {
       const { retries } = await statusOfCache();
       const before = bed.proxy.count(kind);
       bed.proxy.script({ fault, probability, matches: objectGets });
