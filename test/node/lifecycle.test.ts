@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 
 import { FolderNode } from '../harness/folder-node.ts';
 import { MillpoolNode, runMillpool } from '../harness/millpool-process.ts';
+import type { CommandResult } from '../harness/millpool-process.ts';
 
 const files = 120;
 let node: FolderNode;
@@ -184,4 +185,29 @@ test('up that ends by a wrong source leaves nothing running', async () => {
     MillpoolNode.start({ directory, sources: [join(directory, 'absent')] }),
     /millpool up ended with [14].*absent/s,
   );
+});
+
+test('up refuses a place that is none, and a data directory that is a file, before anything is made', async () => {
+  const directory = join(node.directory, 'refused');
+  await mkdir(directory);
+  const file = join(directory, 'file');
+  await writeFile(file, '');
+  const env = { ...process.env, MILLPOOL_SOCKET: join(directory, 'sock') };
+  const up = (...args: string[]): Promise<CommandResult> => runMillpool(['up', node.source, ...args, '--json'], env);
+  for (const [args, says] of [
+    [['--data', file], /data directory .*file cannot be used: it is no directory/],
+    [['--data', join(file, 'below')], /is no directory/],
+    [['--data', join(directory, 'data'), '--at', 'relative'], /relative/],
+    [['--data', join(directory, 'data'), '--at', '/'], /attach.path is \//],
+  ] as const) {
+    const { code, stderr } = await up(...args);
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, says);
+  }
+});
+
+test('cp makes the directory that it copies into', async () => {
+  const target = join(node.directory, 'copies', 'deep');
+  assert.equal((await node.run('cp', '-R', '/source', target)).code, 0);
+  for (const path of node.paths) assert.deepEqual(await readFile(join(target, path)), node.bytesOf(path));
 });

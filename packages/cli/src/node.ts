@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -12,13 +11,16 @@ import type { Handlers } from '@millpool/protocol';
 import { listenTransport } from '@millpool/transport';
 import { openUnderStorage } from '@millpool/under-storage';
 
+import { ownDirectory } from './own-directory.ts';
 import { controlSocketOf } from './sockets.ts';
 import { version } from './version.ts';
 
 const socketMode = 0o660;
 
-/** Of the directories that we make: names and bytes of a bucket are for those who may connect to the socket. */
-const ownerOnly = 0o700;
+/** What is cached and what is kept is nobody else's to read. */
+const dataUse = { what: 'The data directory', setting: '--data or MILLPOOL_DATA', mode: 0o700 };
+const stateUse = { what: 'The state directory', setting: 'MILLPOOL_STATE_DIRECTORY', mode: 0o700 };
+const socketUse = { what: 'The directory of the socket', setting: '--socket or MILLPOOL_SOCKET', mode: 0o777 };
 
 export type NodeConfig = Pick<
   Config,
@@ -54,11 +56,11 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
     for (let last = stops.pop(); last !== undefined; last = stops.pop()) await last();
   };
   try {
-    for (const directory of dataDirectories) await mkdir(directory, { recursive: true, mode: ownerOnly });
-    await mkdir(dirname(socket), { recursive: true });
     const [first = ''] = dataDirectories;
     const stateDirectory = config.stateDirectory ?? join(first, 'state');
-    await mkdir(stateDirectory, { recursive: true, mode: ownerOnly });
+    for (const directory of dataDirectories) await ownDirectory(directory, dataUse);
+    await ownDirectory(stateDirectory, stateUse);
+    await ownDirectory(dirname(socket), socketUse);
     const devices = await sizeDevices(dataDirectories, size);
 
     // First of all: it locks the data directories, so that two daemons never share the state in them.

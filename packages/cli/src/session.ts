@@ -1,5 +1,6 @@
 import { connect } from '@millpool/client';
 import type { Mill } from '@millpool/client';
+import { MillpoolError } from '@millpool/protocol';
 import type { Call } from '@millpool/protocol';
 import { connectTransport } from '@millpool/transport';
 import type { TransportConnection } from '@millpool/transport';
@@ -23,13 +24,19 @@ export class Session {
     this.#control ??= connectTransport(controlSocketOf(this.#socket)).catch((error: unknown) => {
       // The next call tries again: a daemon that is starting does not answer yet.
       this.#control = null;
-      throw error;
+      throw error instanceof MillpoolError ? this.#ofSocket(error) : error;
     });
     return (await this.#control).call(method, request, { timeoutSeconds: this.#timeoutSeconds, ...options });
   };
 
   mill(): Promise<Mill> {
     return (this.#mill ??= connect({ socket: this.#socket, timeoutSeconds: this.#timeoutSeconds }));
+  }
+
+  /** People know the socket that they named, not the one beside it. */
+  #ofSocket({ shape }: MillpoolError): MillpoolError {
+    const message = shape.message.replace(controlSocketOf(this.#socket), this.#socket);
+    return new MillpoolError({ ...shape, message, path: this.#socket });
   }
 
   async close(): Promise<void> {

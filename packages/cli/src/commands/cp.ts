@@ -1,4 +1,4 @@
-import { mkdir, open, rename, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, open, rename, rm, utimes } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
 import type { Command } from 'commander';
@@ -8,6 +8,7 @@ import type { Entry, ErrorShape } from '@millpool/protocol';
 
 import { PartlyDone } from '../command-context.ts';
 import type { CommandContext, Tools } from '../command-context.ts';
+import { ownDirectory } from '../own-directory.ts';
 import { ProgressBar } from '../progress-bar.ts';
 import { readChunks } from '../read-chunks.ts';
 
@@ -17,7 +18,7 @@ export function cpCommand(program: Command, context: CommandContext): void {
   program
     .command('cp')
     .description('Copy files out of the namespace into a local directory, through the cache')
-    .argument('<path...>', 'absolute paths in the namespace, then the local directory')
+    .argument('<path...>', 'absolute paths in the namespace, then the local directory, which is made if need be')
     .option('-R, --recursive', 'copy directories with all that is below them')
     .action((paths: string[], options: { recursive?: boolean }) =>
       context.run((tools) => runCp(paths, options.recursive === true, tools)),
@@ -41,13 +42,7 @@ async function runCp(paths: readonly string[], recursive: boolean, tools: Tools)
     });
   }
   const directory = resolve(target);
-  if (!(await stat(directory).catch(() => null))?.isDirectory()) {
-    throw new MillpoolError({
-      code: 'invalid',
-      message: `${directory} is not a directory.`,
-      remedy: 'Name an existing local directory as the last argument.',
-    });
-  }
+  await ownDirectory(directory, { what: 'The target', setting: 'the last argument', mode: 0o777 });
   const mill = await tools.session.mill();
   const copies: Copy[] = [];
   const failures: ErrorShape[] = [];

@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { openLog } from '@millpool/host';
-import { formatBytes, MillpoolError, parseFreshness, parseSize, policies } from '@millpool/protocol';
+import { checkRequest, formatBytes, MillpoolError, parseFreshness, parseSize, policies } from '@millpool/protocol';
 import type { Attachment, Policy } from '@millpool/protocol';
 import { parseSource, sourceName } from '@millpool/under-storage';
 
@@ -17,21 +17,21 @@ import { absoluteSource } from '../source-argument.ts';
 import { attachmentJson } from './attach.ts';
 
 interface UpOptions {
-  readonly data: readonly string[];
+  readonly data?: readonly string[];
   readonly size?: string;
   readonly at?: string;
   readonly policy: Policy;
   readonly detach?: boolean;
 }
 
-const repeat = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+const repeat = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
 export function upCommand(program: Command, context: CommandContext): void {
   program
     .command('up')
     .description('Start the daemon of this node and attach sources; Ctrl-C stops it cleanly')
     .argument('[source...]', 's3://BUCKET/PREFIX or a local folder; attachments made earlier come back by themselves')
-    .option('--data <dir>', 'where the cache lies; repeat it for several devices', repeat, [])
+    .option('--data <dir>', 'where the cache lies; repeat it for several devices', repeat)
     .option('--size <size>', 'stored bytes over all data directories (200GiB), or a share of each device (90%)')
     .option('--at <path>', 'where the source appears (default: / and the last name of the source)')
     .addOption(
@@ -58,7 +58,7 @@ async function runUp(
   const { config, origins } = settings;
   const wanted: NodeConfig = {
     ...config,
-    dataDirectories: options.data.length > 0 ? options.data.map((path) => resolve(path)) : config.dataDirectories,
+    dataDirectories: options.data?.map((path) => resolve(path)) ?? config.dataDirectories,
     size: options.size === undefined ? config.size : parseSize(options.size),
     stateDirectory: origins.stateDirectory.kind === 'default' ? null : config.stateDirectory,
   };
@@ -117,23 +117,21 @@ async function attachOnce(
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const { source: absolute, s3 } = absoluteSource(source);
+  const request = checkRequest('attach', {
+    source: absolute,
+    path: options.at ?? null,
+    freshness: parseFreshness('ttl=60s'),
+    policy: options.policy,
+    readOnly: false,
+    s3: s3 ? { endpoint: null, region: null, profile: null, anonymous: false, requesterPays: false } : null,
+  });
   const { attachments } = await node.handlers.attachments({}, { signal });
-  const path = options.at ?? `/${sourceName(parseSource(absolute))}`;
+  const path = request.path ?? `/${sourceName(parseSource(absolute))}`;
   const there = attachments.find(
     (attachment: Attachment) => attachment.path === path && attachment.source === absolute,
   );
   if (there !== undefined) return [];
-  const made = await node.handlers.attach(
-    {
-      source: absolute,
-      path: options.at ?? null,
-      freshness: parseFreshness('ttl=60s'),
-      policy: options.policy,
-      readOnly: false,
-      s3: s3 ? { endpoint: null, region: null, profile: null, anonymous: false, requesterPays: false } : null,
-    },
-    { signal },
-  );
+  const made = await node.handlers.attach(request, { signal });
   return [made.path];
 }
 

@@ -1,0 +1,37 @@
+import { mkdir } from 'node:fs/promises';
+
+import { MillpoolError } from '@millpool/protocol';
+import type { ErrorCode } from '@millpool/protocol';
+
+const refusals: Readonly<Record<string, { readonly code: ErrorCode; readonly why: string }>> = {
+  EEXIST: { code: 'invalid', why: 'it is no directory' },
+  ENOTDIR: { code: 'invalid', why: 'a name on the way to it is no directory' },
+  EACCES: { code: 'refused', why: 'permission denied' },
+  EPERM: { code: 'refused', why: 'permission denied' },
+  EROFS: { code: 'refused', why: 'its file system is read-only' },
+  ENOSPC: { code: 'full', why: 'its file system has no room' },
+};
+
+export interface DirectoryUse {
+  /** As an error names it: "the data directory". */
+  readonly what: string;
+  /** What names another one. */
+  readonly setting: string;
+  /** Permission bits of one that is made. */
+  readonly mode: number;
+}
+
+/** Makes a directory and those above it where they are not there. */
+export async function ownDirectory(path: string, { what, setting, mode }: DirectoryUse): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode });
+  } catch (thrown) {
+    const { code: errno = '', message } = thrown as NodeJS.ErrnoException;
+    const { code, why } = refusals[errno] ?? { code: 'io', why: message };
+    const remedy = `Make it for the user that runs Millpool, or name another with ${setting}.`;
+    throw new MillpoolError(
+      { code, message: `${what} ${path} cannot be used: ${why}.`, remedy, path },
+      { cause: thrown },
+    );
+  }
+}
