@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::random::random_bytes;
 use crate::record_entry::RecordEntry;
 use crate::segment::{Segment, SegmentFile, SegmentParts, unix_seconds};
-use crate::table::random_number;
 use crate::{Code, Error, Location, RecordKey, Result, TableFull, TableHandle, TableWriter};
 
 /// Tables grow by this when a key finds no place.
@@ -49,10 +49,10 @@ struct Number {
 impl Catalog {
     pub fn new(record_capacity: usize) -> Result<Catalog> {
         let table = TableWriter::create(record_capacity)?;
-        let random = random_number()
+        let random = random_bytes()
             .map_err(|error| Error::io("choosing the generation of segments", &error))?;
         // Half of the numbers are left to go through, and 0 is nobody's.
-        let first_generation = (random >> 33) as u32 + 1;
+        let first_generation = u32::from_le_bytes(random) / 2 + 1;
         let (numbers, free) = (Vec::new(), Vec::new());
         Ok(Catalog { state: Mutex::new(State { table, first_generation, numbers, free }) })
     }

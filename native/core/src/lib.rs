@@ -16,6 +16,7 @@ mod footer;
 mod gather;
 #[cfg(test)]
 mod golden;
+mod inbox;
 mod key;
 mod location;
 #[cfg(all(test, loom))]
@@ -25,6 +26,7 @@ mod object;
 mod open_segment;
 mod order;
 mod prefetch;
+mod random;
 mod record_entry;
 mod recovery;
 mod ring;
@@ -33,7 +35,9 @@ mod segment;
 mod segment_contents;
 mod store;
 mod table;
+mod table_reader;
 mod writer;
+mod writer_thread;
 
 pub use catalog::Freed;
 pub use cuckoo::TableFull;
@@ -52,4 +56,5 @@ pub use ring::{Ring, Slot};
 pub use schedule::{Schedule, ScheduleConfig, Step};
 pub use segment::{SegmentFile, SegmentStatus};
 pub use store::{Admission, Store, StoreConfig};
-pub use table::{TableHandle, TableReader, TableWriter};
+pub use table::{TableHandle, TableWriter};
+pub use table_reader::TableReader;

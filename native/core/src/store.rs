@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use crate::catalog::{Catalog, Freed};
 use crate::device::{Device, DeviceConfig, DeviceStatus};
 use crate::extent::Record;
+use crate::random::random_bytes;
 use crate::recovery::Recovery;
 use crate::segment::{SegmentFile, SegmentStatus, segment_bytes};
-use crate::writer::{Writer, WriterConfig, random_id};
+use crate::writer::{Writer, WriterConfig};
 use crate::{
     Code, Error, Identity, Location, PIECE_BYTES, RecordBytes, RecordKey, Result, TableHandle,
 };
@@ -64,7 +65,7 @@ impl Store {
             extent_delay: config.extent_delay,
             idle_seal: config.idle_seal,
             segment_bytes: segment_bytes(total),
-            stripe_set: random_id().map_err(|error| Error::io("naming a stripe set", &error))?,
+            stripe_set: random_bytes().map_err(|error| Error::io("naming a stripe set", &error))?,
             devices: config.devices.len() as u32,
         };
         let devices = config.devices.into_iter().enumerate();

@@ -3,7 +3,6 @@
 //! Layout and protocol: docs/formats.md, "Key table".
 
 use std::fs::File;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,44 +11,42 @@ use rustix::fs::{MemfdFlags, SealFlags};
 
 use crate::bucket::{Bucket, Entry, key_of, key_words};
 use crate::cuckoo::{Cuckoo, Inserted, TableFull};
-use crate::prefetch::prefetch;
+use crate::random::random_bytes;
 use crate::{Code, Error, Location, RecordKey, Result};
 
-const MAGIC: u64 = u64::from_le_bytes(*b"MPKEYTAB");
-const VERSION: u64 = 1;
-const HEADER_BYTES: usize = 4096;
-const BUCKET_BYTES: usize = size_of::<Bucket>();
-const ENTRIES_A_BUCKET: usize = 3;
+pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"MPKEYTAB");
+pub(crate) const VERSION: u64 = 1;
+pub(crate) const HEADER_BYTES: usize = 4096;
+pub(crate) const BUCKET_BYTES: usize = size_of::<Bucket>();
+pub(crate) const ENTRIES_A_BUCKET: usize = 3;
 /// Two choices of buckets of three fill to 95 % (0.959 in the limit); above this, paths grow long.
 const MAX_LOAD_PERCENT: usize = 90;
 const MIN_BUCKETS: usize = 64;
 /// 2^36 records: 3 TiB of table.
 const MAX_CAPACITY: usize = 1 << 36;
-/// How far ahead of the look-up `get_many` asks for buckets; two of them are four cache lines.
-const PREFETCH_KEYS: usize = 8;
 
 /// First words of the file. All but `retired` are written once, before anybody else sees the file.
 #[repr(C)]
-struct Header {
+pub(crate) struct Header {
     magic: AtomicU64,
     version: AtomicU64,
     incarnation: AtomicU64,
     bucket_count: AtomicU64,
     /// CRC32C of the words above.
-    checksum: AtomicU64,
+    pub checksum: AtomicU64,
     unused: [AtomicU64; 11],
     /// Not 0: a newer table took this one's place. On a cache line of its own.
-    retired: AtomicU64,
+    pub retired: AtomicU64,
 }
 
 impl Header {
-    fn constants(&self) -> [u64; 4] {
+    pub fn constants(&self) -> [u64; 4] {
         [&self.magic, &self.version, &self.incarnation, &self.bucket_count]
             .map(|word| word.load(Ordering::Relaxed))
     }
 }
 
-fn checksum_of(constants: &[u64; 4]) -> u64 {
+pub(crate) fn checksum_of(constants: &[u64; 4]) -> u64 {
     u64::from(crc_fast::crc32_iscsi(&constants.map(u64::to_le_bytes).concat()))
 }
 
@@ -90,7 +87,7 @@ impl TableWriter {
         let memory = MmapOptions::new().len(size).map_raw(&file).map_err(io)?;
         let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL;
         rustix::fs::fcntl_add_seals(&file, seals).map_err(|error| io(error.into()))?;
-        let incarnation = random_number().map_err(io)?;
+        let incarnation = u64::from_le_bytes(random_bytes().map_err(io)?).max(1);
         let handle = TableHandle { file: Arc::new(file), incarnation };
         let writer = TableWriter { memory, handle, bucket_count, len: 0 };
         writer.write_header();
@@ -204,118 +201,10 @@ impl TableWriter {
     }
 }
 
-/// One process's view of a table: read-only.
-pub struct TableReader {
-    memory: MmapRaw,
-    incarnation: u64,
-    bucket_count: usize,
-}
-
-impl TableReader {
-    /// Maps what a daemon sent, after checking that it is a table, whole, and can no longer shrink: past here nothing
-    /// in the file can make a look-up go out of bounds or fault.
-    pub fn map(file: &File) -> Result<TableReader> {
-        let refuse = |what: &str| {
-            Error::new(Code::Corrupt, format!("the key table that was received {what}"))
-        };
-        let seals = rustix::fs::fcntl_get_seals(file.as_fd())
-            .map_err(|_| refuse("is not a memory file"))?;
-        if !seals.contains(SealFlags::SHRINK) {
-            return Err(refuse("can still be cut short"));
-        }
-        let io = |error: std::io::Error| Error::io("mapping the key table", &error);
-        let size = usize::try_from(file.metadata().map_err(io)?.len())
-            .map_err(|_| refuse("is too large"))?;
-        if size < HEADER_BYTES {
-            return Err(refuse("is shorter than its header"));
-        }
-        let memory = MmapOptions::new().len(size).map_raw_read_only(file).map_err(io)?;
-        let reader = TableReader { memory, incarnation: 0, bucket_count: 0 };
-        let header = reader.header();
-        let constants = header.constants();
-        let [magic, version, incarnation, bucket_count] = constants;
-        if magic != MAGIC {
-            return Err(refuse("does not begin like one"));
-        }
-        if version != VERSION {
-            let message =
-                format!("the key table has version {version}, this program reads {VERSION}");
-            return Err(Error::new(Code::Unsupported, message));
-        }
-        if header.checksum.load(Ordering::Acquire) != checksum_of(&constants) {
-            return Err(refuse("has a damaged header"));
-        }
-        let bucket_count = usize::try_from(bucket_count).map_err(|_| refuse("is too large"))?;
-        if bucket_count == 0 || bucket_count != (size - HEADER_BYTES) / BUCKET_BYTES {
-            return Err(refuse("is not of the size that it states"));
-        }
-        Ok(TableReader { incarnation, bucket_count, ..reader })
-    }
-
-    pub fn get(&self, key: &RecordKey) -> Option<Location> {
-        self.cuckoo().find(key_words(key))?.location()
-    }
-
-    /// A location or a miss for each key, in order, into `found`, whose old content goes. Buckets are asked for ahead
-    /// of their look-up, which halves its time in a table larger than the caches.
-    pub fn get_many(&self, keys: &[RecordKey], found: &mut Vec<Option<Location>>) {
-        let cuckoo = self.cuckoo();
-        found.clear();
-        found.reserve(keys.len());
-        for key in keys.iter().take(PREFETCH_KEYS) {
-            self.prefetch(&cuckoo, key);
-        }
-        for (n, key) in keys.iter().enumerate() {
-            if let Some(ahead) = keys.get(n + PREFETCH_KEYS) {
-                self.prefetch(&cuckoo, ahead);
-            }
-            found.push(cuckoo.find(key_words(key)).and_then(|entry| entry.location()));
-        }
-    }
-
-    /// A newer table took this one's place: what is found here may be old, and is checked by its generation.
-    pub fn retired(&self) -> bool {
-        self.header().retired.load(Ordering::Acquire) != 0
-    }
-
-    pub fn incarnation(&self) -> u64 {
-        self.incarnation
-    }
-
-    fn prefetch(&self, cuckoo: &Cuckoo<'_, AtomicU64, ENTRIES_A_BUCKET>, key: &RecordKey) {
-        for bucket in cuckoo.homes(key_words(key)) {
-            let start = self.memory.as_ptr().wrapping_add(HEADER_BYTES + bucket * BUCKET_BYTES);
-            prefetch(start);
-            prefetch(start.wrapping_add(BUCKET_BYTES / 2));
-        }
-    }
-
-    fn header(&self) -> &Header {
-        // SAFETY: as in the writer; loads of at most 8 bytes are allowed on read-only memory.
-        unsafe { &*self.memory.as_ptr().cast() }
-    }
-
-    fn cuckoo(&self) -> Cuckoo<'_, AtomicU64, ENTRIES_A_BUCKET> {
-        // SAFETY: `bucket_count` was checked against the size of the mapping.
-        Cuckoo::new(unsafe { buckets_at(self.memory.as_ptr(), self.bucket_count) })
-    }
-}
-
 /// # Safety
 /// `memory` is page-aligned and holds a header page and `count` buckets, for as long as the result is used.
-unsafe fn buckets_at<'a>(memory: *const u8, count: usize) -> &'a [Bucket] {
+pub(crate) unsafe fn buckets_at<'a>(memory: *const u8, count: usize) -> &'a [Bucket] {
     unsafe { std::slice::from_raw_parts(memory.add(HEADER_BYTES).cast(), count) }
-}
-
-/// From the kernel, not 0: an incarnation is never seen twice.
-pub(crate) fn random_number() -> std::io::Result<u64> {
-    let mut bytes = [0u8; 8];
-    // SAFETY: the buffer is 8 bytes; requests of up to 256 are not cut short.
-    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-    if got != bytes.len() as isize {
-        return Err(std::io::Error::last_os_error());
-    }
-    Ok(u64::from_le_bytes(bytes).max(1))
 }
 
 #[cfg(test)]
@@ -326,6 +215,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::TableReader;
 
     fn key(n: u64) -> RecordKey {
         let bytes = twox_hash::XxHash3_128::oneshot(&n.to_le_bytes());
