@@ -1,5 +1,6 @@
 //! Which records are resident: the key table and the segments it points into, changed together under one lock.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::random::random_bytes;
@@ -29,6 +30,8 @@ pub(crate) enum Published {
 
 pub(crate) struct Catalog {
     state: Mutex<State>,
+    /// How often records were made unreachable.
+    removals: AtomicU64,
 }
 
 struct State {
@@ -54,7 +57,8 @@ impl Catalog {
         // Half of the numbers are left to go through, and 0 is nobody's.
         let first_generation = u32::from_le_bytes(random) / 2 + 1;
         let (numbers, free) = (Vec::new(), Vec::new());
-        Ok(Catalog { state: Mutex::new(State { table, first_generation, numbers, free }) })
+        let state = State { table, first_generation, numbers, free };
+        Ok(Catalog { state: Mutex::new(state), removals: AtomicU64::new(0) })
     }
 
     /// Gives the segment a number. A number that is used again has a new generation.
@@ -113,6 +117,11 @@ impl Catalog {
         Some(location)
     }
 
+    /// As long as it stays the same, what was found is found.
+    pub fn removals(&self) -> u64 {
+        self.removals.load(Ordering::Acquire)
+    }
+
     pub fn segment(&self, number: u32, generation: u32) -> Option<Arc<SegmentFile>> {
         Some(self.state().segment(number, generation)?.reader.clone())
     }
@@ -144,6 +153,7 @@ impl Catalog {
     }
 
     pub fn forget(&self, keys: &[RecordKey]) -> Freed {
+        self.removals.fetch_add(1, Ordering::AcqRel);
         let mut freed = Freed::default();
         let mut emptied = Vec::new();
         let mut state = self.state();
@@ -164,6 +174,7 @@ impl Catalog {
     }
 
     pub fn evict(&self, numbers: &[u32]) -> Freed {
+        self.removals.fetch_add(1, Ordering::AcqRel);
         let taken: Vec<_> = {
             let mut state = self.state();
             numbers

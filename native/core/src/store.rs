@@ -134,6 +134,11 @@ impl Store {
         self.catalog.lookup(key)
     }
 
+    /// How often records were made unreachable: while it stays the same, what was resident is.
+    pub fn removals(&self) -> u64 {
+        self.catalog.removals()
+    }
+
     /// `None` when the segment is gone: the location is old.
     pub fn segment(&self, number: u32, generation: u32) -> Option<Arc<SegmentFile>> {
         self.catalog.segment(number, generation)

@@ -42,6 +42,8 @@ struct Parts {
     identities: RwLock<HashMap<u32, Identity>>,
     /// Those that were asked for last, newest first: mapping one checks all of it.
     datasets: Mutex<Vec<([u8; 32], Arc<Dataset>)>>,
+    /// Dataset versions of which every byte was resident, at which count of removals.
+    whole: Mutex<HashMap<[u8; 32], u64>>,
     /// Once it serves.
     serving: Mutex<Option<Serving>>,
     runtime: Mutex<Option<Runtime>>,
@@ -99,6 +101,7 @@ pub fn open_engine<'env>(env: &'env Env, config: NativeEngineConfig) -> Result<O
             filler,
             identities: RwLock::default(),
             datasets: Mutex::default(),
+            whole: Mutex::default(),
             serving: Mutex::default(),
             runtime: Mutex::new(Some(runtime)),
         })))
@@ -339,9 +342,25 @@ impl NativeEngine {
         let prepare = move || {
             let dataset = parts.dataset(&version)?;
             let attachment = parts.attachment_of(dataset.root())?;
-            samples.into_iter().map(|sample| dataset.object(sample, attachment)).collect()
+            let missing =
+                samples.into_iter().filter(|sample| !parts.is_resident(&dataset, *sample));
+            missing.map(|sample| dataset.object(sample, attachment)).collect()
         };
         Ok(NativeFetch(Fetching::start(self.0.filler.clone(), urgency_of(urgency)?, prepare)?))
+    }
+
+    /// The count of removals at which every byte of a dataset version was resident; null where it is not. A look-up for
+    /// each of its records, unless nothing was removed since it was found whole.
+    #[napi(catch_unwind)]
+    pub fn whole_at<'env>(&self, env: &'env Env, version: String) -> Result<Object<'env>> {
+        let (parts, version) = (self.0.clone(), version_of(&version)?);
+        promise(env, move || Ok(parts.whole_at(&version)?.map(|removals| removals as f64)))
+    }
+
+    /// How often records were made unreachable.
+    #[napi(catch_unwind)]
+    pub fn removals(&self) -> f64 {
+        self.0.store.removals() as f64
     }
 
     #[napi(catch_unwind)]
@@ -365,6 +384,34 @@ impl Parts {
         let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
         let closed = || Error::new(Code::Closed, "the engine is closed");
         runtime.as_ref().map(|runtime| runtime.handle().clone()).ok_or_else(closed)
+    }
+
+    fn whole_at(&self, version: &[u8; 32]) -> millpool_core::Result<Option<u64>> {
+        // Before the look-ups: what is removed meanwhile makes the answer old.
+        let removals = self.store.removals();
+        let known = || self.whole.lock().unwrap_or_else(PoisonError::into_inner);
+        if known().get(version) == Some(&removals) {
+            return Ok(Some(removals));
+        }
+        let dataset = self.dataset(version)?;
+        if !(0..dataset.len()).all(|sample| self.is_resident(&dataset, sample)) {
+            return Ok(None);
+        }
+        let mut known = known();
+        known.retain(|_, at| *at == removals);
+        known.insert(*version, removals);
+        Ok(Some(removals))
+    }
+
+    /// As far as the numbers of a dataset tell: a look-up for each piece. False for a sample that there is none of.
+    fn is_resident(&self, dataset: &Dataset, sample: u64) -> bool {
+        let (Some(key), Some(size)) = (dataset.object_key(sample), dataset.size(sample)) else {
+            return false;
+        };
+        (0..piece_count(size)).all(|piece| {
+            let found = self.store.lookup(&key.piece(piece));
+            found.is_some_and(|location| location.stored_len == piece_len(size, piece))
+        })
     }
 
     fn identity(&self, attachment: u32) -> millpool_core::Result<Identity> {

@@ -10,7 +10,8 @@ const windowBytes = 512 * 1024 * 1024;
 
 /**
  * Fetches what one loader will ask for, in its order, as far ahead as the window allows, and into the next epoch. What
- * is resident costs a look-up. It never fetches what would not be kept: those bytes would come twice.
+ * is resident costs a look-up, and a dataset that is resident as a whole costs one in all, until something is removed.
+ * It never fetches what would not be kept: those bytes would come twice.
  */
 export class Plan {
   readonly #request: PlanRequest;
@@ -26,6 +27,8 @@ export class Plan {
   /** Samples of this rank in the steps up to each position that a receipt may name. */
   readonly #takenAt = new Map<number, number>();
   #chunks = 0;
+  /** Removals at which the whole dataset was resident; nothing is fetched as long as there are no more. */
+  #wholeAt: number | null = null;
   #closed = false;
   #fetchedSamples = 0;
   #fetchedBytes = 0;
@@ -39,11 +42,24 @@ export class Plan {
     this.#steps = this.#stepsFrom(request.position);
     const averageBytes = Math.max(1, file.bytes / Math.max(1, file.length));
     this.#windowSamples = Math.max(2 * request.globalBatch, Math.floor(windowBytes / averageBytes));
-    this.#advance();
+    void this.#begin();
+  }
+
+  async #begin(): Promise<void> {
+    // A version that cannot be read says so in the loader's own reads.
+    this.#wholeAt = await this.#engine.wholeAt(this.#request.version).catch(() => null);
+    if (this.#wholeAt === null) this.#advance();
   }
 
   /** A receipt came: the loader has taken every sample of its steps up to `position`. */
   taken(position: number): void {
+    if (this.#wholeAt !== null) {
+      if (this.#wholeAt === this.#engine.removals()) return;
+      this.#wholeAt = null;
+      this.#steps = this.#stepsFrom(position);
+      this.#advance();
+      return;
+    }
     const samples = this.#takenAt.get(position);
     if (samples === undefined) return;
     this.#takenAt.delete(position);

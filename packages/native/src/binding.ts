@@ -77,6 +77,8 @@ export interface NativeEngine {
   verify(objects: Uint8Array): Promise<NativeVerified>;
   fetchObjects(objects: Uint8Array, urgency: number): NativeFetch;
   fetchSamples(version: string, samples: Float64Array, urgency: number): NativeFetch;
+  wholeAt(version: string): Promise<number | null>;
+  removals(): number;
   flush(timeoutMs: number): Promise<void>;
   close(): Promise<void>;
 }

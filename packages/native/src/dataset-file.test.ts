@@ -82,6 +82,17 @@ test('a daemon hands a version out, reads of it are by index, and it is fetched 
   for (const [i, sample] of samples.entries()) {
     assert.equal(Buffer.compare(batch.sample(i), await bytesOf(files[sample]!)), 0);
   }
+
+  assert.equal(await engine.engine.wholeAt(version), null, 'the others are not here');
+  const all = Float64Array.from(entries.keys());
+  await engine.engine.fetchSamples(version, all, 'plan').done;
+  await engine.engine.flush(timeoutMs);
+  assert.equal(await engine.engine.wholeAt(version), engine.engine.removals());
+  const again = await engine.engine.fetchSamples(version, all, 'plan').done;
+  assert.equal(again.objects, 0, 'what is resident is not asked for');
+  await engine.engine.evict(Uint32Array.from(engine.engine.segments(), ({ number }) => number));
+  assert.equal(await engine.engine.wholeAt(version), null);
+
   const unknown = engine.engine.fetchSamples('00'.repeat(32), samples, 'plan');
   await assert.rejects(unknown.done, { code: 'not-found' });
 });

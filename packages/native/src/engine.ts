@@ -196,6 +196,19 @@ export class Engine {
     return new Fetch(called(() => this.#native.fetchSamples(version, samples, urgencies[urgency])));
   }
 
+  /**
+   * The count of removals at which every byte of a dataset version was resident, null where it is not: as long as
+   * `removals` says the same, nothing of it need be fetched.
+   */
+  wholeAt(version: string): Promise<number | null> {
+    return settled(() => this.#native.wholeAt(version));
+  }
+
+  /** How often records were made unreachable, by eviction or because they were forgotten. */
+  removals(): number {
+    return called(() => this.#native.removals());
+  }
+
   /** Returns when everything fetched so far is written and in the key table, or throws `timeout`. */
   flush(timeoutMs: number): Promise<void> {
     return settled(() => this.#native.flush(timeoutMs));
