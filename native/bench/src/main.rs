@@ -12,6 +12,7 @@ mod laps;
 mod lifeline;
 mod link;
 mod listing;
+mod memory;
 mod request;
 mod round_trip;
 mod sample_files;
@@ -28,6 +29,7 @@ const USAGE: &str = "usage: millpool-bench COMMAND
   samples DIRECTORY COUNT BYTES    writes the same samples as single files and packed
   gather DIRECTORY COUNT BYTES BATCH   a line `ORDER` on stdin: one lap of batches copied out of the packed files
   link DELAY_MICROS                two network namespaces with so much delay each way, until stdin ends
+  memory BYTES                     touches so much memory, and gives it back
   round-trip ADDRESS:PORT          the least of some TCP handshakes, in seconds";
 
 fn main() -> ExitCode {
@@ -54,6 +56,7 @@ fn run(arguments: &[&str]) -> Result<(), Failure> {
             gather::run(&files, parsed("BATCH", batch)?)
         }
         ["link", delay] => link::run(std::time::Duration::from_micros(parsed("DELAY", delay)?)),
+        ["memory", bytes] => memory::touch(parsed("BYTES", bytes)?),
         ["round-trip", address] => round_trip::run(parsed("ADDRESS:PORT", address)?),
         _ => Err(refused(USAGE)),
     }

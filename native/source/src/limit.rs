@@ -5,9 +5,14 @@ use std::time::Instant;
 
 const START: usize = 32;
 const LEAST: usize = 1;
+/// One window may be slow by chance, or because half of its requests had to connect first.
+const FLAT_WINDOWS: u32 = 3;
+/// Less than this is no rise.
+const RISE: f64 = 1.05;
 
-/// Starts at 32. While throughput rises it grows by a quarter a window (as many completions as the limit), then by one
-/// a window as long as throughput does not fall; a sign of overload halves it, once for all requests of one moment.
+/// Starts at 32. While throughput rises it doubles each window (as many completions as the limit); when some windows in
+/// a row brought no rise, it goes back to what the best of them needed. From then on it grows by a sixteenth a window as
+/// long as throughput does not fall; a sign of overload halves it, once for all requests of one moment.
 pub(crate) struct Limit {
     state: Mutex<State>,
     maximum: usize,
@@ -16,11 +21,20 @@ pub(crate) struct Limit {
 struct State {
     limit: usize,
     in_flight: usize,
-    ramping: bool,
+    /// Until throughput no longer rises.
+    ramp: Option<Ramp>,
     window: Window,
     /// Bytes a second of the window before.
     last_rate: f64,
     last_cut: Option<Instant>,
+}
+
+/// The best window so far, and how many came after it.
+#[derive(Clone, Copy, Default)]
+struct Ramp {
+    best_rate: f64,
+    best_limit: usize,
+    flat: u32,
 }
 
 struct Window {
@@ -43,7 +57,7 @@ impl Limit {
         let state = State {
             limit: START.min(maximum),
             in_flight: 0,
-            ramping: true,
+            ramp: Some(Ramp::default()),
             window: Window::starting(now),
             last_rate: 0.0,
             last_cut: None,
@@ -92,7 +106,7 @@ impl Limit {
             return;
         }
         state.limit = (state.limit / 2).max(LEAST);
-        state.ramping = false;
+        state.ramp = None;
         state.last_cut = Some(now);
         state.window = Window::starting(now);
     }
@@ -114,15 +128,22 @@ impl State {
     }
 
     fn grow(&mut self, rate: f64, maximum: usize) {
-        if self.ramping && rate > self.last_rate * 1.05 {
-            self.limit += (self.limit / 4).max(1);
-        } else {
-            self.ramping = false;
-            if rate >= self.last_rate * 0.9 {
-                self.limit += 1;
-            }
+        match self.ramp {
+            Some(ramp) => self.climb(ramp, rate),
+            None if rate >= self.last_rate * 0.9 => self.limit += (self.limit / 16).max(1),
+            None => {}
         }
         self.limit = self.limit.min(maximum);
+    }
+
+    fn climb(&mut self, ramp: Ramp, rate: f64) {
+        let rises = rate > ramp.best_rate * RISE;
+        let ramp = match rises {
+            true => Ramp { best_rate: rate, best_limit: self.limit, flat: 0 },
+            false => Ramp { flat: ramp.flat + 1, ..ramp },
+        };
+        self.ramp = (ramp.flat < FLAT_WINDOWS).then_some(ramp);
+        self.limit = if self.ramp.is_some() { self.limit * 2 } else { ramp.best_limit };
     }
 }
 
@@ -157,16 +178,33 @@ mod tests {
     }
 
     #[test]
-    fn grows_by_one_when_throughput_is_flat_and_not_at_all_when_it_falls() {
+    fn goes_back_to_what_the_best_rate_needed_when_more_brings_no_more() {
         let mut now = Instant::now();
-        let limit = Limit::new(512, now);
-        window(&limit, &mut now, 32);
-        assert_eq!(limit.current(), 40);
-        window(&limit, &mut now, 40);
-        window(&limit, &mut now, 41);
-        assert_eq!(limit.current(), 42);
+        let limit = Limit::new(4096, now);
+        window(&limit, &mut now, 20);
+        window(&limit, &mut now, 20);
+        assert_eq!(limit.current(), 128);
+        for millis in [40, 80] {
+            window(&limit, &mut now, millis);
+        }
+        assert_eq!(limit.current(), 512, "two flat windows may be chance");
+        window(&limit, &mut now, 160);
+        assert_eq!(limit.current(), 64);
+    }
+
+    #[test]
+    fn then_grows_slowly_and_not_at_all_when_throughput_falls() {
+        let mut now = Instant::now();
+        let limit = Limit::new(4096, now);
+        for millis in [20, 40, 80, 160] {
+            window(&limit, &mut now, millis);
+        }
+        assert_eq!(limit.current(), 32);
+        window(&limit, &mut now, 20);
+        window(&limit, &mut now, 21);
+        assert_eq!(limit.current(), 36);
         window(&limit, &mut now, 420);
-        assert_eq!(limit.current(), 42);
+        assert_eq!(limit.current(), 36);
     }
 
     #[test]
