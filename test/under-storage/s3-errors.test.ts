@@ -100,8 +100,8 @@ describe('S3: one clear error, or it works', { skip }, () => {
 
   test('the region that the server asks for is used', async () => {
     const storage = await openUnderStorage(source, { ...settings, region: 'us-west-2' });
-    assert.ok(storage.native.kind === 's3');
-    assert.equal(storage.native.region, 'eu-west-1');
+    assert.ok(storage.address.kind === 's3');
+    assert.equal(storage.address.region, 'eu-west-1');
     assert.equal(await keys(storage), 40);
     await storage.close();
   });
@@ -120,7 +120,7 @@ describe('S3: one clear error, or it works', { skip }, () => {
     const storage = await openUnderStorage(`${source}/some/`, { ...settings, requesterPays: true });
     const { endpoint, accessKey, secretKey } = server;
     const native = { kind: 's3', endpoint, region: 'eu-west-1', bucket: 'errors', pathStyle: true };
-    assert.deepEqual(storage.native, { ...native, anonymous: false, requesterPays: true });
+    assert.deepEqual(storage.address, { ...native, anonymous: false, requesterPays: true });
     assert.deepEqual(await storage.credentials(), { accessKey, secretKey });
     assert.equal(storage.identity(), `s3\0${endpoint}\0errors`);
     assert.deepEqual([storage.source, String(storage.root)], ['s3://errors/some', 'some/']);

@@ -20,8 +20,9 @@ use crate::endpoint::{Bucket, Endpoint};
 use crate::flights::{Errand, Flights, Waiter};
 use crate::folder_source::{FolderSource, FolderTerms};
 use crate::lane::{Lane, Slot};
+use crate::piece::{Fetched, Piece};
 use crate::s3_source::S3Source;
-use crate::source::{Fetched, Piece, Source};
+use crate::source::Source;
 
 /// How often wants that wait to begin are looked at for their deadline.
 const SWEEP: Duration = Duration::from_secs(1);

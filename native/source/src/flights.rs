@@ -8,7 +8,8 @@ use millpool_core::{Done, RecordKey, Urgency};
 
 use crate::buffer::RecordBuffer;
 use crate::lane::Lane;
-use crate::source::{Piece, Source};
+use crate::piece::Piece;
+use crate::source::Source;
 
 const URGENCIES: usize = 3;
 /// Dead entries of `recent` are looked for when it has grown by this many.

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use crate::buffer::RecordWriter;
 use crate::counters::Counters;
 use crate::lane::{Lane, Slot};
-use crate::source::{Fetched, Piece, YOUNG_SECONDS};
+use crate::piece::{Fetched, Piece, YOUNG_SECONDS};
 
 /// Read at once; a piece is few of these.
 const READ_BYTES: usize = 1 << 20;

@@ -12,6 +12,7 @@ mod flights;
 mod folder_source;
 mod lane;
 mod limit;
+mod piece;
 mod retry;
 mod s3_request;
 mod s3_response;

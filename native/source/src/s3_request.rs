@@ -8,8 +8,8 @@ use millpool_core::{Code, Error, ObjectRef, Result};
 
 use crate::calendar::amz_date;
 use crate::endpoint::Bucket;
+use crate::piece::Piece;
 use crate::signature::{Canonical, EMPTY_SHA256, Signer, percent_encode};
-use crate::source::Piece;
 
 /// What the tag of an S3 object says of its version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

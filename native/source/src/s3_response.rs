@@ -8,9 +8,9 @@ use millpool_core::{Code, Error};
 
 use crate::calendar::parse_http_date;
 use crate::endpoint::Bucket;
+use crate::piece::{Piece, YOUNG_SECONDS};
 use crate::retry::{Again, Failure};
 use crate::s3_request::Version;
-use crate::source::{Piece, YOUNG_SECONDS};
 
 /// What was asked, for checks and messages.
 #[derive(Clone, Copy)]

@@ -20,11 +20,11 @@ use crate::counters::Counters;
 use crate::credentials::Credentials;
 use crate::endpoint::Bucket;
 use crate::lane::{Lane, Slot};
+use crate::piece::{Fetched, Piece};
 use crate::retry::{ATTEMPTS, Again, Failure, pause};
 use crate::s3_request::{self, Stamped};
 use crate::s3_response::Asked;
 use crate::signature::Signer;
-use crate::source::{Fetched, Piece};
 
 /// Of an answer that is an error, this much is read: enough to know its code, and to use the connection again.
 const MOST_ERROR_BYTES: usize = 64 << 10;

@@ -59,7 +59,7 @@ export class AttachedSources {
     const { id, identity, policy } = attachment;
     const storage = await metadata.underStorage(id);
     const credentials = await storage.credentials();
-    engine.attach(id, { identity, source: storage.native, admit: policy !== 'stream' });
+    engine.attach(id, { identity, source: storage.address, admit: policy !== 'stream' });
     if (storage.scheme === 's3') this.#feeds.set(id, new CredentialFeed(id, { storage, credentials }, this.#parts));
     this.#away.delete(id);
   }

@@ -1,6 +1,7 @@
 import type { Clock, Log } from '@millpool/host';
 import type { Engine } from '@millpool/native';
-import type { Credentials, UnderStorage } from '@millpool/under-storage';
+import type { UnderStorage } from '@millpool/under-storage';
+import type { SourceCredentials } from '@millpool/protocol';
 
 /** Pushed again this long before they end, so that no request is signed with dead ones. */
 const marginMs = 5 * 60_000;
@@ -10,7 +11,7 @@ const retryMs = 20_000;
 interface Supply {
   readonly storage: UnderStorage;
   /** What the provider chain said first. */
-  readonly credentials: Credentials | null;
+  readonly credentials: SourceCredentials | null;
 }
 
 interface Parts {
@@ -55,7 +56,7 @@ export class CredentialFeed {
   }
 
   /** Milliseconds until the provider is to be asked again. */
-  #push(credentials: Credentials | null): number {
+  #push(credentials: SourceCredentials | null): number {
     const { engine, clock, refreshMs } = this.#parts;
     engine.setCredentials(this.#attachment, credentials);
     const expiresAtMs = credentials?.expiresAtMs;

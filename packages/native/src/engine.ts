@@ -1,4 +1,5 @@
 import { errorTable, MillpoolError } from '@millpool/protocol';
+import type { SourceAddress, SourceCredentials } from '@millpool/protocol';
 
 import type {
   NativeCounters,
@@ -75,25 +76,9 @@ export interface Caller {
 
 /** Where an attachment's bytes come from. */
 export type SourceSettings =
-  | { readonly kind: 'folder'; readonly root: string }
-  | {
-      readonly kind: 's3';
-      readonly endpoint: string;
-      readonly region: string;
-      readonly bucket: string;
-      readonly pathStyle: boolean;
-      readonly anonymous: boolean;
-      readonly requesterPays: boolean;
-    }
+  | SourceAddress
   /** It cannot be opened now: what no segment has fails with this. */
   | { readonly kind: 'away'; readonly error: MillpoolError };
-
-export interface SourceCredentials {
-  readonly accessKey: string;
-  readonly secretKey: string;
-  readonly sessionToken?: string;
-  readonly expiresAtMs?: number;
-}
 
 export interface AttachmentSettings {
   /** Canonical text: `s3\0ENDPOINT\0BUCKET` or `local\0DEVICE\0REAL ROOT`. */

@@ -20,7 +20,6 @@ export {
   type Receipt,
   type SegmentStatus,
   type ServeConfig,
-  type SourceCredentials,
   type SourceSettings,
   type Urgency,
   type Verified,

@@ -18,6 +18,7 @@ export {
 } from './path.ts';
 export { policies } from './attachment.ts';
 export type { Attachment, Freshness, Policy, S3Settings } from './attachment.ts';
+export type { SourceAddress, SourceCredentials } from './source-address.ts';
 export { formatFreshness, parseFreshness } from './freshness.ts';
 export { formatBytes, formatSize, parseBytes, parseSize } from './size.ts';
 export type { Size } from './size.ts';

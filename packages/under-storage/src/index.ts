@@ -4,10 +4,8 @@ export type { SourceUri } from './source-uri.ts';
 export { skipReasons } from './under-storage.ts';
 export type {
   Capabilities,
-  Credentials,
   ListPage,
   ListRequest,
-  NativeSource,
   Patience,
   Skipped,
   SkipReason,

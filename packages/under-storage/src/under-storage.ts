@@ -1,3 +1,5 @@
+import type { SourceAddress, SourceCredentials } from '@millpool/protocol';
+
 /**
  * Where the data truly lives, as the rest of the program sees it: named files with sizes and tags, in the order of
  * their keys' bytes, and nothing that writes. A driver is safe to call many times at once.
@@ -14,8 +16,8 @@ export interface UnderStorage {
   /** What every key of this under-storage begins with: empty, or the attached prefix of a bucket with its `/`. */
   readonly root: Uint8Array;
   readonly supports: Capabilities;
-  /** What the native side needs to read the same files. Plain data; no credentials. */
-  readonly native: NativeSource;
+  /** By which the native side reads the same files. */
+  readonly address: SourceAddress;
 
   /** Canonical text of where the bytes truly are: `s3\0ENDPOINT\0BUCKET` or `local\0DEVICE\0REAL ROOT`. */
   identity(): string;
@@ -41,7 +43,7 @@ export interface UnderStorage {
    * What the source is to be read with, never older than the provider allows; ask again before `expiresAtMs`. Null
    * where nothing is to be signed. Never to be logged or sent to another machine.
    */
-  credentials(): Promise<Credentials | null>;
+  credentials(): Promise<SourceCredentials | null>;
 
   /** Lets go of connections. Calls under way and later ones fail with `closed`. */
   close(): Promise<void>;
@@ -108,33 +110,10 @@ export interface Capabilities {
   readonly emptyDirectories: boolean;
 }
 
-export type NativeSource =
-  | { readonly kind: 'folder'; readonly root: string }
-  | {
-      readonly kind: 's3';
-      /** Scheme, host and port, no slash at its end; without the bucket. */
-      readonly endpoint: string;
-      readonly region: string;
-      readonly bucket: string;
-      /** True: `endpoint/bucket/key`. False: the bucket is a label of the host. */
-      readonly pathStyle: boolean;
-      /** Requests are not signed. */
-      readonly anonymous: boolean;
-      readonly requesterPays: boolean;
-    };
-
 /** How long things may last. */
 export interface Patience {
   /** One call of an under-storage, with all that is tried again. */
   readonly requestMs: number;
   /** Credentials without an end are asked for again after this. */
   readonly credentialsMs: number;
-}
-
-export interface Credentials {
-  readonly accessKey: string;
-  readonly secretKey: string;
-  readonly sessionToken?: string;
-  /** Milliseconds since 1970; absent where they do not expire. */
-  readonly expiresAtMs?: number;
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use millpool_core::{Code, Error, Result, Slot};
 
-use super::pending::{Abandon, wait};
+use super::wait::{Abandon, wait};
 use crate::frame::broken;
 use crate::piece::{Origin, PieceHead};
 

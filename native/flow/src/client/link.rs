@@ -16,9 +16,10 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::sockopt::Timeout;
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
-use super::pending::{Abandon, Pending, timed_out};
+use super::pending::Pending;
 use super::receiver::Receiver;
 use super::segments::Segments;
+use super::wait::{Abandon, timed_out};
 use crate::frame::{Header, Kind, VERSION, broken, frame};
 use crate::message::{Described, Hello, Notice, Welcome, decode_error};
 use crate::piece::PieceHead;

@@ -1,15 +1,18 @@
 //! A process's side of flow: blocking calls from any thread, one reader thread, no async runtime.
 
 mod batch;
+mod cancel;
 mod delivery;
 mod layout;
 mod link;
+mod mailbox;
 mod pending;
 mod per_process;
 mod read;
 mod receiver;
 mod segments;
 mod session;
+mod wait;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,12 +21,14 @@ use std::time::{Duration, Instant};
 use millpool_core::{Code, Dataset, Error, Result};
 
 pub use batch::{Batch, Sample, Waits};
+pub use cancel::Cancel;
 pub use layout::{BatchRequest, PlanPosition, Ranges, Selection};
-pub use pending::Cancel;
-use pending::{Abandon, Mailbox, Pending};
+use mailbox::Mailbox;
+use pending::Pending;
 use per_process::PerProcess;
 pub use session::Limits;
 use session::Session;
+use wait::Abandon;
 
 use crate::frame::{Kind, PAYLOAD_MAX};
 use crate::message::{Wanted, encode_control};

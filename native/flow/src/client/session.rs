@@ -11,9 +11,12 @@ use millpool_core::{
 };
 
 use super::ClientConfig;
+use super::cancel::Cancel;
 use super::link::Link;
-use super::pending::{Abandon, Cancel, Mailbox, Pending, wait};
+use super::mailbox::Mailbox;
+use super::pending::Pending;
 use super::segments::{SegmentId, Segments, segment_of};
+use super::wait::{Abandon, wait};
 use crate::frame::Kind;
 use crate::message::{Described, NOT_ATTACHED, Wanted};
 

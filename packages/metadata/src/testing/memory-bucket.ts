@@ -1,14 +1,7 @@
 import { MillpoolError } from '@millpool/protocol';
 import type { ErrorCode } from '@millpool/protocol';
-import type {
-  Capabilities,
-  Credentials,
-  ListPage,
-  ListRequest,
-  NativeSource,
-  SourceFile,
-  UnderStorage,
-} from '@millpool/under-storage';
+import type { Capabilities, ListPage, ListRequest, SourceFile, UnderStorage } from '@millpool/under-storage';
+import type { SourceAddress, SourceCredentials } from '@millpool/protocol';
 
 interface StoredObject {
   readonly size: number;
@@ -31,7 +24,7 @@ export class MemoryBucket implements UnderStorage {
     controlCharacters: true,
     emptyDirectories: false,
   };
-  readonly native: NativeSource;
+  readonly address: SourceAddress;
   /** Requests so far. */
   readonly asked = { lists: 0, stats: 0 };
   /** Pages after this many more fail. */
@@ -48,7 +41,7 @@ export class MemoryBucket implements UnderStorage {
     this.source = `s3://memory/${prefix}`.replace(/\/$/, '');
     this.root = Buffer.from(prefix);
     const place = { endpoint: 'memory:', region: 'none', bucket: 'memory' };
-    this.native = { kind: 's3', ...place, pathStyle: true, anonymous: true, requesterPays: false };
+    this.address = { kind: 's3', ...place, pathStyle: true, anonymous: true, requesterPays: false };
   }
 
   put(key: string | Uint8Array, size: number): void {
@@ -98,7 +91,7 @@ export class MemoryBucket implements UnderStorage {
     return object === undefined || latin1(key).endsWith('/') ? null : { key, ...object };
   }
 
-  async credentials(): Promise<Credentials | null> {
+  async credentials(): Promise<SourceCredentials | null> {
     return null;
   }
 

@@ -6,15 +6,8 @@ import type { Wait } from '@millpool/host';
 import { MillpoolError } from '@millpool/protocol';
 
 import { checkListRequest, shown } from '../key.ts';
-import type {
-  Capabilities,
-  Credentials,
-  ListPage,
-  ListRequest,
-  NativeSource,
-  SourceFile,
-  UnderStorage,
-} from '../under-storage.ts';
+import type { Capabilities, ListPage, ListRequest, SourceFile, UnderStorage } from '../under-storage.ts';
+import type { SourceAddress, SourceCredentials } from '@millpool/protocol';
 import { errnoOf, fileError } from './file-error.ts';
 import { byteString, Folder } from './folder.ts';
 import { SuspendedWalks } from './suspended-walks.ts';
@@ -35,7 +28,7 @@ export class LocalStorage implements UnderStorage {
     controlCharacters: true,
     emptyDirectories: true,
   });
-  readonly native: NativeSource;
+  readonly address: SourceAddress;
   readonly #folder: Folder;
   readonly #device: bigint;
   readonly #timeoutMs: number;
@@ -44,7 +37,7 @@ export class LocalStorage implements UnderStorage {
 
   private constructor(realPath: string, device: bigint, timeoutMs: number) {
     this.source = realPath;
-    this.native = { kind: 'folder', root: realPath };
+    this.address = { kind: 'folder', root: realPath };
     this.#folder = new Folder(new TextEncoder().encode(realPath));
     this.#device = device;
     this.#timeoutMs = timeoutMs;
@@ -80,7 +73,7 @@ export class LocalStorage implements UnderStorage {
     });
   }
 
-  async credentials(): Promise<Credentials | null> {
+  async credentials(): Promise<SourceCredentials | null> {
     return null;
   }
 

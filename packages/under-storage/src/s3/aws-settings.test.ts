@@ -8,7 +8,7 @@ import { MillpoolError } from '@millpool/protocol';
 import type { S3Settings } from '@millpool/protocol';
 
 import { awsSettings } from './aws-settings.ts';
-import { nativeBucket, s3Client } from './client.ts';
+import { bucketAddress, s3Client } from './client.ts';
 
 const none: S3Settings = { endpoint: null, region: null, profile: null, anonymous: false, requesterPays: false };
 const config = `
@@ -78,7 +78,7 @@ test('an endpoint with a path, a user or another scheme is invalid and said with
 test('the native side learns the host as the SDK would find it', async () => {
   const found = async (bucket: string, region: string, settings: Partial<S3Settings>): Promise<readonly unknown[]> => {
     const aws = await awsSettings({ ...none, ...settings }, {});
-    const { endpoint, pathStyle } = await nativeBucket(s3Client(aws, region, null), bucket, aws);
+    const { endpoint, pathStyle } = await bucketAddress(s3Client(aws, region, null), bucket, aws);
     return [endpoint, pathStyle];
   };
   assert.deepEqual(await found('bucket', 'eu-west-1', {}), ['https://s3.eu-west-1.amazonaws.com', false]);

@@ -3,10 +3,11 @@ import { Buffer } from 'node:buffer';
 import { HeadBucketCommand, HeadObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import type { ListObjectsV2CommandOutput, S3Client } from '@aws-sdk/client-s3';
 
-import type { Credentials, SourceFile } from '../under-storage.ts';
+import type { SourceFile } from '../under-storage.ts';
+import type { SourceCredentials } from '@millpool/protocol';
 import type { AwsSettings } from './aws-settings.ts';
-import { nativeBucket, s3Client } from './client.ts';
-import type { NativeBucket } from './client.ts';
+import { bucketAddress, s3Client } from './client.ts';
+import type { BucketAddress } from './client.ts';
 import { ProviderChain } from './credentials.ts';
 import { brokenAnswer, failureOf, S3RequestError } from './s3-error.ts';
 import { versionTag } from './version-tag.ts';
@@ -25,30 +26,30 @@ export interface ListQuery {
 
 /** The requests that are made of one bucket. They fail with `S3RequestError`. */
 export class Bucket {
-  readonly native: NativeBucket;
+  readonly address: BucketAddress;
   readonly #client: S3Client;
   /** Null: nothing is signed. */
   readonly #chain: ProviderChain | null;
   /** Every request says that we pay, or none does. */
   readonly #payer: { readonly RequestPayer?: 'requester' };
 
-  private constructor(client: S3Client, native: NativeBucket, chain: ProviderChain | null) {
+  private constructor(client: S3Client, address: BucketAddress, chain: ProviderChain | null) {
     this.#client = client;
     this.#chain = chain;
-    this.#payer = native.requesterPays ? { RequestPayer: 'requester' } : {};
-    this.native = native;
+    this.#payer = address.requesterPays ? { RequestPayer: 'requester' } : {};
+    this.address = address;
   }
 
   static async in(region: string, name: string, settings: BucketSettings): Promise<Bucket> {
     const { anonymous, profile, credentialsMs } = settings;
     const chain = anonymous ? null : new ProviderChain(profile, region, credentialsMs);
     const client = s3Client(settings, region, chain);
-    return new Bucket(client, await nativeBucket(client, name, settings), chain);
+    return new Bucket(client, await bucketAddress(client, name, settings), chain);
   }
 
   list(query: ListQuery, signal: AbortSignal): Promise<ListObjectsV2CommandOutput> {
     const command = new ListObjectsV2Command({
-      Bucket: this.native.bucket,
+      Bucket: this.address.bucket,
       Prefix: query.prefix,
       MaxKeys: query.keysMax,
       EncodingType: 'url',
@@ -57,24 +58,24 @@ export class Bucket {
       ...(query.token === null ? {} : { ContinuationToken: query.token }),
       ...this.#payer,
     });
-    const doing = `the LIST of s3://${this.native.bucket}/${query.prefix}`;
+    const doing = `the LIST of s3://${this.address.bucket}/${query.prefix}`;
     return this.#asked(doing, this.#client.send(command, { abortSignal: signal }));
   }
 
   async head(key: string, signal: AbortSignal): Promise<SourceFile> {
-    const command = new HeadObjectCommand({ Bucket: this.native.bucket, Key: key, ...this.#payer });
-    const doing = `the HEAD of s3://${this.native.bucket}/${key}`;
+    const command = new HeadObjectCommand({ Bucket: this.address.bucket, Key: key, ...this.#payer });
+    const doing = `the HEAD of s3://${this.address.bucket}/${key}`;
     const answer = await this.#asked(doing, this.#client.send(command, { abortSignal: signal }));
     const tag = versionTag(answer.ETag, answer.LastModified);
     if (answer.ContentLength === undefined || tag === null) {
-      throw brokenAnswer(this.native, doing, 'gives no size or no version');
+      throw brokenAnswer(this.address, doing, 'gives no size or no version');
     }
     return { key: Buffer.from(key), size: answer.ContentLength, mtimeMs: answer.LastModified?.getTime() ?? 0, tag };
   }
 
   /** The region that the bucket says it is in; null when it does not. */
   async findRegion(signal: AbortSignal): Promise<string | null> {
-    const command = new HeadBucketCommand({ Bucket: this.native.bucket });
+    const command = new HeadBucketCommand({ Bucket: this.address.bucket });
     try {
       return (await this.#client.send(command, { abortSignal: signal })).BucketRegion ?? null;
     } catch (thrown) {
@@ -82,8 +83,8 @@ export class Bucket {
     }
   }
 
-  async credentials(): Promise<Credentials | null> {
-    return this.#chain === null ? null : this.#asked(`requests to s3://${this.native.bucket}`, this.#chain.current());
+  async credentials(): Promise<SourceCredentials | null> {
+    return this.#chain === null ? null : this.#asked(`requests to s3://${this.address.bucket}`, this.#chain.current());
   }
 
   close(): void {
@@ -94,7 +95,7 @@ export class Bucket {
     try {
       return await answer;
     } catch (thrown) {
-      throw new S3RequestError(failureOf(thrown), this.native, doing);
+      throw new S3RequestError(failureOf(thrown), this.address, doing);
     }
   }
 }

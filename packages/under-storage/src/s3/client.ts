@@ -1,6 +1,6 @@
 import { S3Client } from '@aws-sdk/client-s3';
 
-import type { NativeSource } from '../under-storage.ts';
+import type { SourceAddress } from '@millpool/protocol';
 import type { AwsSettings } from './aws-settings.ts';
 import type { ProviderChain } from './credentials.ts';
 
@@ -39,10 +39,10 @@ const unsigned = {
   signer: { sign: <Request>(request: Request): Promise<Request> => Promise.resolve(request) },
 };
 
-export type NativeBucket = Extract<NativeSource, { readonly kind: 's3' }>;
+export type BucketAddress = Extract<SourceAddress, { readonly kind: 's3' }>;
 
 /** Where the client finds a bucket, as the native side needs to know it. */
-export async function nativeBucket(client: S3Client, bucket: string, settings: AwsSettings): Promise<NativeBucket> {
+export async function bucketAddress(client: S3Client, bucket: string, settings: AwsSettings): Promise<BucketAddress> {
   const region = await client.config.region();
   const { url } = client.config.endpointProvider({
     Bucket: bucket,

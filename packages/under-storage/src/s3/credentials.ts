@@ -1,7 +1,7 @@
 import { fromNodeProviderChain } from '@aws-sdk/credential-providers';
 import { systemClock, withDeadline } from '@millpool/host';
 
-import type { Credentials } from '../under-storage.ts';
+import type { SourceCredentials } from '@millpool/protocol';
 
 type Provider = ReturnType<typeof fromNodeProviderChain>;
 
@@ -34,7 +34,7 @@ export class ProviderChain {
     return { ...identity, expiration };
   };
 
-  async current(): Promise<Credentials> {
+  async current(): Promise<SourceCredentials> {
     const { accessKeyId, secretAccessKey, sessionToken, expiration } = await this.#ask();
     return {
       accessKey: accessKeyId,

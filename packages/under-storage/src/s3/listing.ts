@@ -69,12 +69,12 @@ export class Listing {
     };
     for (let token: string | null = null; ;) {
       const output = await this.#bucket.list({ ...query, token }, this.#signal);
-      const answer = readListAnswer(output, prefix, this.#bucket.native);
+      const answer = readListAnswer(output, prefix, this.#bucket.address);
       const progress = after === null || (answer.last !== null && answer.last.compare(after) > 0);
       if (!answer.truncated || (progress && answer.last !== null)) return answerAfter(answer, after);
       if (answer.token === null || answer.token === token) {
-        const doing = `the LIST of s3://${this.#bucket.native.bucket}/${query.prefix}`;
-        throw brokenAnswer(this.#bucket.native, doing, 'does not get on');
+        const doing = `the LIST of s3://${this.#bucket.address.bucket}/${query.prefix}`;
+        throw brokenAnswer(this.#bucket.address, doing, 'does not get on');
       }
       token = answer.token;
     }

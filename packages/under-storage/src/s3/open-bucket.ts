@@ -30,7 +30,7 @@ export async function openBucket(place: Place, settings: BucketSettings, signal:
 
 async function betterRegion(bucket: Bucket, error: S3RequestError, signal: AbortSignal): Promise<string | null> {
   const told = error.failure.bucketRegion ?? (error.isRedirect ? await bucket.findRegion(signal) : null);
-  return told === bucket.native.region ? null : told;
+  return told === bucket.address.region ? null : told;
 }
 
 /** An empty bucket may be attached, but a prefix with nothing below it is a slip of the pen. */
@@ -38,7 +38,7 @@ async function checked(bucket: Bucket, { prefix }: Place, signal: AbortSignal): 
   const answer = await firstKey(bucket, prefix, signal);
   if (prefix === '' || answer.last !== null) return bucket;
   const object = prefix.slice(0, -1);
-  const source = `s3://${bucket.native.bucket}/${object}`;
+  const source = `s3://${bucket.address.bucket}/${object}`;
   const isObject = (await firstKey(bucket, object, signal)).files.some(({ key }) => object === key.toString());
   if (isObject) {
     const remedy = 'Give the prefix that it is below.';
@@ -50,5 +50,5 @@ async function checked(bucket: Bucket, { prefix }: Place, signal: AbortSignal): 
 
 async function firstKey(bucket: Bucket, prefix: string, signal: AbortSignal): Promise<ListAnswer> {
   const query = { prefix, startAfter: null, delimited: false, keysMax: 1, token: null };
-  return readListAnswer(await bucket.list(query, signal), Buffer.from(prefix), bucket.native);
+  return readListAnswer(await bucket.list(query, signal), Buffer.from(prefix), bucket.address);
 }

@@ -6,16 +6,8 @@ import type { S3Settings } from '@millpool/protocol';
 
 import { checkListRequest, startsWith } from '../key.ts';
 import type { SourceUri } from '../source-uri.ts';
-import type {
-  Capabilities,
-  Credentials,
-  ListPage,
-  ListRequest,
-  NativeSource,
-  Patience,
-  SourceFile,
-  UnderStorage,
-} from '../under-storage.ts';
+import type { Capabilities, ListPage, ListRequest, Patience, SourceFile, UnderStorage } from '../under-storage.ts';
+import type { SourceAddress, SourceCredentials } from '@millpool/protocol';
 import { awsSettings } from './aws-settings.ts';
 import { Bucket } from './bucket.ts';
 import { readListAnswer } from './list-answer.ts';
@@ -40,16 +32,16 @@ export class S3Storage implements UnderStorage {
     controlCharacters: true,
     emptyDirectories: false,
   });
-  readonly native: NativeSource;
+  readonly address: SourceAddress;
   readonly #bucket: Bucket;
   readonly #timeoutMs: number;
   readonly #calls = new Set<AbortController>();
   #closed: MillpoolError | null = null;
 
   private constructor(bucket: Bucket, prefix: string, timeoutMs: number) {
-    this.source = `s3://${bucket.native.bucket}/${prefix}`.replace(/\/$/, '');
+    this.source = `s3://${bucket.address.bucket}/${prefix}`.replace(/\/$/, '');
     this.root = Buffer.from(prefix);
-    this.native = bucket.native;
+    this.address = bucket.address;
     this.#bucket = bucket;
     this.#timeoutMs = timeoutMs;
   }
@@ -71,7 +63,7 @@ export class S3Storage implements UnderStorage {
   }
 
   identity(): string {
-    return `s3\0${this.#bucket.native.endpoint}\0${this.#bucket.native.bucket}`;
+    return `s3\0${this.#bucket.address.endpoint}\0${this.#bucket.address.bucket}`;
   }
 
   async list(request: ListRequest): Promise<ListPage> {
@@ -92,7 +84,7 @@ export class S3Storage implements UnderStorage {
     });
   }
 
-  async credentials(): Promise<Credentials | null> {
+  async credentials(): Promise<SourceCredentials | null> {
     return this.#bucket.credentials();
   }
 
@@ -116,7 +108,7 @@ export class S3Storage implements UnderStorage {
     const query = { prefix: name, startAfter: null, delimited: false, keysMax: 1, token: null };
     const output = await this.#bucket.list(query, signal);
     const key = Buffer.from(name);
-    return readListAnswer(output, key, this.#bucket.native).files.find((file) => key.equals(file.key)) ?? null;
+    return readListAnswer(output, key, this.#bucket.address).files.find((file) => key.equals(file.key)) ?? null;
   }
 
   /** As `AbortSignal.any` with a signal for the close, which leaks with every call on Node 20. */
