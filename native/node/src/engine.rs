@@ -1,21 +1,18 @@
 //! The native half of a cache daemon: store, filler and server, as one thing that TypeScript decides over.
 
-use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use millpool_core::{
-    Code, Dataset, DatasetRoot, DeviceConfig, DeviceState, Error, Identity, ObjectRef, RecordKey,
-    Store, StoreConfig, Urgency, piece_count, piece_len,
+    DeviceConfig, DeviceState, Error, Identity, ObjectRef, Store, StoreConfig, Urgency,
 };
 use millpool_flow::{Server, ServerConfig, decode_objects};
 use millpool_source::{Credentials, Filler, FillerConfig, Timeouts};
 use napi::bindgen_prelude::{Float64Array, Function, Object, Uint8Array, Uint32Array};
 use napi::{Env, Result};
 use napi_derive::napi;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 use crate::client::milliseconds;
 use crate::dataset::{hex, version_of};
@@ -23,6 +20,7 @@ use crate::engine_config::{
     NativeCredentials, NativeDeviceConfig, NativeEngineConfig, NativeFreed, NativeServeConfig,
     NativeSource, NativeVerified, code_of, source_of,
 };
+use crate::engine_parts::{Parts, Serving};
 use crate::events::{Events, NativeEvent};
 use crate::failure::{invalid, thrown, whole};
 use crate::fetch::{Fetching, NativeFetch};
@@ -34,26 +32,6 @@ const IN_FLIGHT_MAX: u64 = 64 << 20;
 /// A client that takes nothing for so long is dropped.
 const STALL: Duration = Duration::from_secs(60);
 const REQUESTS_MAX: usize = 512;
-const DATASETS_MAPPED: usize = 8;
-
-struct Parts {
-    store: Arc<Store>,
-    filler: Arc<Filler>,
-    identities: RwLock<HashMap<u32, Identity>>,
-    /// Those that were asked for last, newest first: mapping one checks all of it.
-    datasets: Mutex<Vec<([u8; 32], Arc<Dataset>)>>,
-    /// Dataset versions of which every byte was resident, at which count of removals.
-    whole: Mutex<HashMap<[u8; 32], u64>>,
-    /// Once it serves.
-    serving: Mutex<Option<Serving>>,
-    runtime: Mutex<Option<Runtime>>,
-}
-
-struct Serving {
-    server: Arc<Server>,
-    events: Arc<Events>,
-    datasets: PathBuf,
-}
 
 #[napi]
 pub struct NativeEngine(Arc<Parts>);
@@ -376,159 +354,6 @@ impl NativeEngine {
             parts.close();
             Ok(())
         })
-    }
-}
-
-impl Parts {
-    fn runtime(&self) -> millpool_core::Result<tokio::runtime::Handle> {
-        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
-        let closed = || Error::new(Code::Closed, "the engine is closed");
-        runtime.as_ref().map(|runtime| runtime.handle().clone()).ok_or_else(closed)
-    }
-
-    fn whole_at(&self, version: &[u8; 32]) -> millpool_core::Result<Option<u64>> {
-        // Before the look-ups: what is removed meanwhile makes the answer old.
-        let removals = self.store.removals();
-        let known = || self.whole.lock().unwrap_or_else(PoisonError::into_inner);
-        if known().get(version) == Some(&removals) {
-            return Ok(Some(removals));
-        }
-        let dataset = self.dataset(version)?;
-        if !(0..dataset.len()).all(|sample| self.is_resident(&dataset, sample)) {
-            return Ok(None);
-        }
-        let mut known = known();
-        known.retain(|_, at| *at == removals);
-        known.insert(*version, removals);
-        Ok(Some(removals))
-    }
-
-    /// As far as the numbers of a dataset tell: a look-up for each piece. False for a sample that there is none of.
-    fn is_resident(&self, dataset: &Dataset, sample: u64) -> bool {
-        let (Some(key), Some(size)) = (dataset.object_key(sample), dataset.size(sample)) else {
-            return false;
-        };
-        (0..piece_count(size)).all(|piece| {
-            let found = self.store.lookup(&key.piece(piece));
-            found.is_some_and(|location| location.stored_len == piece_len(size, piece))
-        })
-    }
-
-    fn identity(&self, attachment: u32) -> millpool_core::Result<Identity> {
-        let identities = self.identities.read().unwrap_or_else(PoisonError::into_inner);
-        let missing =
-            || Error::new(Code::NotFound, format!("attachment {attachment} is not attached"));
-        identities.get(&attachment).copied().ok_or_else(missing)
-    }
-
-    fn attachment_of(&self, root: &DatasetRoot) -> millpool_core::Result<u32> {
-        let identities = self.identities.read().unwrap_or_else(PoisonError::into_inner);
-        let same = identities.iter().filter(|(_, identity)| **identity == root.identity);
-        let missing =
-            || Error::new(Code::NotFound, format!("the source of {} is not attached", root.path));
-        same.map(|(attachment, _)| *attachment).max().ok_or_else(missing)
-    }
-
-    /// Does what may unlink segments, and tells clients of those that went, so that they drop their mappings.
-    fn telling_clients<T>(&self, free: impl FnOnce(&Store) -> T) -> T {
-        let named = || {
-            self.store.segments().into_iter().map(|segment| (segment.number, segment.generation))
-        };
-        let before: Vec<_> = named().collect();
-        let freed = free(&self.store);
-        let left: HashSet<_> = named().collect();
-        let gone: Vec<_> = before.into_iter().filter(|segment| !left.contains(segment)).collect();
-        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(serving), false) = (&*serving, gone.is_empty()) {
-            serving.server.segments_gone(gone);
-        }
-        freed
-    }
-
-    fn dataset(&self, version: &[u8; 32]) -> millpool_core::Result<Arc<Dataset>> {
-        let mut datasets = self.datasets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = datasets.iter().position(|(known, _)| known == version) {
-            datasets[..=known].rotate_right(1);
-            return Ok(datasets[0].1.clone());
-        }
-        let folder = self
-            .serving
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()
-            .map(|s| s.datasets.clone());
-        let folder =
-            folder.ok_or_else(|| Error::new(Code::Invalid, "the engine does not serve yet"))?;
-        let place = folder.join(format!("{}.dataset", hex(version)));
-        let file = File::open(&place)
-            .map_err(|error| Error::io(format!("opening {}", place.display()), &error))?;
-        let dataset = Arc::new(Dataset::map(&file)?);
-        datasets.insert(0, (*version, dataset.clone()));
-        datasets.truncate(DATASETS_MAPPED);
-        Ok(dataset)
-    }
-
-    /// Keys of an object's records, and their lengths.
-    fn records(&self, object: &ObjectRef) -> millpool_core::Result<Vec<(RecordKey, u32)>> {
-        let key = object.key(&self.identity(object.attachment)?);
-        Ok((0..piece_count(object.size))
-            .map(|piece| (key.piece(piece), piece_len(object.size, piece)))
-            .collect())
-    }
-
-    fn verify_object(
-        &self,
-        index: u32,
-        object: &ObjectRef,
-        verified: &mut NativeVerified,
-    ) -> millpool_core::Result<()> {
-        for (key, _) in self.records(object)? {
-            match self.store.lookup(&key).map(|location| self.store.read(&location)) {
-                Some(Ok(bytes)) => {
-                    verified.records += 1.0;
-                    verified.bytes += bytes.len() as f64;
-                    self.store.mark_verified(&[key]);
-                }
-                Some(Err(error)) if error.code == Code::Corrupt || error.code == Code::Io => {
-                    self.store.forget_damaged(&key);
-                    if verified.corrupt.last() != Some(&index) {
-                        verified.corrupt.push(index);
-                    }
-                }
-                Some(Err(_)) | None => verified.missing += 1.0,
-            }
-        }
-        Ok(())
-    }
-
-    fn take_reply(&self, connection: u64, call: u64) -> Option<millpool_flow::ControlReply> {
-        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
-        serving.as_ref()?.events.take_reply(connection, call)
-    }
-
-    fn close(&self) {
-        self.filler.close();
-        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let (Some(serving), Some(runtime)) = (&serving, &runtime) {
-            serving.events.drop_replies();
-            runtime.block_on(serving.server.stop());
-        }
-        self.store.close();
-        if let Some(runtime) = runtime {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-impl Drop for Parts {
-    /// Of an engine that nobody closed, at the garbage collector or the end of its thread: nothing is waited for there
-    /// but the store, which seals what it has.
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.get_mut().unwrap_or_else(PoisonError::into_inner).take()
-        {
-            runtime.shutdown_background();
-        }
     }
 }
 

@@ -5,6 +5,7 @@ mod client;
 mod dataset;
 mod engine;
 mod engine_config;
+mod engine_parts;
 mod events;
 mod failure;
 mod fetch;

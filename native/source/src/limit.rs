@@ -11,8 +11,8 @@ const FLAT_WINDOWS: u32 = 3;
 const RISE: f64 = 1.05;
 
 /// Starts at 32. While throughput rises it doubles each window (as many completions as the limit); when some windows in
-/// a row brought no rise, it goes back to what the best of them needed. From then on it grows by a sixteenth a window as
-/// long as throughput does not fall; a sign of overload halves it, once for all requests of one moment.
+/// a row brought no rise, it goes back to what the best of them needed. From then on it grows by a sixteenth a window
+/// as long as throughput does not fall; a sign of overload halves it, once for all requests of one moment.
 pub(crate) struct Limit {
     state: Mutex<State>,
     maximum: usize,
