@@ -46,6 +46,17 @@ test('the limits that the style states are those of the rules', () => {
   }
 });
 
+test('the packages and crates that the architecture describes are those there are', () => {
+  const folders = (pattern: RegExp): string[] =>
+    repository.files.flatMap(({ path }) => pattern.exec(path)?.[1] ?? []).toSorted();
+  const rows = (head: string): string[] => {
+    const table = textOf('docs/architecture.md').split(`| ${head} |`)[1]?.split('\n\n')[0] ?? '';
+    return Array.from(table.matchAll(/^\| ([\w-]+) \|/gm), ([, name = '']) => name).toSorted();
+  };
+  assert.deepEqual(rows('package | is | may import'), folders(/^packages\/([^/]+)\/package\.json$/));
+  assert.deepEqual(rows('crate | is | needs'), folders(/^native\/([^/]+)\/Cargo\.toml$/));
+});
+
 test('the suites that a contributor is told of are those there are', () => {
   const suites = Array.from(textOf('deploy/test.mjs').matchAll(/\{\s*name: '(\w+)',/g), ([, name]) => name);
   const told = /# one suite: ([\w, ]+)/.exec(textOf('CONTRIBUTING.md'))?.[1]?.split(', ');

@@ -219,3 +219,22 @@ pub(crate) fn segment_bytes(cache_bytes: u64) -> u32 {
 pub(crate) fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_a_small_share_of_a_cache_within_bounds() {
+        for (cache, segment) in [
+            (0, MIN_SEGMENT_BYTES),
+            (1 << 31, MIN_SEGMENT_BYTES),
+            (10 << 30, 40 << 20),
+            ((10 << 30) + 12_345, 40 << 20),
+            (64 << 30, MAX_SEGMENT_BYTES),
+            (u64::MAX, MAX_SEGMENT_BYTES),
+        ] {
+            assert_eq!(segment_bytes(cache), segment, "of {cache}");
+        }
+    }
+}

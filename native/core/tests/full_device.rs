@@ -1,4 +1,5 @@
-//! A filesystem without room. It is a small one in memory, mounted where only the process that looks at it can see it.
+//! Devices that take no more: a filesystem without room, which is a small one in memory, mounted where only the process
+//! that looks at it can see it; and one that gives an error.
 
 mod harness;
 
@@ -119,4 +120,40 @@ fn a_device_that_fills_up_declines_and_recovers() {
     assert_eq!(get(&store, 100), Some(content(100, 100_000)));
     let used = store.segments().iter().map(|segment| segment.file_bytes).sum::<u64>();
     assert_eq!(store.devices()[0].used_bytes, used);
+}
+
+#[test]
+fn a_device_that_gives_an_error_is_left_alone_and_read() {
+    let Some(directory) = std::env::var_os(DIRECTORY) else {
+        let place = tempfile::tempdir().unwrap();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "a_device_that_gives_an_error_is_left_alone_and_read"]);
+        let output = command.env(DIRECTORY, place.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    };
+    let path = Path::new(&directory).to_path_buf();
+    let store = open_at(std::slice::from_ref(&path), 1 << 30);
+    put(&store, 1, 10_000);
+    store.flush(SECONDS).unwrap();
+    // From here on the kernel refuses to make a file longer than this, with an error that no device is full by.
+    let limit = libc::rlimit { rlim_cur: 1 << 20, rlim_max: 1 << 20 };
+    // SAFETY: of this process alone, which runs nothing but this test.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+        assert_eq!(libc::setrlimit(libc::RLIMIT_FSIZE, &limit), 0);
+    }
+    for n in 2..4 {
+        put(&store, n, 4 << 20);
+        store.flush(SECONDS).unwrap();
+        assert_eq!(get(&store, n), None);
+    }
+    let device = &store.devices()[0];
+    assert_eq!(device.state, DeviceState::Failed, "{device:?}");
+    assert!(
+        device.reason.as_ref().is_some_and(|reason| reason.contains("too large")),
+        "{device:?}"
+    );
+    assert_eq!(put(&store, 5, 100), millpool_core::Admission::Declined);
+    assert_eq!(get(&store, 1), Some(content(1, 10_000)));
 }
