@@ -73,8 +73,13 @@ export class FolderNode {
   }
 
   /** Ends the daemon and starts it again on the same directory. */
-  async restart(signal: 'SIGINT' | 'SIGKILL', args: readonly string[] = []): Promise<void> {
+  async restart(
+    signal: 'SIGINT' | 'SIGKILL',
+    args: readonly string[] = [],
+    whileDown: () => Promise<void> = async () => undefined,
+  ): Promise<void> {
     await this.#node.stop(signal);
+    await whileDown();
     this.#node = await MillpoolNode.start({ directory: this.directory, args });
   }
 

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::catalog::{Catalog, Published};
@@ -29,12 +29,7 @@ impl<'a> Recovery<'a> {
     pub fn run(mut self) -> Result<Vec<String>> {
         let directory = self.device.segments_dir();
         let io = |error: io::Error| Error::io(format!("reading {}", directory.display()), &error);
-        for entry in fs::read_dir(&directory).map_err(io)? {
-            let path = entry.map_err(io)?.path();
-            let suffix = path.extension().and_then(|suffix| suffix.to_str());
-            if !matches!(suffix, Some(OPEN_SUFFIX | SEALED_SUFFIX)) {
-                continue;
-            }
+        for path in oldest_first(&directory).map_err(io)? {
             match self.take_over(&path) {
                 Ok(Published::TableFull(error)) => return Err(error),
                 Ok(Published::Done | Published::SegmentGone) => {}
@@ -107,4 +102,21 @@ impl<'a> Recovery<'a> {
             last_read: u64::try_from(metadata.mtime()).unwrap_or(0),
         }))
     }
+}
+
+/// Segment files in the order in which they were begun, where the filesystem knows, else of their last change. Of two
+/// copies of a record the later one counts: it may have come in the place of one that was found damaged.
+fn oldest_first(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let path = entry.path();
+        let suffix = path.extension().and_then(|suffix| suffix.to_str());
+        if matches!(suffix, Some(OPEN_SUFFIX | SEALED_SUFFIX)) {
+            let metadata = entry.metadata()?;
+            found.push((metadata.created().or_else(|_| metadata.modified())?, path));
+        }
+    }
+    found.sort();
+    Ok(found.into_iter().map(|(_, path)| path).collect())
 }
