@@ -1,44 +1,30 @@
 //! One client: the handshake, then its requests, one after the other, until it or the server ends.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use millpool_core::{Code, Error, Result};
 use tokio::net::UnixStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shared;
 use super::control::{ControlCall, ControlReply};
 use super::outbox::{Outbox, write_all};
-use super::read::{Admitted, CREDIT_BYTES, CREDITS_MIN, ReadTask};
+use super::peer::{Peer, PeerName, UnderWay};
+use super::read::{Admitted, ReadTask};
 use crate::frame::{HEADER_BYTES, Header, Kind, VERSION, broken};
 use crate::message::{Described, Hello, ReadRequest, Receipt, Wanted, Welcome, decode_control};
 
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
-/// Requests under way at once; the next one is not read before one of them is answered.
-const REQUESTS_MAX: usize = 256;
 /// A payload's memory grows by so much as its bytes arrive, whatever its header says.
 const GROW_BYTES: usize = 256 << 10;
 
-/// What the requests of one client share.
-pub(super) struct Connection {
-    pub(super) shared: Arc<Shared>,
-    pub(super) outbox: Outbox,
-    pub(super) credits: Arc<Semaphore>,
-    number: u64,
-    pid: u32,
-    requests: Arc<Semaphore>,
-    under_way: Mutex<HashMap<u64, UnderWay>>,
-}
-
-enum UnderWay {
-    Control,
-    /// Set when the client gave it up.
-    Read(Arc<AtomicBool>),
+/// The reading side: what a client asks is begun here, and answered through its peer.
+struct Connection {
+    peer: Arc<Peer>,
 }
 
 pub(super) async fn serve(stream: UnixStream, number: u64, shared: Arc<Shared>) {
@@ -49,19 +35,11 @@ pub(super) async fn serve(stream: UnixStream, number: u64, shared: Arc<Shared>) 
         outbox.close();
     }
     shared.counters.connections.fetch_add(1, Ordering::Relaxed);
-    let in_flight =
-        shared.config.in_flight_max.div_ceil(CREDIT_BYTES).clamp(CREDITS_MIN, u64::from(u32::MAX));
-    let connection = Arc::new(Connection {
-        number,
-        outbox,
-        pid: stream.peer_cred().ok().and_then(|peer| peer.pid()).map_or(0, |pid| pid as u32),
-        credits: Arc::new(Semaphore::new(in_flight as usize)),
-        requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
-        under_way: Mutex::default(),
-        shared: shared.clone(),
-    });
+    let pid = stream.peer_cred().ok().and_then(|peer| peer.pid()).map_or(0, |pid| pid as u32);
+    let peer = Arc::new(Peer::new(shared.clone(), PeerName { number, pid }, outbox));
+    let connection = Connection { peer: peer.clone() };
     let written = write_all(inbox, &stream, &shared);
-    let read = connection.clone().read_all(&stream);
+    let read = connection.read_all(&stream);
     tokio::pin!(written, read);
     let why = tokio::select! {
         error = &mut read => {
@@ -73,23 +51,23 @@ pub(super) async fn serve(stream: UnixStream, number: u64, shared: Arc<Shared>) 
         }
     };
     shared.outboxes().remove(&number);
-    connection.abandon_all();
+    peer.abandon_all();
     shared.counters.connections.fetch_sub(1, Ordering::Relaxed);
     shared.config.control.closed(number, &why);
 }
 
 impl Connection {
     /// Reads until the client closes or breaks the protocol, tells it of that, and returns which it was.
-    async fn read_all(self: Arc<Self>, stream: &UnixStream) -> Error {
+    async fn read_all(&self, stream: &UnixStream) -> Error {
         let Err(error) = self.requests(stream).await;
         if error.code != Code::Closed {
-            self.outbox.error(0, &error);
+            self.peer.outbox.error(0, &error);
         }
-        self.outbox.close();
+        self.peer.outbox.close();
         error
     }
 
-    async fn requests(self: &Arc<Self>, stream: &UnixStream) -> Result<std::convert::Infallible> {
+    async fn requests(&self, stream: &UnixStream) -> Result<std::convert::Infallible> {
         let greeted = tokio::time::timeout(HANDSHAKE_PATIENCE, self.greet(stream)).await;
         greeted.map_err(|_| broken("no HELLO came"))??;
         loop {
@@ -115,147 +93,101 @@ impl Connection {
         let welcome = Welcome {
             version: VERSION,
             pid: std::process::id(),
-            incarnation: self.shared.incarnation,
-            in_flight_max: self.shared.config.in_flight_max,
+            incarnation: self.peer.shared.incarnation,
+            in_flight_max: self.peer.shared.config.in_flight_max,
         };
-        let table = hello.wants_mapping.then(|| self.shared.store.table().file);
-        self.outbox.describe(Kind::Welcome, header.request, &welcome.encode(), table);
+        let table = hello.wants_mapping.then(|| self.peer.shared.store.table().file);
+        self.peer.outbox.describe(Kind::Welcome, header.request, &welcome.encode(), table);
         Ok(())
     }
 
-    async fn handle(self: &Arc<Self>, header: Header, payload: Vec<u8>) -> Result<()> {
+    async fn handle(&self, header: Header, payload: Vec<u8>) -> Result<()> {
         let request = header.request;
         match header.kind {
             Kind::Control => {
-                let permit = self.permit().await;
+                let permit = self.peer.permit().await;
                 self.call(request, &payload, permit)
             }
             Kind::Read => {
                 let message = ReadRequest::decode(&payload)?;
-                let permit = self.permit().await;
+                let permit = self.peer.permit().await;
                 let cancelled = Arc::new(AtomicBool::new(false));
-                self.begin(request, UnderWay::Read(cancelled.clone()))?;
+                self.peer.begin(request, UnderWay::Read(cancelled.clone()))?;
                 let admitted = Admitted { request, cancelled, permit };
-                tokio::spawn(ReadTask::new(self.clone(), admitted, message).run());
+                tokio::spawn(ReadTask::new(self.peer.clone(), admitted, message).run());
                 Ok(())
             }
             Kind::Descriptor => {
-                let permit = self.permit().await;
-                let connection = self.clone();
+                let permit = self.peer.permit().await;
+                let peer = self.peer.clone();
                 let wanted = Wanted::decode(&payload)?;
-                tokio::task::spawn_blocking(move || connection.describe(request, wanted, permit));
+                tokio::task::spawn_blocking(move || describe(&peer, request, wanted, permit));
                 Ok(())
             }
             Kind::Receipt => {
                 let receipt = Receipt::decode(&payload)?;
-                self.shared.store.mark_verified(&receipt.verified);
-                self.shared.store.touch(&receipt.segments);
-                self.shared.config.control.receipt(self.number, receipt);
+                self.peer.shared.store.mark_verified(&receipt.verified);
+                self.peer.shared.store.touch(&receipt.segments);
+                self.peer.shared.config.control.receipt(self.peer.name.number, receipt);
                 Ok(())
             }
             Kind::Cancel => {
-                self.cancel(request);
+                self.peer.cancel(request);
                 Ok(())
             }
             other => Err(broken(format!("a client never sends {other:?}"))),
         }
     }
 
-    async fn permit(&self) -> OwnedSemaphorePermit {
-        self.requests.clone().acquire_owned().await.expect("the semaphore is never closed")
-    }
-
-    fn call(
-        self: &Arc<Self>,
-        request: u64,
-        payload: &[u8],
-        permit: OwnedSemaphorePermit,
-    ) -> Result<()> {
+    fn call(&self, request: u64, payload: &[u8], permit: OwnedSemaphorePermit) -> Result<()> {
         let (timeout_ms, body) = decode_control(payload)?;
-        self.begin(request, UnderWay::Control)?;
-        let reply = ControlReply::new(self.clone(), request, permit);
+        self.peer.begin(request, UnderWay::Control)?;
+        let reply = ControlReply::new(self.peer.clone(), request, permit);
         let call = ControlCall {
-            connection: self.number,
+            connection: self.peer.name.number,
             request,
-            pid: self.pid,
+            pid: self.peer.name.pid,
             body: body.to_vec(),
             timeout: Duration::from_millis(u64::from(timeout_ms)),
         };
-        self.shared.config.control.call(call, reply);
+        self.peer.shared.config.control.call(call, reply);
         Ok(())
     }
+}
 
-    fn describe(&self, request: u64, wanted: Wanted, permit: OwnedSemaphorePermit) {
-        let shared = &self.shared;
-        let (described, file) = match wanted {
-            Wanted::Table => (Described::FOUND, Some(shared.store.table().file)),
-            Wanted::Segment { number, generation } => {
-                match shared.store.segment(number, generation) {
-                    None => (Described::ABSENT, None),
-                    Some(segment) => {
-                        let described = Described {
-                            segment_id: segment.id,
-                            identity: segment.identity,
-                            ..Described::FOUND
-                        };
-                        (described, segment.file.try_clone().ok().map(Arc::new))
-                    }
-                }
+/// Away from the threads that serve sockets: it opens files.
+fn describe(peer: &Peer, request: u64, wanted: Wanted, permit: OwnedSemaphorePermit) {
+    let shared = &peer.shared;
+    let (described, file) = match wanted {
+        Wanted::Table => (Described::FOUND, Some(shared.store.table().file)),
+        Wanted::Segment { number, generation } => match shared.store.segment(number, generation) {
+            None => (Described::ABSENT, None),
+            Some(segment) => {
+                let described = Described {
+                    segment_id: segment.id,
+                    identity: segment.identity,
+                    ..Described::FOUND
+                };
+                (described, segment.file.try_clone().ok().map(Arc::new))
             }
-            Wanted::Dataset(version) => {
-                match File::open(dataset_path(&shared.config.datasets, &version)) {
-                    Ok(file) => (Described::FOUND, Some(Arc::new(file))),
-                    Err(_) => (Described::ABSENT, None),
-                }
+        },
+        Wanted::Dataset(version) => {
+            match File::open(dataset_path(&shared.config.datasets, &version)) {
+                Ok(file) => (Described::FOUND, Some(Arc::new(file))),
+                Err(_) => (Described::ABSENT, None),
             }
-            Wanted::Attachment(number) => match shared.identity(number) {
-                None => (Described::ABSENT, None),
-                Some(identity) => (Described { identity, ..Described::FOUND }, None),
-            },
-            Wanted::Identity(identity) => match shared.attachment_of(&identity) {
-                None => (Described::ABSENT, None),
-                Some(attachment) => (Described { attachment, ..Described::FOUND }, None),
-            },
-        };
-        self.outbox.describe(Kind::DescriptorReply, request, &described.encode(), file);
-        drop(permit);
-    }
-
-    fn begin(&self, request: u64, what: UnderWay) -> Result<()> {
-        if request == 0 || self.under_way().insert(request, what).is_some() {
-            return Err(broken(format!("request {request} is under way already")));
         }
-        Ok(())
-    }
-
-    /// Nothing of this request is to come after its answer.
-    pub(super) fn end(&self, request: u64) {
-        self.under_way().remove(&request);
-    }
-
-    fn cancel(&self, request: u64) {
-        let found = self.under_way().remove(&request);
-        self.abandon(request, found);
-    }
-
-    fn abandon_all(&self) {
-        let all = std::mem::take(&mut *self.under_way());
-        for (request, what) in all {
-            self.abandon(request, Some(what));
-        }
-    }
-
-    fn abandon(&self, request: u64, what: Option<UnderWay>) {
-        match what {
-            None => {}
-            Some(UnderWay::Read(cancelled)) => cancelled.store(true, Ordering::Relaxed),
-            Some(UnderWay::Control) => self.shared.config.control.cancelled(self.number, request),
-        }
-    }
-
-    fn under_way(&self) -> std::sync::MutexGuard<'_, HashMap<u64, UnderWay>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+        Wanted::Attachment(number) => match shared.identity(number) {
+            None => (Described::ABSENT, None),
+            Some(identity) => (Described { identity, ..Described::FOUND }, None),
+        },
+        Wanted::Identity(identity) => match shared.attachment_of(&identity) {
+            None => (Described::ABSENT, None),
+            Some(attachment) => (Described { attachment, ..Described::FOUND }, None),
+        },
+    };
+    peer.outbox.describe(Kind::DescriptorReply, request, &described.encode(), file);
+    drop(permit);
 }
 
 fn dataset_path(folder: &Path, version: &[u8; 32]) -> PathBuf {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use millpool_core::{Code, Error};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::connection::Connection;
+use super::peer::Peer;
 use crate::frame::{Kind, PAYLOAD_MAX};
 use crate::message::{Receipt, encode_error};
 
@@ -34,18 +34,14 @@ pub struct ControlCall {
 
 /// Answers one call, once. Dropped without an answer, it tells the caller so.
 pub struct ControlReply {
-    connection: Arc<Connection>,
+    peer: Arc<Peer>,
     request: u64,
     permit: Option<OwnedSemaphorePermit>,
 }
 
 impl ControlReply {
-    pub(super) fn new(
-        connection: Arc<Connection>,
-        request: u64,
-        permit: OwnedSemaphorePermit,
-    ) -> Self {
-        ControlReply { connection, request, permit: Some(permit) }
+    pub(super) fn new(peer: Arc<Peer>, request: u64, permit: OwnedSemaphorePermit) -> Self {
+        ControlReply { peer, request, permit: Some(permit) }
     }
 
     pub fn send(mut self, body: &[u8]) {
@@ -62,8 +58,8 @@ impl ControlReply {
 
     fn answer(&mut self, kind: Kind, payload: &[u8]) {
         if let Some(permit) = self.permit.take() {
-            self.connection.end(self.request);
-            self.connection.outbox.reply(kind, self.request, payload, permit);
+            self.peer.end(self.request);
+            self.peer.outbox.reply(kind, self.request, payload, permit);
         }
     }
 }

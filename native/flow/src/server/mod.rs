@@ -3,6 +3,7 @@
 mod connection;
 mod control;
 mod outbox;
+mod peer;
 mod read;
 mod socket;
 

@@ -4,19 +4,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millpool_core::{
-    Code, Error, Filled, Location, ObjectRef, PIECE_BYTES, RecordBytes, RecordKey, Result, Urgency,
-    Want, piece_len,
+    Code, Error, Filled, Location, ObjectRef, RecordBytes, RecordKey, Result, Urgency, Want,
+    piece_len,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::connection::Connection;
 use super::outbox::PieceData;
+use super::peer::{CREDIT_BYTES, Peer};
 use crate::frame::Kind;
 use crate::message::{ReadItem, ReadRequest};
 use crate::piece::{Origin, PieceHead};
 
-/// Of how many bytes a credit is.
-pub(super) const CREDIT_BYTES: u64 = 1024;
 /// Items that are looked up, or handed to the filler, together.
 const GROUP_MAX: usize = 1024;
 
@@ -29,7 +27,7 @@ pub(super) struct Admitted {
 }
 
 pub(super) struct ReadTask {
-    connection: Arc<Connection>,
+    peer: Arc<Peer>,
     request: u64,
     objects: Vec<Arc<ObjectRef>>,
     items: Vec<ReadItem>,
@@ -48,13 +46,9 @@ struct Delivery {
 }
 
 impl ReadTask {
-    pub(super) fn new(
-        connection: Arc<Connection>,
-        admitted: Admitted,
-        message: ReadRequest,
-    ) -> Arc<ReadTask> {
+    pub(super) fn new(peer: Arc<Peer>, admitted: Admitted, message: ReadRequest) -> Arc<ReadTask> {
         Arc::new(ReadTask {
-            connection,
+            peer,
             request: admitted.request,
             left: AtomicUsize::new(message.items.len()),
             objects: message.objects.into_iter().map(Arc::new).collect(),
@@ -95,7 +89,7 @@ impl ReadTask {
                 }
             };
             let delivery = Delivery { index, key, origin: Origin::Stored, credit };
-            match self.connection.shared.store.lookup(&key) {
+            match self.peer.shared.store.lookup(&key) {
                 Some(location) => self.deliver_stored(delivery, location),
                 None => misses.push(delivery),
             }
@@ -109,7 +103,7 @@ impl ReadTask {
     /// good; otherwise read and checked first, away from the threads that serve sockets.
     fn deliver_stored(self: &Arc<Self>, delivery: Delivery, location: Location) {
         let item = self.items[delivery.index];
-        let store = &self.connection.shared.store;
+        let store = &self.peer.shared.store;
         if location.verified
             && !item.distrust
             && let Some(segment) = store.segment(location.segment, location.generation)
@@ -124,7 +118,7 @@ impl ReadTask {
     }
 
     fn deliver_checked(self: &Arc<Self>, delivery: Delivery, location: Location) {
-        let store = &self.connection.shared.store;
+        let store = &self.peer.shared.store;
         match store.read(&location) {
             Ok(bytes) if bytes.len() as u32 == self.piece_len(delivery.index) => {
                 store.mark_verified(&[delivery.key]);
@@ -146,7 +140,7 @@ impl ReadTask {
         let wants = misses.iter().map(want).collect();
         let misses = Mutex::new(misses.into_iter().map(Some).collect::<Vec<_>>());
         let task = self.clone();
-        let runtime = self.connection.shared.config.runtime.clone();
+        let runtime = self.peer.shared.config.runtime.clone();
         let done = move |n: usize, filled: Result<Filled>| {
             let mut misses = misses.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(delivery) = misses.get_mut(n).and_then(Option::take) else { return };
@@ -154,7 +148,7 @@ impl ReadTask {
             let _context = runtime.enter();
             task.filled(delivery, filled);
         };
-        self.connection.shared.config.fill.fill(wants, Urgency::Reader, Arc::new(done));
+        self.peer.shared.config.fill.fill(wants, Urgency::Reader, Arc::new(done));
     }
 
     fn filled(self: &Arc<Self>, mut delivery: Delivery, filled: Result<Filled>) {
@@ -202,7 +196,7 @@ impl ReadTask {
 
     fn send(&self, head: PieceHead, data: PieceData, credit: OwnedSemaphorePermit) {
         if !self.cancelled.load(Ordering::Relaxed) {
-            self.connection.outbox.piece(self.request, head, data, credit);
+            self.peer.outbox.piece(self.request, head, data, credit);
         }
         self.answered(1);
     }
@@ -214,17 +208,17 @@ impl ReadTask {
     }
 
     fn end(&self) {
-        self.connection.end(self.request);
+        self.peer.end(self.request);
         let permit = self.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(permit) = permit {
-            self.connection.outbox.reply(Kind::End, self.request, &[], permit);
+            self.peer.outbox.reply(Kind::End, self.request, &[], permit);
         }
     }
 
     fn key(&self, index: usize) -> Result<RecordKey> {
         let item = self.items[index];
         let object = &self.objects[item.object as usize];
-        let Some(identity) = self.connection.shared.identity(object.attachment) else {
+        let Some(identity) = self.peer.shared.identity(object.attachment) else {
             return Err(Error::new(Code::NotFound, "its source is not attached here any more"));
         };
         Ok(object.key(&identity).piece(item.piece))
@@ -241,12 +235,12 @@ impl ReadTask {
     }
 
     async fn wait_for_credit(&self, index: usize) -> OwnedSemaphorePermit {
-        let credits = self.connection.credits.clone();
+        let credits = self.peer.credits.clone();
         credits.acquire_many_owned(self.cost(index)).await.expect("the semaphore is never closed")
     }
 
     fn credit_now(&self, index: usize) -> Option<OwnedSemaphorePermit> {
-        self.connection.credits.clone().try_acquire_many_owned(self.cost(index)).ok()
+        self.peer.credits.clone().try_acquire_many_owned(self.cost(index)).ok()
     }
 
     /// A filled piece is held whole, however little of it is asked for.
@@ -254,6 +248,3 @@ impl ReadTask {
         u64::from(self.piece_len(index)).div_ceil(CREDIT_BYTES).max(1) as u32
     }
 }
-
-// A connection has credit for one whole piece at least, or a large one would wait for ever.
-pub(super) const CREDITS_MIN: u64 = PIECE_BYTES / CREDIT_BYTES;
