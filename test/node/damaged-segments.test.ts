@@ -64,17 +64,17 @@ async function largestSegment(): Promise<string> {
   return paths[sizes.indexOf(Math.max(...sizes))] ?? '';
 }
 
-/** Changes one bit of a file, by a descriptor of its own, and looks whether it did. Its times stay, as those of a disk. */
+/** Changes one bit of a file, by a descriptor of its own, and looks whether it did. Its times stay. */
 async function flip(path: string, at: number): Promise<void> {
   const file = await open(path, 'r+');
   try {
     const { atime, mtime } = await file.stat();
-    const before = await file.read(Buffer.alloc(1), 0, 1, at);
-    const changed = Buffer.from([(before.buffer[0] ?? 0) ^ 0x10]);
+    const earlier = await file.read(Buffer.alloc(1), 0, 1, at);
+    const changed = Buffer.from([(earlier.buffer[0] ?? 0) ^ 0x10]);
     await file.write(changed, 0, 1, at);
-    const after = await file.read(Buffer.alloc(1), 0, 1, at);
-    assert.deepEqual([before.bytesRead, after.bytesRead, after.buffer[0]], [1, 1, changed[0]]);
-    assert.notEqual(after.buffer[0], before.buffer[0]);
+    const later = await file.read(Buffer.alloc(1), 0, 1, at);
+    assert.deepEqual([earlier.bytesRead, later.bytesRead, later.buffer[0]], [1, 1, changed[0]]);
+    assert.notEqual(later.buffer[0], earlier.buffer[0]);
     await file.utimes(atime, mtime);
   } finally {
     await file.close();
@@ -103,7 +103,7 @@ async function costOfReadingAll(): Promise<readonly [sourceBytes: number, damage
   return [cache.sourceBytes, cache.damagedRecords];
 }
 
-test('a bit of a payload: every sample is right; the damaged record is counted, fetched again, and stays healed', async () => {
+test('a bit of a payload: the damaged record is counted, fetched again, and stays healed', async () => {
   const victim = largeFiles()[7] ?? '';
   await harmedAtRest(async () => {
     const { segment, at } = await placeOf(victim);
@@ -159,7 +159,7 @@ test('a bit of the first extent and one of the trailer: the file is given up, an
   assert.ok(sourceBytes > 0);
 });
 
-test('a bit that changes while the daemon runs: found by load --verify at once, and by every read after a restart', async () => {
+test('a bit that changes while the daemon runs: found by load --verify, and by reads after a restart', async () => {
   for (const findBy of ['verify', 'restart'] as const) {
     await loadAll();
     await compareAll();
@@ -170,7 +170,7 @@ test('a bit that changes while the daemon runs: found by load --verify at once, 
     if (findBy === 'verify') await loadAll('--verify');
     else await node.restart('SIGKILL');
     await compareAll();
-    const after = (await status()).cache;
-    assert.equal(after.damagedRecords - (findBy === 'verify' ? cache.damagedRecords : 0), 1);
+    const later = (await status()).cache;
+    assert.equal(later.damagedRecords - (findBy === 'verify' ? cache.damagedRecords : 0), 1);
   }
 });

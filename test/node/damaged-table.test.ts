@@ -78,11 +78,11 @@ test('a bit of each bucket of the key table: a miss, and fetched again; never ot
   try {
     // In turn a byte of the key, of the segment, of the offset, of the length, of the checksum and of the generation.
     for (const byteOfEntry of [3, 16, 20, 24, 28, 32]) {
-      const before = await fetchedBytes();
+      const earlier = await fetchedBytes();
       assert.ok((await harmTable(memory, byteOfEntry)) > files / 3, 'most records were harmed');
       await compareAll(mill);
       const healed = await fetchedBytes();
-      assert.ok(healed > before, `byte ${byteOfEntry}`);
+      assert.ok(healed > earlier, `byte ${byteOfEntry}`);
       await using other = await connect({ socket: node.socket });
       await compareAll(other);
       objectsOf(await node.run('load', node.root, '--wait', '--json'));

@@ -88,7 +88,7 @@ async function segmentPaths(): Promise<string[]> {
   return (await readdir(directory)).map((name) => join(directory, name));
 }
 
-test('a mapped segment is truncated while a process reads it: every sample is right, and the process lives', async () => {
+test('a mapped segment is truncated under a process that reads it: right samples, and the process lives', async () => {
   const reader = new Reader();
   const whole = { right: files, wrong: 0, failed: 0 };
   assert.deepEqual(await reader.round(), whole);
@@ -115,14 +115,14 @@ test('processes that are killed while they hold batches and mappings leave nothi
   const first = new Reader();
   await first.round();
   await first.kill();
-  const before = await settled(openNow);
+  const earlier = await settled(openNow);
   for (let round = 0; round < 4; round += 1) {
     const readers = Array.from({ length: 4 }, () => new Reader());
     await Promise.all(readers.map((reader) => reader.round()));
-    assert.ok((await openNow()) >= before + readers.length, 'each of them holds a connection');
+    assert.ok((await openNow()) >= earlier + readers.length, 'each of them holds a connection');
     await Promise.all(readers.map((reader) => reader.kill()));
   }
-  assert.ok((await settled(openNow)) <= before);
+  assert.ok((await settled(openNow)) <= earlier);
 });
 
 /** The least that a count is seen to come down to, once it has stayed there for a second. */

@@ -76,11 +76,11 @@ describe('a source that fails', { skip }, () => {
     const { kind, ...how } = fault;
     test(`${kind} ${JSON.stringify(how)} now and then: an epoch is whole, right, and retries counted`, async () => {
       const { retries } = await statusOfCache();
-      const before = bed.proxy.count(kind);
+      const earlier = bed.proxy.count(kind);
       bed.proxy.script({ fault, probability, matches: objectGets });
       await coldEpoch(n, async () => undefined);
       bed.proxy.script();
-      const met = bed.proxy.count(kind) - before;
+      const met = bed.proxy.count(kind) - earlier;
       assert.ok(met > 0, 'the fault was in force');
       const more = (await statusOfCache()).retries - retries;
       assert.ok(kind === 'slow' ? more === 0 : more > 0, `${met} faults, ${more} retries`);
@@ -106,7 +106,7 @@ describe('a source that fails', { skip }, () => {
   test('a GET that hangs ends at the deadline of its call, or of the source, each by name; then it heals', async () => {
     objectsOf(await node.run('free', bed.root, '--json'));
     const path = bed.paths[9] ?? '';
-    const before = bed.proxy.count('hang-before-header');
+    const earlier = bed.proxy.count('hang-before-header');
     bed.proxy.script({ fault: { kind: 'hang-before-header' }, probability: 1, matches: objectGets });
     const call = mill.read(path, { timeoutSeconds: 0.5 });
     await assert.rejects(call, {
@@ -115,25 +115,25 @@ describe('a source that fails', { skip }, () => {
     });
     const message = /waited .* s for the (first byte|whole answer) from 127\.0\.0\.1/;
     await assert.rejects(mill.read(path), { code: 'source-unavailable', message });
-    assert.ok(bed.proxy.count('hang-before-header') > before + 1, 'it was in force, and asked again');
+    assert.ok(bed.proxy.count('hang-before-header') > earlier + 1, 'it was in force, and asked again');
     bed.proxy.script();
     assert.deepEqual(Buffer.from(await mill.read(path)), bed.bytesOf(path));
   });
 
   test('a body that stops in its middle is asked for again', async () => {
     const path = `${bed.root}/large`;
-    const before = bed.proxy.count('hang-in-body');
+    const earlier = bed.proxy.count('hang-in-body');
     let left = 1;
     const once = (request: { readonly method: string; readonly url: string }): boolean =>
       objectGets(request) && left-- > 0;
     bed.proxy.script({ fault: { kind: 'hang-in-body', afterBytes: 100_000 }, probability: 1, matches: once });
     const reading = mill.read(path);
-    await bed.proxy.reached('hang-in-body', before + 1);
+    await bed.proxy.reached('hang-in-body', earlier + 1);
     assert.deepEqual(Buffer.from(await reading), bed.bytesOf(path));
   });
 
   test('a LIST or HEAD that hangs ends at the deadline of its call, by name, in the SDK and in a command', async () => {
-    const before = bed.proxy.count('hang-before-header');
+    const earlier = bed.proxy.count('hang-before-header');
     bed.proxy.script({ fault: { kind: 'hang-before-header' }, probability: 1, matches: everyRequest });
     const absent = `${bed.root}/nothing/here`;
     const message = new RegExp(`waited 500ms for the daemon to do stat of ${absent}`);
@@ -142,7 +142,7 @@ describe('a source that fails', { skip }, () => {
     assert.equal(cat.code, 1);
     assert.equal(errorOf(cat).code, 'timeout');
     assert.match(errorOf(cat).message, /waited 4s for the HEAD in s3:\/\/faults/);
-    assert.ok(bed.proxy.count('hang-before-header') > before);
+    assert.ok(bed.proxy.count('hang-before-header') > earlier);
     bed.proxy.script();
     await assert.rejects(mill.stat(absent), { code: 'not-found' });
   });
@@ -150,7 +150,7 @@ describe('a source that fails', { skip }, () => {
   test('a LIST that fails is an error, never an empty directory', async () => {
     const fresh = await bed.startNode({ sources: [], env: { MILLPOOL_SOURCE_TIMEOUT: '4s' } });
     objectsOf(await fresh.run('attach', bed.source, '--json'));
-    const before = bed.proxy.count('status');
+    const earlier = bed.proxy.count('status');
     bed.proxy.script({ fault: slowDown, probability: 1, matches: everyRequest });
     for (const args of [
       ['ls', bed.root],
@@ -162,7 +162,7 @@ describe('a source that fails', { skip }, () => {
       assert.equal(errors.length, 1, `${args.join(' ')}: ${result.stderr}`);
       assert.match(errors[0] ?? '', /"(source-unavailable|timeout)".*s3:\/\/faults/);
     }
-    assert.ok(bed.proxy.count('status') > before);
+    assert.ok(bed.proxy.count('status') > earlier);
     bed.proxy.script();
     const listed = objectsOf(await fresh.run('ls', '-R', bed.root, '--json'));
     assert.deepEqual(
