@@ -5,6 +5,7 @@ import { absentNames } from './documents.ts';
 import { rustFunctions, typeScriptFunctions } from './functions.ts';
 import { importsOf, isCode, isTest, isTypeScript, matches, packageOf, resolveImport } from './repository.ts';
 import type { Finding, Manifest, Repository, SourceFile } from './repository.ts';
+import { rustUses } from './rust-uses.ts';
 
 /** One thing that the repository promises of itself. */
 export interface Rule {
@@ -75,7 +76,26 @@ export const rules: readonly Rule[] = [
   },
   { name: 'every import is declared', instead: 'Name the package in package.json.', find: undeclared },
   { name: 'crates need only what is below them', instead: 'See DESIGN §4.', find: wrongCrates },
-  { name: 'files import no cycle', instead: 'Move what both need below both.', find: cycles },
+  {
+    name: 'files import no cycle',
+    instead: 'Move what both need below both.',
+    find: ({ files }) =>
+      cycles(
+        files.filter(({ path }) => isTypeScript(path)),
+        importedFiles,
+      ),
+  },
+  {
+    name: 'modules of a crate use no cycle',
+    instead: 'Move what both need below both.',
+    find: ({ files }) => {
+      const paths = new Set(files.map(({ path }) => path));
+      return cycles(
+        files.filter(({ path }) => path.endsWith('.rs')),
+        (file) => rustUses(file, paths),
+      );
+    },
+  },
   perFile('nobody reaches into a package', 'Import it by its name.', isTypeScript, (file) =>
     importsOf(file).flatMap(({ specifier, line }) => {
       const target = resolveImport(file.path, specifier);
@@ -215,15 +235,13 @@ function wrongCrates({ files }: Repository): Finding[] {
   });
 }
 
-function cycles({ files }: Repository): Finding[] {
-  const targets = new Map(
-    files
-      .filter((file) => isTypeScript(file.path))
-      .map((file) => {
-        const imports = importsOf(file).map(({ specifier }) => resolveImport(file.path, specifier));
-        return [file.path, imports.filter((target) => target !== null)] as const;
-      }),
-  );
+function importedFiles(file: SourceFile): readonly string[] {
+  const imports = importsOf(file).map(({ specifier }) => resolveImport(file.path, specifier));
+  return imports.filter((target) => target !== null);
+}
+
+function cycles(files: readonly SourceFile[], targetsOf: (file: SourceFile) => readonly string[]): Finding[] {
+  const targets = new Map(files.map((file) => [file.path, targetsOf(file)] as const));
   return cyclesOf(targets).map((cycle) => ({ path: cycle[0] ?? '', line: 1, text: cycle.join(' → ') }));
 }
 

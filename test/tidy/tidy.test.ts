@@ -36,6 +36,10 @@ const bad: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
     ['packages/host/src/a.ts', "import type { B } from './b.ts';\n"],
     ['packages/host/src/b.ts', "import type { A } from './a.ts';\n"],
   ],
+  'modules of a crate use no cycle': [
+    ['native/core/src/a.rs', 'use crate::b::{B, C};\n'],
+    ['native/core/src/b.rs', 'use super::a::A;\n'],
+  ],
   'nobody reaches into a package': [['packages/host/src/a.ts', "import { x } from '../../protocol/src/x.ts';\n"]],
   'a package does not import its own index': [['packages/host/src/a.ts', "import { x } from './index.ts';\n"]],
   'testing/ is for tests': [['packages/host/src/a.ts', "import { x } from './testing/x.ts';\n"]],

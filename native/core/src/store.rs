@@ -12,7 +12,8 @@ use crate::extent::Record;
 use crate::random::random_bytes;
 use crate::recovery::Recovery;
 use crate::segment::{SegmentFile, SegmentStatus, segment_bytes};
-use crate::writer::{Writer, WriterConfig};
+use crate::writer::Writer;
+use crate::writer_thread::WriterConfig;
 use crate::{
     Code, Error, Identity, Location, PIECE_BYTES, RecordBytes, RecordKey, Result, TableHandle,
 };

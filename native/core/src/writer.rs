@@ -3,24 +3,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::catalog::Catalog;
 use crate::device::Device;
 use crate::extent::Record;
 use crate::inbox::{Inbox, Unsettled};
-use crate::writer_thread::WriterThread;
+use crate::writer_thread::{WriterConfig, WriterThread};
 use crate::{Code, Error, Identity, Result};
-
-#[derive(Clone)]
-pub(crate) struct WriterConfig {
-    pub extent_delay: Duration,
-    pub idle_seal: Duration,
-    pub segment_bytes: u32,
-    /// Of all segments that this run of the daemon fills together.
-    pub stripe_set: [u8; 16],
-    pub devices: u32,
-}
 
 pub(crate) struct Writer {
     pub device: Arc<Device>,

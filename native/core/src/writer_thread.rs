@@ -13,10 +13,19 @@ use crate::footer::StripePlace;
 use crate::inbox::Inbox;
 use crate::open_segment::{OpenSegment, Refusal, SegmentPlan};
 use crate::random::random_bytes;
-use crate::writer::WriterConfig;
 
 /// How long a writer waits when nothing is due.
 const LONG: Duration = Duration::from_secs(3600);
+
+#[derive(Clone)]
+pub(crate) struct WriterConfig {
+    pub extent_delay: Duration,
+    pub idle_seal: Duration,
+    pub segment_bytes: u32,
+    /// Of all segments that this run of the daemon fills together.
+    pub stripe_set: [u8; 16],
+    pub devices: u32,
+}
 
 /// Records of one identity on their way, and the segment they will go to.
 #[derive(Default)]
