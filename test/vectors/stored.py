@@ -2,22 +2,28 @@
 
 import hashlib
 
-from checksums import crc32c, xxh3_128
+from checksums import crc32c
 from layout import Layout
 
 BLOCK = 4096
 PIECE = 4 << 20
-IDENTITY = xxh3_128(b"s3\0https://s3.example\0images")
+
+
+def short_hash(data):
+    return hashlib.sha256(data).digest()[:16]
+
+
+IDENTITY = short_hash(b"s3\0https://s3.example\0images")
 SEGMENT_ID = bytes(range(0x10, 0x20))
 STRIPE_SET = bytes(range(0x60, 0x70))
 
 
 def object_key(source_key, size, tag):
-    return xxh3_128(IDENTITY + size.to_bytes(8, "little") + len(tag).to_bytes(2, "little") + tag + source_key)
+    return short_hash(IDENTITY + size.to_bytes(8, "little") + len(tag).to_bytes(2, "little") + tag + source_key)
 
 
 def piece_key(key, piece):
-    return key if piece == 0 else xxh3_128(key + piece.to_bytes(4, "little"))
+    return key if piece == 0 else short_hash(key + piece.to_bytes(4, "little"))
 
 
 def keys():

@@ -1,6 +1,6 @@
 //! What a record is called: a hash of where it truly lives and which version of it this is.
 
-use twox_hash::XxHash3_128;
+use sha2::{Digest, Sha256};
 
 /// A record holds at most this many bytes of an object; a larger object is cut at its multiples.
 pub const PIECE_BYTES: u64 = 4 << 20;
@@ -12,7 +12,7 @@ pub struct Identity(pub [u8; 16]);
 
 impl Identity {
     pub fn of(canonical: &str) -> Self {
-        Identity(XxHash3_128::oneshot(canonical.as_bytes()).to_le_bytes())
+        Identity(hash(&[canonical.as_bytes()]))
     }
 }
 
@@ -25,28 +25,29 @@ pub struct ObjectKey(pub [u8; 16]);
 pub struct RecordKey(pub [u8; 16]);
 
 impl ObjectKey {
-    /// XXH3-128 over identity (16), size (u64), length of the tag (u16), tag, source key; little endian.
+    /// The hash of identity (16), size (u64), length of the tag (u16), tag, source key; little endian.
     /// The tag is the source's own name of the version: see [`crate::ObjectRef::tag`].
     pub fn new(identity: &Identity, source_key: &[u8], size: u64, tag: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(26 + tag.len() + source_key.len());
-        bytes.extend_from_slice(&identity.0);
-        bytes.extend_from_slice(&size.to_le_bytes());
-        bytes.extend_from_slice(&(tag.len() as u16).to_le_bytes());
-        bytes.extend_from_slice(tag);
-        bytes.extend_from_slice(source_key);
-        ObjectKey(XxHash3_128::oneshot(&bytes).to_le_bytes())
+        let tag_len = (tag.len() as u16).to_le_bytes();
+        ObjectKey(hash(&[&identity.0, &size.to_le_bytes(), &tag_len, tag, source_key]))
     }
 
-    /// Piece 0 has the object's own key; piece n has XXH3-128 over the object's key and n (u32, little endian).
+    /// Piece 0 has the object's own key; piece n has the hash of the object's key and n (u32, little endian).
     pub fn piece(&self, n: u32) -> RecordKey {
         if n == 0 {
             return RecordKey(self.0);
         }
-        let mut bytes = [0u8; 20];
-        bytes[..16].copy_from_slice(&self.0);
-        bytes[16..].copy_from_slice(&n.to_le_bytes());
-        RecordKey(XxHash3_128::oneshot(&bytes).to_le_bytes())
+        RecordKey(hash(&[&self.0, &n.to_le_bytes()]))
     }
+}
+
+/// The first 128 bits of SHA-256. Whoever can put objects into one bucket must not be able to name one so that its
+/// bytes are given out as those of another: a hash that only spreads well would let him.
+fn hash(parts: &[&[u8]]) -> [u8; 16] {
+    let mut sum = Sha256::new();
+    parts.iter().for_each(|part| sum.update(part));
+    let whole: [u8; 32] = sum.finalize().into();
+    *whole.first_chunk().expect("32 bytes have 16")
 }
 
 /// Pieces of an object of `size` bytes. An empty object has none: nothing of it is stored or fetched.

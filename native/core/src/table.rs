@@ -215,11 +215,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::TableReader;
+    use crate::{Identity, ObjectKey, TableReader};
 
     fn key(n: u64) -> RecordKey {
-        let bytes = twox_hash::XxHash3_128::oneshot(&n.to_le_bytes());
-        RecordKey(bytes.to_le_bytes())
+        ObjectKey::new(&Identity([0; 16]), &n.to_le_bytes(), 0, b"").piece(0)
     }
 
     fn location(n: u32) -> Location {

@@ -89,7 +89,8 @@ impl ReadTask {
                 }
             };
             let delivery = Delivery { index, key, origin: Origin::Stored, credit };
-            match self.peer.shared.store.lookup(&key) {
+            let stored = self.peer.shared.store.lookup(&key);
+            match stored.filter(|location| location.stored_len == self.piece_len(index)) {
                 Some(location) => self.deliver_stored(delivery, location),
                 None => misses.push(delivery),
             }
