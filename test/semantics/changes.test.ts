@@ -3,10 +3,11 @@ import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { connect, MillpoolError } from '@millpool/client';
+import { connect } from '@millpool/client';
 import type { Dataset, Mill } from '@millpool/client';
 
 import { FolderNode } from '../harness/folder-node.ts';
+import { seededBytes } from '../harness/seeded-random.ts';
 
 /** The same folder, attached so that every look-up asks the source. */
 const strictRoot = '/strict';
@@ -44,13 +45,6 @@ async function makeResident(path: string): Promise<void> {
   assert.ok((await mill.stat(path)).cached);
 }
 
-async function codeOf(read: Promise<unknown>): Promise<string> {
-  return read.then(
-    () => 'none',
-    (error: unknown) => (error instanceof MillpoolError ? error.code : String(error)),
-  );
-}
-
 test('what is resident is read as it was until its metadata is renewed; strict sees the change at once', async () => {
   const [path = ''] = node.paths;
   await makeResident(path);
@@ -60,12 +54,31 @@ test('what is resident is read as it was until its metadata is renewed; strict s
   assert.deepEqual(Buffer.from(await mill.read(path)), node.bytesOf(path), 'both versions are kept apart');
 });
 
-test('what is not resident and changed is source-changed, never the new bytes under the old version', async () => {
-  const path = node.paths[1] ?? '';
+test('what is not resident and changed is read by its path as it is now', async () => {
+  const [path = '', other = ''] = node.paths.slice(1);
   assert.ok(!(await mill.stat(path)).cached);
   const changed = await replace(path);
-  assert.equal(await codeOf(mill.read(path)), 'source-changed');
-  assert.deepEqual(Buffer.from(await mill.read(strictly(path))), changed);
+  using batch = await mill.readMany([other, path]);
+  assert.deepEqual(Buffer.from(batch.sample(0)), node.bytesOf(other));
+  assert.deepEqual(Buffer.from(batch.sample(1)), changed);
+  assert.equal((await node.run('cat', path)).stdout, changed.toString());
+});
+
+test('a stream of a file that changes in the middle ends, and has bytes of one version', async () => {
+  const path = `${node.root}/large`;
+  const bytes = seededBytes(9, 40 << 20);
+  await writeFile(fileOf(path), bytes);
+  const chunks: Uint8Array[] = [];
+  const reading = (async () => {
+    for await (const chunk of mill.stream(strictly(path))) {
+      chunks.push(chunk);
+      if (chunks.length === 1) await writeFile(fileOf(path), seededBytes(10, 40 << 20));
+    }
+  })();
+  await assert.rejects(reading, { code: 'source-changed' });
+  const had = Buffer.concat(chunks);
+  assert.ok(had.length > 0 && had.equals(bytes.subarray(0, had.length)));
+  await rm(fileOf(path));
 });
 
 test('a version of before the change gives the bytes it names or source-changed, sample by sample', async () => {

@@ -2,7 +2,7 @@ import { packObjects } from '@millpool/native';
 import type { Engine } from '@millpool/native';
 import type { Metadata, ResolvedEntry } from '@millpool/metadata';
 import { isWeak, MillpoolError } from '@millpool/protocol';
-import type { ErrorShape, Handlers, ResolveReply, StatResult } from '@millpool/protocol';
+import type { ErrorShape, Handlers, ResolveReply, ResolveRequest, StatResult } from '@millpool/protocol';
 
 import type { AttachedSources } from './attached-sources.ts';
 import type { Datasets } from './datasets.ts';
@@ -31,7 +31,7 @@ export function daemonHandlers(parts: DaemonParts, connection: number): Handlers
     list: (request, context) => metadata.handlers.list(request, context),
     attachments: (request, context) => metadata.handlers.attachments(request, context),
     stat: ({ paths }, { signal }) => stat(parts, paths, signal),
-    resolve: ({ paths }, { signal }) => resolve(parts, paths, signal),
+    resolve: (request, { signal }) => resolve(parts, request, signal),
 
     attach: async (request, context) => {
       const attachment = await metadata.handlers.attach(request, context);
@@ -94,10 +94,10 @@ async function stat(
 
 async function resolve(
   { metadata, tally }: DaemonParts,
-  paths: readonly string[],
+  { paths, atSource }: ResolveRequest,
   signal: AbortSignal,
 ): Promise<ResolveReply> {
-  const found = await metadata.lookup(paths, signal);
+  const found = await (atSource ? metadata.lookupAtSource(paths, signal) : metadata.lookup(paths, signal));
   const failures: { index: number; error: ErrorShape }[] = [];
   const files: ResolvedEntry[] = [];
   found.forEach((result, index) => {

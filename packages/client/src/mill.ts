@@ -1,5 +1,5 @@
 import { unpackObjects } from '@millpool/native';
-import type { FlowClient, Ranges } from '@millpool/native';
+import type { Batch as NativeBatch, FlowClient, Ranges } from '@millpool/native';
 import { decodeReply, encodeCall, etagOf, isWeak, MillpoolError, nameOf, parsePath } from '@millpool/protocol';
 import type { Call, Entry } from '@millpool/protocol';
 
@@ -8,6 +8,7 @@ import type { Batch, BatchRows, OnError } from './batch.ts';
 import { Dataset } from './dataset.ts';
 
 const pageEntries = 5000;
+const chunkBytes = 16 * 1024 * 1024;
 /** The daemon ends a call at its deadline and says on what it waited; only a daemon that hangs needs this much more. */
 const graceMs = 1_000;
 
@@ -92,6 +93,27 @@ export class Mill {
   }
 
   /**
+   * A file's bytes in order, in chunks of 16 MiB, the caller's own; the next one is read while the caller works on the
+   * last. All are of one version: `source-changed` ends a file that changes meanwhile.
+   */
+  async *stream(path: string, options: CallOptions = {}): AsyncGenerator<Uint8Array> {
+    let { objects, size } = await this.#file(path, options, false);
+    let ahead = await this.#chunk(path, objects, 0, options).catch(async (error: unknown) => {
+      if (!isChanged(error)) throw error;
+      ({ objects, size } = await this.#file(path, options, true));
+      return this.#chunk(path, objects, 0, options);
+    });
+    for (let offset = chunkBytes; offset < size; offset += chunkBytes) {
+      const next = this.#chunk(path, objects, offset, options);
+      // The consumer may stop early; a failure of a chunk that nobody asks for is nobody's.
+      next.catch(() => undefined);
+      yield ahead;
+      ahead = await next;
+    }
+    if (size > 0) yield ahead;
+  }
+
+  /**
    * Many files in one round trip. By default one that cannot be read rejects the whole; `keep` leaves it in its place,
    * where `batch.error(i)` tells why.
    */
@@ -128,19 +150,47 @@ export class Mill {
     return decodeReply(method, await this.#flow.control(body, wait));
   };
 
-  /** Resolves the paths in one message and reads what was found; failures of either keep their place. */
+  /**
+   * Resolves the paths in one message and reads what was found; failures of either keep their place. Where a file is no
+   * longer what its listing said, all are resolved again, at the source, and read as they are now.
+   */
   async #read(paths: readonly string[], options: FlowReadOptions, how: ReadHow): Promise<Batch> {
+    const first = await this.#attempt(paths, options, { ...how, atSource: false });
+    if (![...first.rows.errors.values()].some(isChanged)) return settleBatch(first.read, first.rows, how.onError);
+    first.read.release();
+    const { read, rows } = await this.#attempt(paths, options, { ...how, atSource: true });
+    return settleBatch(read, rows, how.onError);
+  }
+
+  async #attempt(
+    paths: readonly string[],
+    options: FlowReadOptions,
+    { onError, part, atSource }: ReadHow & { readonly atSource: boolean },
+  ): Promise<{ readonly read: NativeBatch; readonly rows: BatchRows }> {
     const { timeoutMs, signal } = options;
-    const { onError, part } = how;
-    const request = { paths: paths.map(parsePath) };
-    const asked = signal ? { signal } : {};
-    const { objects, failures } = await this.#call('resolve', request, { timeoutSeconds: timeoutMs / 1000, ...asked });
+    const asked = { timeoutSeconds: timeoutMs / 1000, ...(signal ? { signal } : {}) };
+    const { objects, failures } = await this.#call('resolve', { paths: paths.map(parsePath), atSource }, asked);
     const unresolved = new Map(failures.map(({ index, error }) => [index, new MillpoolError(error)]));
     const [first] = unresolved.values();
     if (first !== undefined && (onError === 'raise' || unresolved.size === paths.length)) throw first;
     const ranges = part === undefined ? {} : { ranges: rangesOf(objects, part) };
     const read = await this.#flow.readObjects(objects, { ...options, ...ranges });
-    return settleBatch(read, rowsOf(paths, unresolved, read.failures), onError);
+    return { read, rows: rowsOf(paths, unresolved, read.failures) };
+  }
+
+  async #file(path: string, options: CallOptions, atSource: boolean): Promise<{ objects: Uint8Array; size: number }> {
+    const { objects, failures } = await this.#call('resolve', { paths: [parsePath(path)], atSource }, options);
+    const [failure] = failures;
+    if (failure !== undefined) throw new MillpoolError(failure.error);
+    return { objects, size: unpackObjects(objects)[0]?.size ?? 0 };
+  }
+
+  /** Of the one file in `objects`. */
+  async #chunk(path: string, objects: Uint8Array, offset: number, options: CallOptions): Promise<Uint8Array> {
+    const ranges = rangesOf(objects, { offset, length: chunkBytes });
+    const read = await this.#flow.readObjects(objects, { ...this.#readOptions(options), ranges });
+    using batch = settleBatch(read, rowsOf([path], new Map(), read.failures), 'raise');
+    return batch.copy(0);
   }
 
   #readOptions(options: CallOptions): { timeoutMs: number; signal?: AbortSignal } {
@@ -151,6 +201,10 @@ export class Mill {
   #timeoutMs(options: CallOptions): number {
     return (options.timeoutSeconds ?? this.#timeoutSeconds) * 1000;
   }
+}
+
+function isChanged(error: unknown): boolean {
+  return error instanceof MillpoolError && error.code === 'source-changed';
 }
 
 function infoOf(entry: Entry): Info {

@@ -26,6 +26,8 @@ interface Parts {
 interface Batch {
   readonly nowMs: number;
   readonly signal: AbortSignal;
+  /** Nothing stored is believed. */
+  readonly atSource: boolean;
   readonly directories: Map<string, Directory>;
 }
 
@@ -53,8 +55,17 @@ export class Lookup {
   }
 
   /** In the order asked; one failing path does not fail the others. Rejects only when the signal aborts. */
-  async many(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]> {
-    const batch: Batch = { nowMs: this.#parts.nowMs(), signal, directories: new Map() };
+  many(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]> {
+    return this.#all(paths, { nowMs: this.#parts.nowMs(), signal, atSource: false, directories: new Map() });
+  }
+
+  /** The same, as the source has them now, whatever is stored. */
+  manyAtSource(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]> {
+    return this.#all(paths, { nowMs: this.#parts.nowMs(), signal, atSource: true, directories: new Map() });
+  }
+
+  async #all(paths: readonly string[], batch: Batch): Promise<LookupResult[]> {
+    const { signal } = batch;
     setMaxListeners(0, signal);
     const results = paths.map((path) => this.#stored(path, batch));
     const open = results.flatMap((result, index) => (result === null ? [index] : []));
@@ -78,7 +89,7 @@ export class Lookup {
     if (attached === null) return this.#aboveAttachments(path);
     const { attachment } = attached;
     if (path === attachment.path) return rootEntry(path, attachment.id);
-    if (attachment.freshness.kind === 'strict') return null;
+    if (batch.atSource || attachment.freshness.kind === 'strict') return null;
     const directory = this.#directoryOf(attached, path, batch);
     if (listings.fresh(directory, floorMsOf(attachment.freshness, batch.nowMs)) === null) return null;
     return this.#entry(directory, nameOf(path)) ?? { error: noSuchPath(path).shape };

@@ -36,6 +36,10 @@ export class Namespace {
     return this.#lookup.many(paths, signal);
   }
 
+  lookupAtSource(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]> {
+    return this.#lookup.manyAtSource(paths, signal);
+  }
+
   async list(request: ListRequest, signal: AbortSignal): Promise<ListReply> {
     const { path, recursive, cursor } = request;
     const { attachments, shards } = this.#parts;

@@ -33,6 +33,8 @@ export interface Metadata {
   readonly handlers: Handlers<'list' | 'attach' | 'detach' | 'attachments'>;
   /** In the order asked; one failing path does not fail the others. */
   lookup(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]>;
+  /** The same, as the source has them now, whatever is stored and fresh. */
+  lookupAtSource(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]>;
   /** All files at or below a path, in the byte order of their paths; complete, or it throws. */
   walk(path: string, signal: AbortSignal): AsyncIterable<readonly ResolvedEntry[]>;
   /** In the order of their paths. */
@@ -83,6 +85,7 @@ export async function startMetadata(config: MetadataConfig): Promise<Metadata> {
       attachments: async () => ({ attachments: attachments.current().map(({ attachment }) => attachment) }),
     },
     lookup: (paths, signal) => namespace.lookup(paths, signal),
+    lookupAtSource: (paths, signal) => namespace.lookupAtSource(paths, signal),
     walk: (path, signal) => namespace.walk(path, signal),
     attachments: () => attachments.current().map(({ attachment }) => attachment),
     attachmentError: (id) => attachments.byId(id).error,

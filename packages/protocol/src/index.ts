@@ -42,6 +42,7 @@ export type {
   Reply,
   Request,
   ResolveReply,
+  ResolveRequest,
   StatResult,
   Status,
 } from './methods.ts';

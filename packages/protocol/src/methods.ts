@@ -9,7 +9,7 @@ import type { ErrorShape } from './errors.ts';
 export interface Methods {
   list: { request: ListRequest; reply: ListReply };
   stat: { request: { paths: readonly string[] }; reply: { results: readonly StatResult[] } };
-  resolve: { request: { paths: readonly string[] }; reply: ResolveReply };
+  resolve: { request: ResolveRequest; reply: ResolveReply };
 
   attach: { request: AttachRequest; reply: Attachment };
   detach: { request: { path: string }; reply: { path: string } };
@@ -70,6 +70,12 @@ export interface ListReply {
 
 /** A path's entry, with how much of it is in segments here; or why there is none. */
 export type StatResult = (Entry & { readonly cachedBytes: number }) | { readonly error: ErrorShape };
+
+export interface ResolveRequest {
+  readonly paths: readonly string[];
+  /** What is known is not believed: a read by it was answered with `source-changed`. */
+  readonly atSource: boolean;
+}
 
 /** Paths as the data path needs them. A directory or an absent path is a failure of its index. */
 export interface ResolveReply {

@@ -9,7 +9,7 @@ import { checkRequest, listLimitMax, requestPathsMax } from './request-checks.ts
 const good: { readonly [M in Method]: Methods[M]['request'] } = {
   list: { path: '/a', recursive: true, cursor: null, limit: 10 },
   stat: { paths: ['/a', '/a/%E9'] },
-  resolve: { paths: [] },
+  resolve: { paths: [], atSource: true },
   attach: {
     source: 's3://bucket/prefix',
     path: '/a',

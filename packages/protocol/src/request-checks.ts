@@ -3,7 +3,16 @@ import type { Freshness, S3Settings } from './attachment.ts';
 import { flag, integer, invalidField, listOf, membersOf, numberWithin, oneOf, orNull, record, text } from './check.ts';
 import type { Check } from './check.ts';
 import { MillpoolError } from './errors.ts';
-import type { AttachRequest, DatasetRequest, ListRequest, Method, Methods, PlanRequest, Request } from './methods.ts';
+import type {
+  AttachRequest,
+  DatasetRequest,
+  ListRequest,
+  Method,
+  Methods,
+  PlanRequest,
+  Request,
+  ResolveRequest,
+} from './methods.ts';
 import { parsePath } from './path.ts';
 
 export const listLimitMax = 10_000;
@@ -86,7 +95,7 @@ const plan: Check<PlanRequest> = (value, field) => {
 const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
   list: record<ListRequest>({ path, recursive: flag, cursor: orNull(text), limit: integer(1, listLimitMax) }),
   stat: paths,
-  resolve: paths,
+  resolve: record<ResolveRequest>({ paths: listOf(path, requestPathsMax), atSource: flag }),
   attach: record<AttachRequest>({
     source: sourceText,
     path: orNull(attachmentPath),

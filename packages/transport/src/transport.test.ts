@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setImmediate as turnOfEventLoop } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { MillpoolError } from '@millpool/protocol';
+import { encodeCall, MillpoolError } from '@millpool/protocol';
 import type { Entry, Handlers } from '@millpool/protocol';
 import { WebSocket } from 'ws';
 import { connectTransport } from './connect.ts';
@@ -66,7 +66,7 @@ test('replies come back as they were given, each to its own call', async (t) => 
     limits,
   );
   assert.deepEqual(pages[4]?.entries, [entryOf('/a/0'), entryOf('/a/1')]);
-  const { objects } = await connection.call('resolve', { paths: ['/a/', '/b'] });
+  const { objects } = await connection.call('resolve', { paths: ['/a/', '/b'], atSource: false });
   assert.equal(Buffer.from(objects).toString(), '/a,/b', 'paths reach the handler in normal form');
 });
 
@@ -186,7 +186,10 @@ test('a message over the limit closes the connection; a reply over it is an erro
   const { path, connection } = await serve(t, {
     resolve: async () => ({ objects: new Uint8Array(40 * 1024 * 1024), failures: [] }),
   });
-  await assert.rejects(connection.call('resolve', { paths: [] }), { code: 'invalid', message: /bytes/ });
+  await assert.rejects(connection.call('resolve', { paths: [], atSource: false }), {
+    code: 'invalid',
+    message: /bytes/,
+  });
   const socket = await bareSocket(path);
   socket.on('error', () => {});
   const closed = closeOf(socket);
@@ -202,10 +205,7 @@ test('a caller that does not read its replies is not read from either, and the d
   const socket = await bareSocket(path);
   t.after(() => socket.terminate());
   socket.pause();
-  const body = Buffer.from(
-    '83a66d6574686f64a77265736f6c7665a77265717565737481a5706174687390a974696d656f75744d73cd03e8',
-    'hex',
-  );
+  const body = encodeCall('resolve', { paths: [], atSource: false }, 1000);
   const sent = 400;
   for (let id = 0; id < sent; id += 1) {
     socket.send(encodeMessage({ kind: 'call', id, body }));

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 
 import type { CommandContext, Tools } from '../command-context.ts';
-import { readChunks } from '../read-chunks.ts';
 
 export function catCommand(program: Command, context: CommandContext): void {
   program
@@ -16,7 +15,7 @@ async function runCat(path: string, { session, signal }: Tools): Promise<void> {
   // A reader that has seen enough (`| head`) ends the command, and that is no failure.
   const closed = new AbortController();
   process.stdout.on('error', () => closed.abort());
-  for await (const chunk of readChunks(mill, path, signal)) {
+  for await (const chunk of mill.stream(path, { signal })) {
     if (closed.signal.aborted) return;
     if (!process.stdout.write(chunk)) await drained(closed.signal);
   }

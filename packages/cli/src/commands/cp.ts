@@ -10,7 +10,6 @@ import { PartlyDone } from '../command-context.ts';
 import type { CommandContext, Tools } from '../command-context.ts';
 import { ownDirectory } from '../own-directory.ts';
 import { ProgressBar } from '../progress-bar.ts';
-import { readChunks } from '../read-chunks.ts';
 
 const copiesAtOnce = 16;
 
@@ -123,7 +122,7 @@ async function copyFile(mill: Mill, { entry, parts }: Copy, directory: string, s
   await mkdir(dirname(to), { recursive: true });
   const file = await open(partial, 'w');
   try {
-    for await (const chunk of readChunks(mill, entry.path, signal)) await file.writeFile(chunk);
+    for await (const chunk of mill.stream(entry.path, { signal })) await file.writeFile(chunk);
     await file.close();
     if (entry.mtimeMs !== null) await utimes(partial, entry.mtimeMs / 1000, entry.mtimeMs / 1000);
     await rename(partial, to);
