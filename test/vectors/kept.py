@@ -58,4 +58,13 @@ def listing_cursor():
     return cursor.raw("directory", DIRECTORY_ID).number("generation", 4, 65539).raw("last", "sub/ä".encode(), "sub/ä")
 
 
-LAYOUTS = [metadata_keys, metadata_records, partition_map, listing_cursor]
+def coordination_rows():
+    """Of a store where lease 2 has the key `/b`, which the second change of revision 2 made."""
+    row = Layout("coordination-leased-key", "big").begin("leased-key").number("lease", 8, 2)
+    yield row.raw("key", b"/b", "/b")
+    row = Layout("coordination-history-key", "big").begin("history-key").number("revision", 8, 2)
+    yield row.number("index", 4, 1)
+    yield Layout("coordination-number", "big").begin("number").number("number", 8, 2)
+
+
+LAYOUTS = [metadata_keys, metadata_records, partition_map, listing_cursor, coordination_rows]

@@ -19,7 +19,7 @@ const packr = new Packr({ useRecords: false, copyBuffers: true });
  *   entries   key → value, revisions, version, lease
  *   leased    lease (8 bytes), key → nothing: the keys of a lease
  *   history   revision (8 bytes), index (4 bytes) → the event
- *   numbers   name → format, revision, oldest, lease-next; lease/ID → seconds to live
+ *   numbers   name → format, revision, oldest, lease-last; lease/ID → seconds to live
  *
  * Reads outside a transaction see the last committed one; what changes rows is called inside `transaction` only.
  */

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { LayoutVector } from '@millpool/protocol/testing';
 
+import { decodeAttachment, encodeAttachment } from '../attachment-record.ts';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
 import { directoryOf } from '../directory.ts';
 import { decodePartitionMap, encodePartitionMap, partitionsOf, shardOf } from '../partition-map.ts';
@@ -108,4 +110,14 @@ test('a cursor has the bytes of docs/formats.md', () => {
     last: vector.text('listing-cursor/0/last'),
   });
   assert.equal(encodeCursor(cursor), text);
+});
+
+test('an attachment that was recorded once is read as it was', () => {
+  const bytes = readFileSync(new URL('../../../../test/vectors/attachment.json', import.meta.url));
+  const attachment = decodeAttachment(bytes);
+  assert.deepEqual(attachment, JSON.parse(bytes.toString()));
+  assert.deepEqual(decodeAttachment(encodeAttachment(attachment)), attachment);
+  for (const damaged of ['', '{', '[]', '7', '{"id": 1}', '{"id": "1", "path": "/a"}']) {
+    assert.throws(() => decodeAttachment(Buffer.from(damaged)), { code: 'corrupt' }, damaged);
+  }
 });
