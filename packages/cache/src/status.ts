@@ -1,6 +1,6 @@
 import type { Metadata } from '@millpool/metadata';
 import { identityHash } from '@millpool/native';
-import type { Engine } from '@millpool/native';
+import type { DeviceStatus, Engine } from '@millpool/native';
 import type { AttachmentStatus, CacheStatus, Status } from '@millpool/protocol';
 
 import type { AttachedSources } from './attached-sources.ts';
@@ -48,19 +48,10 @@ export function statusOf(parts: Parts): Status {
 function cacheStatus({ engine, plans, tally }: Parts): CacheStatus {
   const { records, recordBytes, sourceBytes, gets, retries, errors, damagedRecords } = engine.counters();
   const devices = engine.devices();
-  const open = devices.filter((device) => device.state === 'ok');
-  const dead = devices.filter((device) => device.state === 'failed').map((device) => device.path);
-  const failed = dead.length === 0 ? '' : `${dead.join(', ')} gave I/O errors and is left alone. `;
-  const full = 'Nothing more is admitted: free something with `millpool free`, or give it more room with --size.';
-  const state = open.length > 0 ? 'on' : dead.length === devices.length ? 'off' : 'full';
+  const { state, why } = admission(devices);
   return {
     state,
-    why:
-      state === 'on'
-        ? failed.trim()
-        : state === 'off'
-          ? `${failed}Replace the device or name another with --data.`
-          : failed + full,
+    why,
     records,
     bytes: recordBytes,
     hitRatio: tally.samples === 0 ? 0 : Math.max(0, tally.hitSamples - plans.fetchedSamples) / tally.samples,
@@ -71,4 +62,16 @@ function cacheStatus({ engine, plans, tally }: Parts): CacheStatus {
     sourceErrors: errors,
     damagedRecords,
   };
+}
+
+/** Whether anything is admitted, and why not. */
+function admission(devices: readonly DeviceStatus[]): Pick<CacheStatus, 'state' | 'why'> {
+  const dead = devices.filter((device) => device.state === 'failed').map((device) => device.path);
+  const failed = dead.length === 0 ? '' : `${dead.join(', ')} gave I/O errors and is left alone. `;
+  if (devices.some((device) => device.state === 'ok')) return { state: 'on', why: failed.trim() };
+  if (dead.length === devices.length)
+    return { state: 'off', why: `${failed}Replace the device or name another with --data.` };
+  const reasons = devices.filter((device) => device.state === 'full').map((device) => device.reason);
+  const remedy = 'free something with `millpool free`, or give it more room with --size.';
+  return { state: 'full', why: `${failed}Nothing more is admitted, since ${reasons.join(', and ')}: ${remedy}` };
 }

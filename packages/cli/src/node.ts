@@ -11,7 +11,7 @@ import type { Handlers } from '@millpool/protocol';
 import { listenTransport } from '@millpool/transport';
 import { openUnderStorage } from '@millpool/under-storage';
 
-import { ownDirectory } from './own-directory.ts';
+import { checkStateRoom, ownDirectory } from './own-directory.ts';
 import { controlSocketOf } from './sockets.ts';
 import { version } from './version.ts';
 
@@ -61,6 +61,7 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
     for (const directory of dataDirectories) await ownDirectory(directory, dataUse);
     await ownDirectory(stateDirectory, stateUse);
     await ownDirectory(dirname(socket), socketUse);
+    await checkStateRoom(stateDirectory);
     const devices = await sizeDevices(dataDirectories, size);
 
     // First of all: it locks the data directories, so that two daemons never share the state in them.

@@ -1,6 +1,7 @@
-import { mkdir } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, mkdir, statfs } from 'node:fs/promises';
 
-import { MillpoolError } from '@millpool/protocol';
+import { formatBytes, MillpoolError } from '@millpool/protocol';
 import type { ErrorCode } from '@millpool/protocol';
 
 const refusals: Readonly<Record<string, { readonly code: ErrorCode; readonly why: string }>> = {
@@ -21,10 +22,11 @@ export interface DirectoryUse {
   readonly mode: number;
 }
 
-/** Makes a directory and those above it where they are not there. */
+/** Makes a directory and those above it where they are not there, and sees that it can be written to. */
 export async function ownDirectory(path: string, { what, setting, mode }: DirectoryUse): Promise<void> {
   try {
     await mkdir(path, { recursive: true, mode });
+    await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (thrown) {
     const { code: errno = '', message } = thrown as NodeJS.ErrnoException;
     const { code, why } = refusals[errno] ?? { code: 'io', why: message };
@@ -34,4 +36,21 @@ export async function ownDirectory(path: string, { what, setting, mode }: Direct
       { cause: thrown },
     );
   }
+}
+
+/** LMDB maps its lock file: where there is no room for that, the kernel ends the process. */
+const stateBytesMin = 1024 ** 2;
+
+/** Throws `full` where what must outlive a restart could not be written. */
+export async function checkStateRoom(path: string): Promise<void> {
+  const { bavail, bsize } = await statfs(path);
+  const roomBytes = bavail * bsize;
+  if (roomBytes >= stateBytesMin) return;
+  const [room, needed] = [formatBytes(roomBytes), formatBytes(stateBytesMin)];
+  throw new MillpoolError({
+    code: 'full',
+    message: `The state directory ${path} has ${room} of room, and ${needed} are needed.`,
+    remedy: 'Make room on its device, or name another with MILLPOOL_STATE_DIRECTORY.',
+    path,
+  });
 }

@@ -1,4 +1,5 @@
 export { CompactedError } from './compacted-error.ts';
+export { commitFailure } from './lmdb/commit-failure.ts';
 export { openLmdbStore } from './lmdb/lmdb-store.ts';
 export type { LmdbStoreConfig } from './lmdb/lmdb-store.ts';
 export type {

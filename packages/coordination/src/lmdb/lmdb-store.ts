@@ -1,6 +1,6 @@
 import { abortError, silentLog, systemClock, unlessAborted } from '@millpool/host';
 import type { Clock, Log } from '@millpool/host';
-import { asMillpoolError, MillpoolError } from '@millpool/protocol';
+import { MillpoolError } from '@millpool/protocol';
 import { CompactedError } from '../compacted-error.ts';
 import type {
   Change,
@@ -15,6 +15,7 @@ import type {
   WatchRequest,
 } from '../store.ts';
 import { checkKey, checkPrefix, checkTxn, checkWhole } from '../txn-check.ts';
+import { commitFailure } from './commit-failure.ts';
 import { applyRevoke, applyTxn, leaseName, leasePrefix } from './apply.ts';
 import { LeaseTimers } from './lease-timers.ts';
 import { Tables } from './tables.ts';
@@ -168,7 +169,7 @@ class LmdbStore implements CoordStore {
     try {
       return await commit;
     } catch (error) {
-      throw writeError(error);
+      throw await commitFailure(error, 'what is attached');
     } finally {
       this.#underWay.delete(commit);
       this.#tables.refresh();
@@ -196,17 +197,4 @@ function noLease(lease: number): MillpoolError {
 
 function closedError(): MillpoolError {
   return new MillpoolError({ code: 'closed', message: 'the coordination store was closed', remedy: 'Open it again.' });
-}
-
-function writeError(thrown: unknown): MillpoolError {
-  const error = asMillpoolError(thrown);
-  const full = /MDB_MAP_FULL|ENOSPC|No space left/.test(error.message);
-  return new MillpoolError(
-    {
-      code: full ? 'full' : 'io',
-      message: `the coordination store could not write: ${error.message}`,
-      remedy: full ? 'Make room on its device.' : 'Check the device of the state directory.',
-    },
-    { cause: thrown },
-  );
 }

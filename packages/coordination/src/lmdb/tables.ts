@@ -51,6 +51,8 @@ export class Tables {
         noSubdir: true,
         encoding: 'binary',
         overlappingSync: false,
+        // With it, a commit that fails rejects a promise that nobody can have.
+        eventTurnBatching: false,
         maxDbs: 8,
       });
       const tables = new Tables(root);

@@ -1,6 +1,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, readSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { commitFailure } from '@millpool/coordination';
 import type { Log } from '@millpool/host';
 import { MillpoolError } from '@millpool/protocol';
 import { open } from 'lmdb';
@@ -94,12 +95,18 @@ export class MetadataStore {
     if (writes.length === 0) return;
     const sorted = writes.toSorted((left, right) => left.key.compare(right.key));
     const database = this.#opened();
-    await database.batch(() => {
-      for (const { key, value } of sorted) {
-        if (value === null) void database.remove(key);
-        else void database.put(key, value);
-      }
-    });
+    const parts: Promise<unknown>[] = [];
+    parts.push(
+      database.batch(() => {
+        for (const { key, value } of sorted)
+          parts.push(value === null ? database.remove(key) : database.put(key, value));
+      }),
+    );
+    try {
+      await Promise.all(parts);
+    } catch (error) {
+      throw await commitFailure(error, 'a listing');
+    }
   }
 
   async clear(range: KeyRange): Promise<void> {
@@ -139,6 +146,8 @@ async function openKnown(file: string, word: string, log: Log): Promise<RootData
       keyEncoding: 'binary',
       pageSize: pageBytes,
       mapSize: mapBytes,
+      // With it, a commit that fails rejects a promise that nobody can have.
+      eventTurnBatching: false,
     });
   } catch (error) {
     log.warn('metadata store cannot be opened', { file, error: String(error) });
