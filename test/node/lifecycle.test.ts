@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { readFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 import { FolderNode } from '../harness/folder-node.ts';
 import { MillpoolNode, runMillpool } from '../harness/millpool-process.ts';
@@ -210,4 +213,10 @@ test('cp makes the directory that it copies into', async () => {
   const target = join(node.directory, 'copies', 'deep');
   assert.equal((await node.run('cp', '-R', '/source', target)).code, 0);
   for (const path of node.paths) assert.deepEqual(await readFile(join(target, path)), node.bytesOf(path));
+});
+
+test('npx finds the command in the clone', async () => {
+  const repository = fileURLToPath(new URL('../../..', import.meta.url));
+  const { stdout } = await promisify(execFile)('npx', ['--no-install', 'millpool', '--version'], { cwd: repository });
+  assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
 });
