@@ -3,12 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http_body_util::Empty;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use millpool_core::{Code, Error, Result};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -16,23 +11,22 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::counters::Counters;
 use crate::endpoint::Endpoint;
-
-pub(crate) type Sender = SendRequest<Empty<Bytes>>;
+use crate::exchange::Exchange;
+use crate::stream::Stream;
 
 /// Servers close idle connections after 5 s (Node) to 75 s (nginx); S3 after about 20 s.
 const IDLE: Duration = Duration::from_secs(15);
-const MOST_HEADER_BYTES: usize = 64 << 10;
 
 pub(crate) struct ConnectionPool {
     endpoint: Endpoint,
     tls: Option<TlsConnector>,
     /// The last used is used next, so that those not needed grow old.
-    idle: Mutex<Vec<(Sender, Instant)>>,
+    idle: Mutex<Vec<(Exchange, Instant)>>,
     counters: Arc<Counters>,
 }
 
 pub(crate) struct Connection {
-    pub sender: Sender,
+    pub exchange: Exchange,
     /// It has carried a request before, so it may be closed at the other end without our knowing yet.
     pub reused: bool,
 }
@@ -45,9 +39,9 @@ impl ConnectionPool {
 
     /// An idle connection that still seems alive, else a new one to an address looked up now.
     pub async fn checkout(&self) -> std::io::Result<Connection> {
-        while let Some(mut sender) = self.pop_idle() {
-            if sender.ready().await.is_ok() {
-                return Ok(Connection { sender, reused: true });
+        while let Some(exchange) = self.pop_idle() {
+            if exchange.can_go_on() {
+                return Ok(Connection { exchange, reused: true });
             }
         }
         self.connect().await
@@ -57,30 +51,30 @@ impl ConnectionPool {
         let tcp = self.connect_tcp().await?;
         tcp.set_nodelay(true)?;
         self.counters.connections.add(1);
-        let sender = match &self.tls {
-            None => handshake(tcp).await?,
+        let stream = match &self.tls {
+            None => Stream::Plain(tcp),
             Some(connector) => {
                 let name = ServerName::try_from(self.endpoint.host.clone()).map_err(|error| {
                     std::io::Error::new(std::io::ErrorKind::InvalidInput, error)
                 })?;
-                handshake(connector.connect(name, tcp).await?).await?
+                Stream::Tls(Box::new(connector.connect(name, tcp).await?))
             }
         };
-        Ok(Connection { sender, reused: false })
+        Ok(Connection { exchange: Exchange::over(stream), reused: false })
     }
 
-    /// Keeps a connection whose last answer was read to its end.
-    pub fn keep(&self, sender: Sender) {
-        if !sender.is_closed() {
-            self.lock().push((sender, Instant::now()));
+    /// Keeps a connection for later, if its last answer was read to its end.
+    pub fn keep(&self, exchange: Exchange) {
+        if exchange.can_go_on() {
+            self.lock().push((exchange, Instant::now()));
         }
     }
 
-    fn pop_idle(&self) -> Option<Sender> {
+    fn pop_idle(&self) -> Option<Exchange> {
         let mut idle = self.lock();
-        let (sender, since) = idle.pop()?;
+        let (exchange, since) = idle.pop()?;
         if since.elapsed() < IDLE {
-            return Some(sender);
+            return Some(exchange);
         }
         // Those below are older still.
         idle.clear();
@@ -98,23 +92,9 @@ impl ConnectionPool {
         TcpStream::connect(addresses.as_slice()).await
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Sender, Instant)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Exchange, Instant)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-async fn handshake<T>(stream: T) -> std::io::Result<Sender>
-where
-    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let (sender, connection) = http1::Builder::new()
-        .max_header_size(MOST_HEADER_BYTES)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(std::io::Error::other)?;
-    // It ends when the sender and the body in flight are dropped; its error also reaches whoever waits for an answer.
-    tokio::spawn(connection);
-    Ok(sender)
 }
 
 fn tls_connector() -> Result<TlsConnector> {

@@ -7,6 +7,7 @@ mod connection;
 mod counters;
 mod credentials;
 mod endpoint;
+mod exchange;
 mod filler;
 mod flights;
 mod folder_source;
@@ -19,6 +20,7 @@ mod s3_response;
 mod s3_source;
 mod signature;
 mod source;
+mod stream;
 
 pub use config::{FillerConfig, LEAST_BUDGET_BYTES, SourceConfig, Timeouts};
 pub use counters::FillCounters;

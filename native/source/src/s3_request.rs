@@ -1,9 +1,7 @@
 //! GET and HEAD requests for one version of one object.
 
-use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::{Method, Request};
-use http_body_util::Empty;
 use millpool_core::{Code, Error, ObjectRef, Result};
 
 use crate::calendar::amz_date;
@@ -41,7 +39,7 @@ pub(crate) fn get(
     bucket: &Bucket,
     piece: &Piece,
     signed: Option<Stamped<'_>>,
-) -> Result<Request<Empty<Bytes>>> {
+) -> Result<Request<()>> {
     let range = (!piece.is_whole_object()).then(|| {
         let first = piece.offset();
         format!("bytes={first}-{}", first + u64::from(piece.len()) - 1)
@@ -53,7 +51,7 @@ pub(crate) fn head(
     bucket: &Bucket,
     piece: &Piece,
     signed: Option<Stamped<'_>>,
-) -> Result<Request<Empty<Bytes>>> {
+) -> Result<Request<()>> {
     build(bucket, Ask { method: Method::HEAD, object: &piece.object, range: None }, signed)
 }
 
@@ -70,11 +68,7 @@ struct Ask<'a> {
     range: Option<String>,
 }
 
-fn build(
-    bucket: &Bucket,
-    ask: Ask<'_>,
-    signed: Option<Stamped<'_>>,
-) -> Result<Request<Empty<Bytes>>> {
+fn build(bucket: &Bucket, ask: Ask<'_>, signed: Option<Stamped<'_>>) -> Result<Request<()>> {
     let version = Version::of(ask.object)?;
     let path =
         format!("{}{}", bucket.endpoint.path_prefix, percent_encode(&ask.object.source_key, true));
@@ -89,7 +83,7 @@ fn build(
     }
     // The order that a signature needs.
     headers.sort_unstable_by_key(|(name, _)| *name);
-    let mut request = Request::new(Empty::new());
+    let mut request = Request::new(());
     for (name, value) in &headers {
         request.headers_mut().insert(HeaderName::from_static(name), header_value(name, value)?);
     }

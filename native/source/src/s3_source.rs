@@ -1,24 +1,22 @@
 //! GETs from one bucket: attempts, their deadlines, and what follows from how they end.
 
 use std::future::Future;
-use std::io;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
+use http::{Request, response};
 use millpool_core::{Code, Error, Result};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::buffer::RecordWriter;
 use crate::config::Timeouts;
-use crate::connection::{Connection, ConnectionPool, Sender};
+use crate::connection::{Connection, ConnectionPool};
 use crate::counters::Counters;
 use crate::credentials::Credentials;
 use crate::endpoint::Bucket;
+use crate::exchange::{Broken, Exchange};
 use crate::lane::{Lane, Slot};
 use crate::piece::{Fetched, Piece};
 use crate::retry::{ATTEMPTS, Again, Failure, pause};
@@ -153,14 +151,13 @@ impl S3Source {
         let request = s3_request::get(&self.bucket, piece, signed)
             .map_err(|error| Failure::new(Again::Never, error))?;
         self.counters.gets.add(1);
-        let (sender, response) = self.send(&attempt, request).await?;
-        let (head, body) = response.into_parts();
+        let (mut exchange, head) = self.send(&attempt, &request).await?;
         if !head.status.is_success() {
-            return Err(self.refusal(&attempt, sender, Response::from_parts(head, body)).await);
+            return Err(self.refusal(&attempt, exchange, &head).await);
         }
         let accepted = attempt.asked.check_get(&head)?;
-        self.receive(&attempt, body, into).await?;
-        self.connections.keep(sender);
+        self.receive(&attempt, &mut exchange, into).await?;
+        self.connections.keep(exchange);
         if piece.object.tag.starts_with(b"m") && !piece.is_whole_object() {
             self.confirm(&attempt).await?;
         }
@@ -173,13 +170,11 @@ impl S3Source {
         let request = s3_request::head(&self.bucket, attempt.asked.piece, signed)
             .map_err(|error| Failure::new(Again::Never, error))?;
         self.counters.heads.add(1);
-        let (sender, response) = self.send(attempt, request).await?;
-        let (head, body) = response.into_parts();
+        let (exchange, head) = self.send(attempt, &request).await?;
         if !head.status.is_success() {
-            return Err(self.refusal(attempt, sender, Response::from_parts(head, body)).await);
+            return Err(self.refusal(attempt, exchange, &head).await);
         }
-        drop(body);
-        self.connections.keep(sender);
+        self.connections.keep(exchange);
         attempt.asked.check_head(&head)
     }
 
@@ -188,20 +183,18 @@ impl S3Source {
     async fn send(
         &self,
         attempt: &Attempt<'_>,
-        request: Request<Empty<Bytes>>,
-    ) -> Result<(Sender, Response<Incoming>), Failure> {
+        request: &Request<()>,
+    ) -> Result<(Exchange, response::Parts), Failure> {
         let asked = &attempt.asked;
         let mut connection = self.connect(asked, attempt.number > 0).await?;
-        if connection.reused {
-            match self.first_byte(attempt, connection.sender.send_request(request.clone())).await? {
-                Ok(response) => return Ok((connection.sender, response)),
-                Err(error) if !may_be_stale(&error) => return Err(request_failure(asked, &error)),
-                Err(_) => connection = self.connect(asked, true).await?,
-            }
+        let mut answer = self.first_byte(attempt, connection.exchange.ask(request)).await?;
+        if connection.reused && matches!(answer, Err(Broken::BeforeAnswer(_))) {
+            connection = self.connect(asked, true).await?;
+            answer = self.first_byte(attempt, connection.exchange.ask(request)).await?;
         }
-        match self.first_byte(attempt, connection.sender.send_request(request)).await? {
-            Ok(response) => Ok((connection.sender, response)),
-            Err(error) => Err(request_failure(asked, &error)),
+        match answer {
+            Ok(head) => Ok((connection.exchange, head)),
+            Err(broken) => Err(failure_of(asked, broken, 0)),
         }
     }
 
@@ -237,23 +230,18 @@ impl S3Source {
     async fn receive(
         &self,
         attempt: &Attempt<'_>,
-        mut body: Incoming,
+        exchange: &mut Exchange,
         into: &mut RecordWriter,
     ) -> Result<(), Failure> {
         let asked = &attempt.asked;
         loop {
-            let frame = timeout(self.timeouts.progress, body.frame()).await.map_err(|_| {
+            let arrival = timeout(self.timeouts.progress, exchange.read_into(into)).await;
+            let arrived = arrival.map_err(|_| {
                 self.too_slow(asked, "more bytes of the body", self.timeouts.progress)
             })?;
-            let chunk = match frame {
-                None => break,
-                Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
-                Some(Err(error)) => return Err(body_failure(asked, &error, into.missing())),
-            };
-            self.counters.source_bytes.add(chunk.len() as u64);
-            if into.push(&chunk).is_err() {
-                return Err(asked
-                    .never(Code::SourceBroken, "the source sent more bytes than were asked for"));
+            match arrived.map_err(|broken| failure_of(asked, broken, into.missing()))? {
+                0 => break,
+                count => self.counters.source_bytes.add(count as u64),
             }
         }
         match into.missing() {
@@ -265,28 +253,25 @@ impl S3Source {
     async fn refusal(
         &self,
         attempt: &Attempt<'_>,
-        sender: Sender,
-        response: Response<Incoming>,
+        mut exchange: Exchange,
+        head: &response::Parts,
     ) -> Failure {
-        let (head, mut body) = response.into_parts();
         let mut text = Vec::new();
         let reading = async {
             while text.len() < MOST_ERROR_BYTES {
-                match body.frame().await {
-                    None => return true,
-                    Some(Ok(frame)) => {
-                        text.extend_from_slice(&frame.into_data().unwrap_or_default())
-                    }
-                    Some(Err(_)) => return false,
+                match exchange.read_text(&mut text).await {
+                    Ok(0) => return true,
+                    Ok(_) => {}
+                    Err(_) => return false,
                 }
             }
             false
         };
         // The status alone decides when the explanation does not come.
         if let Ok(true) = timeout(self.timeouts.progress, reading).await {
-            self.connections.keep(sender);
+            self.connections.keep(exchange);
         }
-        attempt.asked.refusal(&head, &text)
+        attempt.asked.refusal(head, &text)
     }
 
     fn too_slow(&self, asked: &Asked<'_>, what: &str, waited: Duration) -> Failure {
@@ -336,45 +321,27 @@ fn stamped(signer: &Signer) -> Stamped<'_> {
     Stamped { signer, seconds }
 }
 
-/// Nothing was answered, as when the other end closed an idle connection. A GET may be sent again.
-fn may_be_stale(error: &hyper::Error) -> bool {
-    error.is_canceled()
-        || error.is_closed()
-        || error.is_incomplete_message()
-        || io_kind(error).is_some()
-}
-
-fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
-    let cause = std::error::Error::source(error)?.downcast_ref::<io::Error>()?;
-    Some(cause.kind())
-}
-
-fn request_failure(asked: &Asked<'_>, error: &hyper::Error) -> Failure {
-    if error.is_parse() {
-        return asked.never(
-            Code::SourceBroken,
-            format_args!("the source's answer is not HTTP: {}", chain(error)),
-        );
+fn failure_of(asked: &Asked<'_>, broken: Broken, missing: usize) -> Failure {
+    match broken {
+        Broken::BeforeAnswer(error) => {
+            asked.later(format_args!("the connection ended before an answer: {error}"))
+        }
+        Broken::NotHttp(why) => {
+            asked.never(Code::SourceBroken, format_args!("the source's answer is not HTTP: {why}"))
+        }
+        Broken::TooLong => {
+            asked.never(Code::SourceBroken, "the source sent more bytes than were asked for")
+        }
+        Broken::Cut => cut(asked, missing),
+        // TLS without its goodbye.
+        Broken::InBody(error) if error.kind() == ErrorKind::UnexpectedEof => cut(asked, missing),
+        Broken::InBody(error) => {
+            asked.later(format_args!("the connection broke with {missing} bytes to come: {error}"))
+        }
     }
-    asked.later(format_args!("the connection ended before an answer: {}", chain(error)))
-}
-
-fn body_failure(asked: &Asked<'_>, error: &hyper::Error, missing: usize) -> Failure {
-    if error.is_incomplete_message() || io_kind(error) == Some(io::ErrorKind::UnexpectedEof) {
-        return cut(asked, missing);
-    }
-    asked.later(format_args!("the connection broke with {missing} bytes to come: {}", chain(error)))
 }
 
 fn cut(asked: &Asked<'_>, missing: usize) -> Failure {
     let why = format_args!("the source ended its answer {missing} bytes early");
     asked.fail(Again::Later, Code::SourceBroken, why)
-}
-
-/// hyper's messages leave out their cause.
-fn chain(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }
