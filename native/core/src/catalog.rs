@@ -191,6 +191,16 @@ impl Catalog {
         freed
     }
 
+    /// Takes a segment back that nothing was published of; nothing happens where it was evicted meanwhile.
+    pub fn withdraw(&self, segment: &Segment) {
+        let mut state = self.state();
+        if state.segment(segment.number(), segment.generation()).is_some() {
+            state.numbers[segment.number() as usize].segment = None;
+            drop(state);
+            self.discard(segment);
+        }
+    }
+
     /// Ends a segment that no number leads to any more. Its number is free only after its keys are out of the table, so
     /// no location of it can ever seem to be of a later one.
     fn discard(&self, segment: &Segment) -> Freed {

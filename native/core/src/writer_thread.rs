@@ -207,7 +207,7 @@ impl WriterThread {
     /// A segment without an extent is removed, so that a full device gets no empty files.
     fn put_back(&mut self, identity: &Identity, open: OpenSegment) {
         if open.is_empty() {
-            self.catalog.evict(&[open.segment.number()]);
+            self.catalog.withdraw(&open.segment);
             open.abandon();
         } else {
             self.streams.entry(*identity).or_default().open = Some(open);
