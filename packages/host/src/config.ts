@@ -138,12 +138,15 @@ function textsOf(key: string, value: unknown, path: string): Written {
 }
 
 function fileError(path: string, fault: string, cause?: unknown): MillpoolError {
-  const missing = (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+  const errno = (cause as NodeJS.ErrnoException | undefined)?.code;
+  const refused = errno === 'EACCES' || errno === 'EPERM';
   return new MillpoolError(
     {
-      code: missing ? 'not-found' : 'invalid',
+      code: errno === 'ENOENT' ? 'not-found' : refused ? 'refused' : 'invalid',
       message: `the configuration file ${path}: ${fault}`,
-      remedy: 'It is a JSON object of the settings that `millpool config` lists.',
+      remedy: refused
+        ? 'Let this user read it, or set HOME to the home directory of this user.'
+        : 'It is a JSON object of the settings that `millpool config` lists.',
       path,
     },
     { cause },
