@@ -11,6 +11,9 @@ import type { TemporaryFolder } from './temporary-folder.ts';
 import { startVersitygw } from './versitygw.ts';
 import { WritableBucket } from './writable-bucket.ts';
 
+/** Starts a server with its files in a directory; a null secret is the server's own choice. */
+export type Serve = (directory: string, secretKey: string | null) => Promise<S3Server>;
+
 /** An object is admitted to the cache when it is older than this. */
 const settleMs = 2100;
 
@@ -24,30 +27,37 @@ export class S3Bed {
   readonly bucket: WritableBucket;
   readonly proxy: FaultProxy;
   readonly #folder: TemporaryFolder;
-  readonly #binary: string;
+  readonly #serve: Serve;
   readonly #contents = new Map<string, Buffer>();
   #server: S3Server;
   #nodes = 0;
 
   private constructor(
-    binary: string,
+    serve: Serve,
     folder: TemporaryFolder,
     made: { readonly server: S3Server; readonly bucket: WritableBucket; readonly proxy: FaultProxy },
   ) {
     this.directory = folder.path;
     this.bucket = made.bucket;
     this.proxy = made.proxy;
-    this.#binary = binary;
+    this.#serve = serve;
     this.#folder = folder;
     this.#server = made.server;
   }
 
-  static async start(name: string, binary: string): Promise<S3Bed> {
+  /** Over versitygw. */
+  static start(name: string, binary: string): Promise<S3Bed> {
+    return S3Bed.over(name, (directory, secretKey) =>
+      startVersitygw({ binary, directory, ...(secretKey === null ? {} : { secretKey }) }),
+    );
+  }
+
+  static async over(name: string, serve: Serve): Promise<S3Bed> {
     const folder = await temporaryFolder(name);
     clearAwsEnvironment(folder.path);
-    const server = await startVersitygw({ binary, directory: join(folder.path, 'server') });
+    const server = await serve(join(folder.path, 'server'), null);
     const bucket = await WritableBucket.create(server, name);
-    return new S3Bed(binary, folder, { server, bucket, proxy: await FaultProxy.start(server.endpoint, 1) });
+    return new S3Bed(serve, folder, { server, bucket, proxy: await FaultProxy.start(server.endpoint, 1) });
   }
 
   /** Where the bucket is attached, unless it is said otherwise. */
@@ -101,7 +111,7 @@ export class S3Bed {
   /** The server comes back with another secret key: from then on the old one is wrong. */
   async changeSecret(secretKey: string): Promise<void> {
     await this.#server.stop();
-    this.#server = await startVersitygw({ binary: this.#binary, directory: join(this.directory, 'server'), secretKey });
+    this.#server = await this.#serve(join(this.directory, 'server'), secretKey);
     this.proxy.redirect(this.#server.endpoint);
   }
 
