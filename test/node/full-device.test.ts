@@ -15,6 +15,7 @@ import { temporaryFolder } from '../harness/temporary-folder.ts';
 
 const files = 200;
 const fileBytes = 200_000;
+const extentBytes = 4 << 20;
 const folder = await temporaryFolder('full');
 const device = await SmallFilesystem.ext4(join(folder.path, 'data'), 96 << 20);
 const state = await SmallFilesystem.inMemory(join(folder.path, 'state'), 4 << 20);
@@ -76,7 +77,8 @@ describe('devices without room', { skip }, () => {
       assert.equal(samples, files);
     };
     await epoch(50, () => device.what.fill());
-    assert.equal(await device.what.freeBytes(), 0);
+    // A segment that was sealed meanwhile gave its tail back: less than an extent.
+    assert.ok((await device.what.freeBytes()) < extentBytes);
     const { cache, devices } = await status();
     assert.equal(cache.state, 'full');
     assert.match(
@@ -88,7 +90,7 @@ describe('devices without room', { skip }, () => {
 
     const load = await node.run('load', '/source', '--wait', '--json');
     const [job] = objectsOf<JobStatus>({ ...load, code: 0 });
-    assert.deepEqual([load.code, job?.filesDone], [3, cache.records]);
+    assert.deepEqual([load.code, job?.filesDone], [3, (await status()).cache.records]);
     for (const { code, message } of errorsOf(load)) assert.deepEqual([code, /no room/.test(message)], ['full', true]);
 
     await device.what.relieve();

@@ -49,7 +49,7 @@ pub struct DeviceStatus {
 
 enum Health {
     Ok,
-    Full { reason: String, since: Instant },
+    Full { reason: String, retry_at: Instant },
     Failed { reason: String },
 }
 
@@ -102,8 +102,13 @@ impl Device {
         fs::rename(file, aside.join(file.file_name().unwrap_or_default()))
     }
 
+    /// The lock is let go itself, not by closing its file alone: a process that is just being started, by whatever part
+    /// of this one, has that file open too until it runs its own program.
     pub fn unlock(&self) {
-        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(lock) = lock {
+            let _ = lock.unlock();
+        }
     }
 
     /// Whether a record of `bytes` would find room here, as far as one can tell before it is written.
@@ -114,16 +119,13 @@ impl Device {
         queued + bytes <= MAX_QUEUED_BYTES.min(room) && self.is_ready()
     }
 
+    /// A full device is given records again after a while, and when something was given back; whether it is full still,
+    /// the next write will say.
     fn is_ready(&self) -> bool {
-        let mut health = self.health();
-        match &*health {
+        match &*self.health() {
             Health::Ok => true,
             Health::Failed { .. } => false,
-            Health::Full { since, .. } if since.elapsed() < FULL_RETRY => false,
-            Health::Full { .. } => {
-                *health = Health::Ok;
-                true
-            }
+            Health::Full { retry_at, .. } => Instant::now() >= *retry_at,
         }
     }
 
@@ -152,12 +154,12 @@ impl Device {
         let free = match self.filesystem_free() {
             Ok(free) => free,
             Err(error) => {
-                self.release(bytes);
+                self.unclaim(bytes);
                 return Err(NoRoom(format!("statvfs of {}: {error}", self.path().display())));
             }
         };
         if free < bytes.saturating_add(self.config.reserve_bytes) {
-            self.release(bytes);
+            self.unclaim(bytes);
             let reserve = self.config.reserve_bytes;
             let path = self.path().display();
             return Err(NoRoom(format!(
@@ -165,6 +167,11 @@ impl Device {
             )));
         }
         Ok(())
+    }
+
+    /// What was claimed in vain says nothing of room.
+    pub fn unclaim(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     fn filesystem_free(&self) -> std::io::Result<u64> {
@@ -181,10 +188,9 @@ impl Device {
         if bytes == 0 {
             return;
         }
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
-        let mut health = self.health();
-        if matches!(*health, Health::Full { .. }) {
-            *health = Health::Ok;
+        self.unclaim(bytes);
+        if let Health::Full { retry_at, .. } = &mut *self.health() {
+            *retry_at = Instant::now();
         }
     }
 
@@ -197,7 +203,15 @@ impl Device {
     pub fn mark_full(&self, reason: String) {
         let mut health = self.health();
         if !matches!(*health, Health::Failed { .. }) {
-            *health = Health::Full { reason, since: Instant::now() };
+            *health = Health::Full { reason, retry_at: Instant::now() + FULL_RETRY };
+        }
+    }
+
+    /// Something was written to it.
+    pub fn mark_written(&self) {
+        let mut health = self.health();
+        if matches!(*health, Health::Full { .. }) {
+            *health = Health::Ok;
         }
     }
 

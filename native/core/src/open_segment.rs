@@ -141,7 +141,7 @@ impl OpenSegment {
             // A filesystem without fallocate: the write itself will say whether there is room.
             Ok(()) | Err(Errno::OPNOTSUPP) => {}
             Err(error) => {
-                device.release(more);
+                device.unclaim(more);
                 return Err(io::Error::from(error).into());
             }
         }

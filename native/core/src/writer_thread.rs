@@ -152,8 +152,9 @@ impl WriterThread {
             return;
         }
         stream.written_at = Some(Instant::now());
-        if let Err(reason) = self.write_extent(identity, size, &mut records) {
-            refuse(&self.device, reason);
+        match self.write_extent(identity, size, &mut records) {
+            Ok(()) => self.device.mark_written(),
+            Err(reason) => refuse(&self.device, reason),
         }
         let bytes = records.iter().map(|record| u64::from(record.len())).sum();
         self.device.take_queued(bytes);

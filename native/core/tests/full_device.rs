@@ -8,9 +8,10 @@ use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use harness::{SECONDS, content, get, open_at, put, segment_files};
-use millpool_core::DeviceState;
+use millpool_core::{Admission, DeviceState};
 
 const DIRECTORY: &str = "MILLPOOL_TEST_DIRECTORY";
 const FILESYSTEM_BYTES: u64 = 1 << 20;
@@ -112,6 +113,15 @@ fn a_device_that_fills_up_declines_and_recovers() {
     let kept: Vec<u64> = (0..20).filter(|n| get(&store, *n).is_some()).collect();
     assert!((5..10).contains(&kept.len()), "{kept:?} of 100,000 bytes each in {FILESYSTEM_BYTES}");
     assert!(kept.iter().all(|n| get(&store, *n) == Some(content(*n, 100_000))));
+    // It is tried again after a while, and is full until a write says otherwise.
+    let deadline = Instant::now() + SECONDS;
+    while put(&store, 50, 100_000) == Admission::Declined {
+        assert!(Instant::now() < deadline, "it is tried again");
+        std::thread::yield_now();
+    }
+    assert_eq!(store.devices()[0].state, DeviceState::Full);
+    store.flush(SECONDS).unwrap();
+    assert_eq!((get(&store, 50), store.devices()[0].state), (None, DeviceState::Full));
 
     store.evict(&store.segments().iter().map(|segment| segment.number).collect::<Vec<_>>());
     assert!(segment_files(&full).is_empty());
@@ -154,6 +164,6 @@ fn a_device_that_gives_an_error_is_left_alone_and_read() {
         device.reason.as_ref().is_some_and(|reason| reason.contains("too large")),
         "{device:?}"
     );
-    assert_eq!(put(&store, 5, 100), millpool_core::Admission::Declined);
+    assert_eq!(put(&store, 5, 100), Admission::Declined);
     assert_eq!(get(&store, 1), Some(content(1, 10_000)));
 }

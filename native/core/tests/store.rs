@@ -95,6 +95,28 @@ fn a_second_store_on_the_same_directory_is_refused_by_directory_and_process() {
 }
 
 #[test]
+fn a_directory_is_free_once_its_store_is_closed_though_a_child_has_its_files_open() {
+    let place = tempfile::tempdir().unwrap();
+    let store = open_at(&[place.path().to_path_buf()], 1 << 30);
+    // SAFETY: the child does nothing but wait to be killed.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        loop {
+            // SAFETY: touches nothing.
+            unsafe { libc::pause() };
+        }
+    }
+    store.close();
+    let again = std::panic::catch_unwind(|| open_at(&[place.path().to_path_buf()], 1 << 30));
+    // SAFETY: our own child, which has not been waited for.
+    unsafe {
+        libc::kill(child, libc::SIGKILL);
+        libc::waitpid(child, std::ptr::null_mut(), 0);
+    }
+    assert!(again.is_ok());
+}
+
+#[test]
 fn records_spread_over_devices_and_one_that_is_lost_costs_only_its_own() {
     let place = tempfile::tempdir().unwrap();
     let paths = ["a", "b", "c"].map(|name| place.path().join(name));
