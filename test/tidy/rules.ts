@@ -18,7 +18,7 @@ export interface Rule {
 const linesMax = 500;
 const functionLinesMax = 70;
 const columnsMax = 120;
-const parametersMax = 5;
+const parametersMax = 4;
 const optionalFieldsMax = 6;
 
 /** Which of ours a package may import (DESIGN §4). Adding an arrow is a change of the design. */
@@ -59,7 +59,7 @@ export const rules: readonly Rule[] = [
       .filter((shape) => shape.lines > functionLinesMax)
       .map((shape) => at(file, shape.line, `${shape.name}: ${shape.lines} lines`)),
   ),
-  perFile('a function takes at most 5 parameters', 'Name them in one object.', isCode, (file) =>
+  perFile('a function takes at most 4 parameters', 'Name them in one object.', isCode, (file) =>
     functionsOf(file)
       .filter((shape) => shape.parameters > parametersMax)
       .map((shape) => at(file, shape.line, `${shape.name}: ${shape.parameters} parameters`)),
