@@ -49,14 +49,28 @@ async function demo(show: Show, stop: AbortSignal): Promise<void> {
   }
 }
 
+const help = `Usage: npm run demo [-- --json | --help]
+
+Three epochs over a bucket of small files, as a training script reads them. --json prints an object a line and nothing
+else on stdout (with npm run --silent).
+`;
+
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => stop.abort(new MillpoolError({ code: 'cancelled', message: 'Interrupted.', remedy: '' })));
 }
-const show = new Show(process.argv.includes('--json'));
-try {
-  await demo(show, stop.signal);
-} catch (error) {
-  show.failure(asMillpoolError(error).shape);
-  process.exitCode = stop.signal.aborted ? 130 : 1;
+const words = process.argv.slice(2);
+const unknown = words.find((word) => word !== '--json' && word !== '--help');
+const show = new Show(words.includes('--json'));
+if (words.includes('--help')) {
+  process.stdout.write(help);
+} else if (unknown !== undefined) {
+  show.failure({ code: 'invalid', message: `The demo has no ${unknown}.`, remedy: 'See `npm run demo -- --help`.' });
+  process.exitCode = 2;
+} else {
+  await demo(show, stop.signal).catch((error: unknown) => {
+    // What fails because the demo is being ended is not what ended it.
+    show.failure(asMillpoolError(stop.signal.aborted ? stop.signal.reason : error).shape);
+    process.exitCode = stop.signal.aborted ? 130 : 1;
+  });
 }
