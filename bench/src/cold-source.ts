@@ -30,26 +30,34 @@ const ticksPerSecond = 100;
 
 export const objects: ObjectSet = { count: 16_384, sizeBytes: 100 << 10 };
 
+interface Parts {
+  readonly link: DelayLink;
+  readonly server: ObjectServer;
+  readonly signal: AbortSignal;
+}
+
 /** A bucket at the far end of a link with delay; whoever measures is at the near end. */
 export class ColdSource implements AsyncDisposable {
   readonly order: SampleOrder;
   readonly #directory: string;
   readonly #link: DelayLink;
   readonly #server: ObjectServer;
+  readonly #signal: AbortSignal;
 
-  private constructor(directory: string, link: DelayLink, server: ObjectServer) {
+  private constructor(directory: string, parts: Parts) {
     this.order = new SampleOrder(directory, objects.count);
     this.#directory = directory;
-    this.#link = link;
-    this.#server = server;
+    this.#link = parts.link;
+    this.#server = parts.server;
+    this.#signal = parts.signal;
   }
 
   /** Checks that the delay is in force, and says what the link carries. */
   static async open(bench: Bench): Promise<ColdSource> {
-    const directory = await mkdtemp(join(tmpdir(), 'millpool-bench-'));
+    const { signal } = bench;
     const link = await DelayLink.start(roundTripMs);
     const server = await ObjectServer.start(link.farHost, link.far);
-    const source = new ColdSource(directory, link, server);
+    const source = new ColdSource(await mkdtemp(join(tmpdir(), 'millpool-bench-')), { link, server, signal });
     try {
       const seconds = await link.check(server.address, roundTripMs);
       const carried = await source.#ceiling();
@@ -72,15 +80,15 @@ export class ColdSource implements AsyncDisposable {
   /** Bare GETs, so many connections at once. */
   async bareLoop(): Promise<LineProcess> {
     const args = ['get', this.#server.address, bucketOf(objects)];
-    return LineProcess.start([benchProgram, ...args], { within: this.#link.near });
+    return LineProcess.start([benchProgram, ...args], { within: this.#link.near, signal: this.#signal });
   }
 
   /** GETs by the AWS SDK for JavaScript, so many at once. */
   async awsSdk(): Promise<LineProcess> {
     const { endpoint } = this.#server;
     const args = [endpoint, bucketOf(objects), String(objects.sizeBytes)];
-    const within = this.#link.near;
-    return LineProcess.start([...lapProgram('aws-sdk'), ...args], { within, env: environmentFor(endpoint) });
+    const options = { within: this.#link.near, env: environmentFor(endpoint), signal: this.#signal };
+    return LineProcess.start([...lapProgram('aws-sdk'), ...args], options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -99,14 +107,10 @@ export class ColdSource implements AsyncDisposable {
       within: this.#link.near,
     });
     try {
-      await using loop = await LineProcess.start([
-        ...lapProgram('millpool'),
-        node.socket,
-        path,
-        String(batchSize),
-        String(seed),
-      ]);
-      await run(benchProgram, ['memory', String(touchedBytes)], { timeout: touchTimeoutMs });
+      const command = [...lapProgram('millpool'), node.socket, path, String(batchSize), String(seed)];
+      const signal = this.#signal;
+      await using loop = await LineProcess.start(command, { signal });
+      await run(benchProgram, ['memory', String(touchedBytes)], { timeout: touchTimeoutMs, signal });
       const before = await cpuSecondsOf(node.pid);
       const lap = await loop.lap(String(number));
       return { ...lap, cpuSeconds: lap.cpuSeconds + (await cpuSecondsOf(node.pid)) - before };

@@ -13,7 +13,7 @@ import { SampleOrder } from './sample-order.ts';
 const objects = { count: 64, sizeBytes: 100_000 };
 
 test('a handshake and GETs over the link take its round trip, and reach nothing else', async (t) => {
-  const why = whyNoLink();
+  const why = await whyNoLink();
   if (why !== null) return t.skip(why);
   const folder = await temporaryFolder('link');
   const order = await new SampleOrder(folder.path, objects.count).file(0);
@@ -30,7 +30,7 @@ test('a handshake and GETs over the link take its round trip, and reach nothing 
 });
 
 test('a link whose delay is not in force is an error', async (t) => {
-  const why = whyNoLink();
+  const why = await whyNoLink();
   if (why !== null) return t.skip(why);
   await using link = await DelayLink.start(0);
   await using server = await ObjectServer.start(link.farHost, link.far);
@@ -39,7 +39,7 @@ test('a link whose delay is not in force is an error', async (t) => {
 });
 
 test('its namespaces end with it', async (t) => {
-  const why = whyNoLink();
+  const why = await whyNoLink();
   if (why !== null) return t.skip(why);
   const link = await DelayLink.start(20);
   const path = (link.near[1] ?? '').replace('--net=', '');

@@ -16,13 +16,6 @@ interface Ends {
   readonly address: string;
 }
 
-/** Why there can be no link on this machine, in one line, or null. */
-export function whyNoLink(): string | null {
-  if (process.getuid?.() !== 0) return 'the link with delay needs root (network namespaces and TUN interfaces)';
-  if (!existsSync('/dev/net/tun')) return 'the link with delay needs /dev/net/tun';
-  return existsSync(nsenter) ? null : `the link with delay needs ${nsenter} (util-linux)`;
-}
-
 /**
  * Two network namespaces with nothing between them but a delay, each way half of `roundTripMs`. They are gone with the
  * last process in them, however this one ends.
@@ -66,5 +59,20 @@ export class DelayLink implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#process[Symbol.asyncDispose]();
+  }
+}
+
+/** Why there can be no link on this machine, in one line; null where one could be made just now. */
+export async function whyNoLink(): Promise<string | null> {
+  if (process.getuid?.() !== 0) return 'the link with delay needs root (network namespaces and TUN interfaces)';
+  if (!existsSync('/dev/net/tun')) return 'the link with delay needs /dev/net/tun';
+  if (!existsSync(nsenter)) return `the link with delay needs ${nsenter} (util-linux)`;
+  try {
+    const link = await DelayLink.start(0);
+    await link[Symbol.asyncDispose]();
+    return null;
+  } catch (error) {
+    const [why = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
+    return `the link with delay cannot be made: ${why}`;
   }
 }

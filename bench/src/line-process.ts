@@ -11,6 +11,8 @@ export interface LineProcessOptions {
   /** A program that runs what follows it in another place (`DelayLink.near`). */
   readonly within?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Ends it in the middle of whatever it does. */
+  readonly signal?: AbortSignal;
 }
 
 /** A program in a process of its own, which speaks by lines, the first one by itself; it ends when its stdin does. */
@@ -21,10 +23,14 @@ export class LineProcess implements AsyncDisposable {
   #greeting = '';
   #stderr = '';
 
-  private constructor(command: readonly string[], env: Readonly<Record<string, string>>) {
-    const [program = '', ...args] = command;
+  private constructor(command: readonly string[], { within = [], env, signal }: LineProcessOptions) {
+    const [program = '', ...args] = [...within, ...command];
     this.#name = command.slice(0, 3).join(' ');
-    const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(program, args, {
+      env: { ...process.env, ...env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+      ...(signal === undefined ? {} : { signal }),
+    });
     this.#child = child;
     child.on('error', (error) => (this.#stderr += String(error)));
     // Writing to a program that has ended: its end says more.
@@ -37,7 +43,7 @@ export class LineProcess implements AsyncDisposable {
 
   /** Resolves with its first line; rejects with what it said when it ends before that. */
   static async start(command: readonly string[], options: LineProcessOptions = {}): Promise<LineProcess> {
-    const started = new LineProcess([...(options.within ?? []), ...command], options.env ?? {});
+    const started = new LineProcess(command, options);
     started.#greeting = await started.#next();
     return started;
   }

@@ -16,7 +16,7 @@ export const coldEpochAwsSdk: Figure = {
   id,
   measures: 'the same first epoch ÷ @aws-sdk/client-s3 alone at its best concurrency, with the CPU time of both',
   async *measure(bench) {
-    const why = whyNoLink();
+    const why = await whyNoLink();
     if (why !== null) return yield { id, why };
     await using source = await ColdSource.open(bench);
     await using loop = await source.awsSdk();

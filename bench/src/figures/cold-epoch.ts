@@ -14,7 +14,7 @@ export const coldEpoch: Figure = {
   id,
   measures: 'the first epoch over S3 with 20 ms of added latency ÷ a bare native loop of parallel GETs',
   async *measure(bench) {
-    const why = whyNoLink();
+    const why = await whyNoLink();
     if (why !== null) return yield { id, why };
     await using source = await ColdSource.open(bench);
     await using loop = await source.bareLoop();
