@@ -20,6 +20,8 @@ export class LineProcess implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
   readonly #name: string;
+  /** It has ended, and all that it said is here. */
+  readonly #closed: Promise<void>;
   #greeting = '';
   #stderr = '';
 
@@ -32,6 +34,7 @@ export class LineProcess implements AsyncDisposable {
       ...(signal === undefined ? {} : { signal }),
     });
     this.#child = child;
+    this.#closed = new Promise((resolve) => child.once('close', () => resolve()));
     child.on('error', (error) => (this.#stderr += String(error)));
     // Writing to a program that has ended: its end says more.
     child.stdin.on('error', () => undefined);
@@ -75,6 +78,7 @@ export class LineProcess implements AsyncDisposable {
   async #next(): Promise<string> {
     const { value, done } = await this.#lines.next();
     if (done !== true) return value;
+    await this.#closed;
     throw new Error(`${this.#name} ended: ${this.#stderr.trim()}`);
   }
 }
