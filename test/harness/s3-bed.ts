@@ -30,7 +30,7 @@ export class S3Bed {
   readonly #serve: Serve;
   readonly #contents = new Map<string, Buffer>();
   #server: S3Server;
-  #nodes = 0;
+  readonly #nodes: MillpoolNode[] = [];
 
   private constructor(
     serve: Serve,
@@ -101,11 +101,13 @@ export class S3Bed {
     await sleep(settleMs);
   }
 
-  /** A daemon of its own over the bucket. */
+  /** A daemon of its own over the bucket, which ends with the bed if not before. */
   async startNode(options: Partial<NodeOptions> = {}): Promise<MillpoolNode> {
-    const directory = join(this.directory, `node-${++this.#nodes}`);
+    const directory = join(this.directory, `node-${this.#nodes.length}`);
     const env = { ...this.env, ...options.env };
-    return MillpoolNode.start({ directory, sources: [this.source], ...options, env });
+    const node = await MillpoolNode.start({ directory, sources: [this.source], ...options, env });
+    this.#nodes.push(node);
+    return node;
   }
 
   /** The server comes back with another secret key: from then on the old one is wrong. */
@@ -116,6 +118,7 @@ export class S3Bed {
   }
 
   async stop(): Promise<void> {
+    await Promise.all(this.#nodes.map((node) => node.stop()));
     await this.proxy.stop();
     this.bucket.close();
     await this.#server.stop();

@@ -8,7 +8,7 @@ import { connect } from '@millpool/client';
 import type { ErrorCode } from '@millpool/protocol';
 
 import { errorOf, objectsOf } from '../harness/command-output.ts';
-import { MillpoolNode, runMillpool } from '../harness/millpool-process.ts';
+import { runMillpool } from '../harness/millpool-process.ts';
 import type { CommandResult } from '../harness/millpool-process.ts';
 import { S3Bed } from '../harness/s3-bed.ts';
 import { seededBytes } from '../harness/seeded-random.ts';
@@ -130,7 +130,7 @@ describe('sources that cannot be had, and credentials', { skip }, () => {
   test('up with one good source of two attaches neither, and nothing of all those starts stays', async () => {
     const result = await up([bed.source, 's3://nonesuch'], environment({}));
     assert.deepEqual([result.code, errorOf(result).code], [4, 'not-found']);
-    const node = await MillpoolNode.start({ directory: join(bed.directory, 'up'), env: bed.env });
+    const node = await bed.startNode({ directory: join(bed.directory, 'up'), sources: [] });
     assert.deepEqual(objectsOf(await node.run('attachments', '--json')), []);
     await node.stop();
   });

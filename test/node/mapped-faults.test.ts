@@ -6,6 +6,7 @@ import { open, readdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
+import type { TestContext } from 'node:test';
 
 import { FolderNode } from '../harness/folder-node.ts';
 import { objectsOf } from '../harness/command-output.ts';
@@ -52,9 +53,10 @@ class Reader {
   readonly #child: ChildProcess;
   readonly #rounds: AsyncIterator<string>;
 
-  constructor() {
+  constructor(t: TestContext) {
     const args = ['--input-type=module', '-e', readerScript, node.socket, node.source];
     this.#child = spawn(process.execPath, args, { cwd: import.meta.dirname, stdio: ['ignore', 'pipe', 'inherit'] });
+    t.after(() => this.#child.kill('SIGKILL'));
     assert.ok(this.#child.stdout !== null);
     this.#rounds = createInterface(this.#child.stdout)[Symbol.asyncIterator]();
   }
@@ -88,8 +90,8 @@ async function segmentPaths(): Promise<string[]> {
   return (await readdir(directory)).map((name) => join(directory, name));
 }
 
-test('a mapped segment is truncated under a process that reads it: right samples, and the process lives', async () => {
-  const reader = new Reader();
+test('a mapped segment is truncated under a process that reads it: right samples, and the process lives', async (t) => {
+  const reader = new Reader(t);
   const whole = { right: files, wrong: 0, failed: 0 };
   assert.deepEqual(await reader.round(), whole);
   assert.ok((await reader.mapped()) > 0, 'it reads by mapping');
@@ -110,14 +112,14 @@ test('a mapped segment is truncated under a process that reads it: right samples
   await reader.kill();
 });
 
-test('processes that are killed while they hold batches and mappings leave nothing open in the daemon', async () => {
+test('processes that are killed while they hold batches and mappings leave nothing open in the daemon', async (t) => {
   const openNow = async (): Promise<number> => (await node.node.descriptors()).size;
-  const first = new Reader();
+  const first = new Reader(t);
   await first.round();
   await first.kill();
   const earlier = await settled(openNow);
   for (let round = 0; round < 4; round += 1) {
-    const readers = Array.from({ length: 4 }, () => new Reader());
+    const readers = Array.from({ length: 4 }, () => new Reader(t));
     await Promise.all(readers.map((reader) => reader.round()));
     assert.ok((await openNow()) >= earlier + readers.length, 'each of them holds a connection');
     await Promise.all(readers.map((reader) => reader.kill()));

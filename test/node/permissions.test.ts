@@ -87,25 +87,26 @@ describe('permissions', { skip }, () => {
     }
   });
 
-  test('a socket that may not be used: commands for control and for bytes are refused, with exit code 6', async () => {
+  test('a socket that may not be used: commands for control and for bytes are refused, with exit code 6', async (t) => {
     const directory = join(folder.path, 'rooted');
     await mkdir(directory, { mode: 0o755 });
     const node = await MillpoolNode.start({ directory, sources: [source] });
+    t.after(() => node.stop());
     const env = { ...process.env, MILLPOOL_SOCKET: node.socket };
     for (const args of [['status'], ['cat', '/source/file-1'], ['ls', '/source'], ['down']]) {
       refusedAt(await runMillpool([...args, '--json'], env, nobody), node.socket);
     }
     objectsOf(await node.run('status', '--json'));
-    await node.stop();
   });
 
-  test("a file that may not be read is its own sample's error, and all others are served", async () => {
+  test("a file that may not be read is its own sample's error, and all others are served", async (t) => {
     const directory = await ownDirectory('reader');
     const closed = join(source, 'file-3');
     await chmod(closed, 0o600);
     await chmod(join(source, 'closed'), 0o755);
     const node = await MillpoolNode.start({ directory, sources: [source], user: nobody });
-    const mill = await connect({ socket: node.socket });
+    t.after(() => node.stop());
+    await using mill = await connect({ socket: node.socket });
     const paths = Array.from({ length: files }, (_, i) => `/source/file-${i}`);
     using batch = await mill.readMany(paths, { onError: 'keep' });
     for (let i = 0; i < files; i += 1) {
@@ -120,15 +121,14 @@ describe('permissions', { skip }, () => {
     assert.deepEqual([load.code, errorsOf(load).map(({ path }) => path)], [3, ['/source/file-3']]);
     await chmod(closed, 0o644);
     objectsOf(await node.run('cat', '/source/file-3', '--json', '--quiet').then((cat) => ({ ...cat, stdout: '' })));
-    await mill.close();
-    await node.stop();
   });
 
-  test('a directory that may not be listed is an error by name, never an empty directory', async () => {
+  test('a directory that may not be listed is an error by name, never an empty directory', async (t) => {
     const directory = await ownDirectory('lister');
     const closed = join(source, 'closed');
     await chmod(closed, 0o700);
     const node = await MillpoolNode.start({ directory, sources: [source], user: nobody });
+    t.after(() => node.stop());
     for (const args of [
       ['ls', '/source/closed'],
       ['ls', '-R', '/source'],
@@ -141,7 +141,6 @@ describe('permissions', { skip }, () => {
     }
     await chmod(closed, 0o755);
     assert.equal((await node.run('cat', '/source/closed/inside')).stdout, 'inside');
-    await node.stop();
   });
 
   test('up over a folder that may not be read: one error that names it', async () => {

@@ -50,7 +50,7 @@ export class CredentialFeed {
         waitMs = this.#push(await storage.credentials());
       } catch (error) {
         log.warn('credentials not refreshed', { attachment: this.#attachment, error: String(error) });
-        waitMs = retryMs;
+        waitMs = Math.min(retryMs, this.#parts.refreshMs);
       }
     }
   }
