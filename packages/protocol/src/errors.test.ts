@@ -31,6 +31,16 @@ test('docs/errors.md has each code under a heading, with its number, exit code, 
   assert.deepEqual(described, table);
 });
 
+test('docs/troubleshooting.md names no code that there is not', () => {
+  const rows = [...repositoryFile('docs/troubleshooting.md').matchAll(/^\|[^|]*\| `?([a-z–-]+)`? \|/gm)];
+  const codes = rows.map(([, code = '']) => code).filter((code) => !['–', 'code', '---'].includes(code));
+  assert.ok(codes.length > 10);
+  assert.deepEqual(
+    codes.filter((code) => !isErrorCode(code)),
+    [],
+  );
+});
+
 test('numbers, names and shapes lead back to the same error', () => {
   for (const { name, number } of table) {
     assert.equal(errorCodeOf(number), name);
