@@ -11,18 +11,24 @@ export interface VersitygwOptions {
   readonly region?: string;
   /** Of the one account that there is. */
   readonly secretKey?: string;
+  /** PEM files; with them it speaks TLS. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
 }
 
 const accessKey = 'millpool-test';
 
 export async function startVersitygw(options: VersitygwOptions): Promise<S3Server & { readonly pid: number }> {
-  const { binary, directory, region = 'us-east-1', secretKey = 'millpool-test-secret' } = options;
+  const { binary, directory, region = 'us-east-1', secretKey = 'millpool-test-secret', tls } = options;
+  const certified = tls === undefined ? [] : ['--cert', tls.certificate, '--key', tls.key];
   await mkdir(directory, { recursive: true });
   const server = await ServerProcess.start(
     binary,
-    (port) => ['--quiet', '--keep-alive', '--port', `127.0.0.1:${port}`, '--region', region, 'posix', directory],
+    (port) => {
+      const place = ['--port', `127.0.0.1:${port}`, '--region', region];
+      return ['--quiet', '--keep-alive', ...place, ...certified, 'posix', directory];
+    },
     { ROOT_ACCESS_KEY: accessKey, ROOT_SECRET_KEY: secretKey },
   );
-  const endpoint = `http://127.0.0.1:${server.port}`;
+  const endpoint = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${server.port}`;
   return { endpoint, region, accessKey, secretKey, pid: server.pid, stop: () => server.stop() };
 }

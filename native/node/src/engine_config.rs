@@ -41,6 +41,7 @@ pub struct NativeSource {
     pub path_style: Option<bool>,
     pub anonymous: Option<bool>,
     pub requester_pays: Option<bool>,
+    pub authority_files: Option<Vec<String>>,
     pub code: Option<u32>,
     pub why: Option<String>,
 }
@@ -84,6 +85,12 @@ pub(crate) fn source_of(source: NativeSource) -> Result<SourceConfig> {
             path_style: source.path_style.unwrap_or(false),
             anonymous: source.anonymous.unwrap_or(false),
             requester_pays: source.requester_pays.unwrap_or(false),
+            authority_files: source
+                .authority_files
+                .iter()
+                .flatten()
+                .map(std::path::PathBuf::from)
+                .collect(),
         }),
         "away" => Ok(SourceConfig::Away {
             code: code_of(source.code.unwrap_or_default()),

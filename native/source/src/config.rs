@@ -19,6 +19,8 @@ pub enum SourceConfig {
         /// Requests are sent unsigned and no credentials are waited for.
         anonymous: bool,
         requester_pays: bool,
+        /// PEM files of certificate authorities that are trusted beside those of the machine.
+        authority_files: Vec<PathBuf>,
     },
     /// Nothing outside `root` is ever read.
     Folder { root: PathBuf },

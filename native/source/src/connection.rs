@@ -1,5 +1,6 @@
 //! Connections to one endpoint: made, kept while idle, used again.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,8 +33,12 @@ pub(crate) struct Connection {
 }
 
 impl ConnectionPool {
-    pub fn new(endpoint: Endpoint, counters: Arc<Counters>) -> Result<Self> {
-        let tls = if endpoint.tls { Some(tls_connector()?) } else { None };
+    pub fn new(
+        endpoint: Endpoint,
+        authority_files: &[PathBuf],
+        counters: Arc<Counters>,
+    ) -> Result<Self> {
+        let tls = if endpoint.tls { Some(tls_connector(authority_files)?) } else { None };
         Ok(ConnectionPool { endpoint, tls, idle: Mutex::new(Vec::new()), counters })
     }
 
@@ -97,11 +102,17 @@ impl ConnectionPool {
     }
 }
 
-fn tls_connector() -> Result<TlsConnector> {
-    let found = rustls_native_certs::load_native_certs();
+fn tls_connector(authority_files: &[PathBuf]) -> Result<TlsConnector> {
     let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    for file in authority_files {
+        let found = rustls_native_certs::load_certs_from_paths(Some(file.as_path()), None);
+        if roots.add_parsable_certificates(found.certs).0 == 0 {
+            let message = format!("{} holds no certificate authority", file.display());
+            return Err(Error::new(Code::Invalid, message));
+        }
+    }
+    if roots.is_empty() {
         let why = "this machine has no certificate authorities (install ca-certificates, or set SSL_CERT_FILE)";
         return Err(Error::new(Code::Unsupported, why));
     }

@@ -1,5 +1,7 @@
 //! Where an S3 bucket's requests go: the server, the name that it is called by, and the path before a key.
 
+use std::path::PathBuf;
+
 use http::Uri;
 use millpool_core::{Code, Error, Result};
 
@@ -24,6 +26,7 @@ pub(crate) struct Bucket {
     pub region: String,
     pub anonymous: bool,
     pub requester_pays: bool,
+    pub authority_files: Vec<PathBuf>,
     pub endpoint: Endpoint,
 }
 

@@ -165,9 +165,11 @@ impl Inner {
                 path_style,
                 anonymous,
                 requester_pays,
+                authority_files,
             } => {
                 let endpoint = Endpoint::of(&endpoint, &region, &name, path_style)?;
-                let bucket = Bucket { name, region, anonymous, requester_pays, endpoint };
+                let bucket =
+                    Bucket { name, region, anonymous, requester_pays, endpoint, authority_files };
                 Source::S3(Box::new(S3Source::new(bucket, lane, timeouts, counters)?))
             }
             SourceConfig::Away { code, why } => Source::Away(Error::new(code, why)),

@@ -160,6 +160,7 @@ mod tests {
             region: "eu-west-1".into(),
             anonymous: false,
             requester_pays: false,
+            authority_files: Vec::new(),
             endpoint: Endpoint::of("", "eu-west-1", "photos", path_style).expect("valid"),
         }
     }

@@ -307,6 +307,7 @@ mod tests {
             region: "us-east-1".into(),
             anonymous: false,
             requester_pays: false,
+            authority_files: Vec::new(),
             endpoint: Endpoint::of("http://localhost", "us-east-1", "photos", true).expect("valid"),
         }
     }

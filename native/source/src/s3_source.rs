@@ -50,7 +50,11 @@ impl S3Source {
         timeouts: Timeouts,
         counters: Arc<Counters>,
     ) -> Result<Self> {
-        let connections = ConnectionPool::new(bucket.endpoint.clone(), counters.clone())?;
+        let connections = ConnectionPool::new(
+            bucket.endpoint.clone(),
+            &bucket.authority_files,
+            counters.clone(),
+        )?;
         let (signer, _) = watch::channel(None);
         Ok(S3Source { bucket, connections, signer, lane, timeouts, counters })
     }

@@ -48,6 +48,7 @@ export interface NativeSource {
   readonly pathStyle?: boolean;
   readonly anonymous?: boolean;
   readonly requesterPays?: boolean;
+  readonly authorityFiles?: readonly string[];
   readonly code?: number;
   readonly why?: string;
 }

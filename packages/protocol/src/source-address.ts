@@ -12,6 +12,8 @@ export type SourceAddress =
       /** Requests are not signed. */
       readonly anonymous: boolean;
       readonly requesterPays: boolean;
+      /** PEM files of certificate authorities that are trusted beside those of the machine. */
+      readonly authorityFiles: readonly string[];
     };
 
 /** Never logged, never sent to another machine. */

@@ -102,6 +102,7 @@ pub fn source_at(endpoint: String, bucket: &str) -> SourceConfig {
         path_style: true,
         anonymous: false,
         requester_pays: false,
+        authority_files: Vec::new(),
     }
 }
 

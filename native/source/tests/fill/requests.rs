@@ -22,6 +22,7 @@ fn s3(origin: &Origin, anonymous: bool, requester_pays: bool) -> SourceConfig {
         path_style: true,
         anonymous,
         requester_pays,
+        authority_files: Vec::new(),
     }
 }
 
@@ -108,6 +109,7 @@ fn the_bucket_may_be_in_the_host_name() {
             path_style: false,
             anonymous: true,
             requester_pays: false,
+            authority_files: Vec::new(),
         },
     );
     assert_eq!(bed.bytes(&object, 0), [1; 10]);

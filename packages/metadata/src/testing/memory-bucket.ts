@@ -41,7 +41,7 @@ export class MemoryBucket implements UnderStorage {
     this.source = `s3://memory/${prefix}`.replace(/\/$/, '');
     this.root = Buffer.from(prefix);
     const place = { endpoint: 'memory:', region: 'none', bucket: 'memory' };
-    this.address = { kind: 's3', ...place, pathStyle: true, anonymous: true, requesterPays: false };
+    this.address = { kind: 's3', ...place, pathStyle: true, anonymous: true, requesterPays: false, authorityFiles: [] };
   }
 
   put(key: string | Uint8Array, size: number): void {

@@ -11,6 +11,8 @@ export interface AwsSettings {
   readonly profile: string | null;
   readonly anonymous: boolean;
   readonly requesterPays: boolean;
+  /** PEM files of certificate authorities that are trusted beside those of the machine. */
+  readonly authorityFiles: readonly string[];
 }
 
 /**
@@ -44,6 +46,7 @@ export async function awsSettings(settings: S3Settings, environment: NodeJS.Proc
     profile: settings.profile,
     anonymous: settings.anonymous,
     requesterPays: settings.requesterPays,
+    authorityFiles: authorityFilesOf(environment, profile),
   };
 }
 
@@ -75,6 +78,16 @@ async function profileOf(wanted: string | null): Promise<Profile> {
   const services = values['services'];
   const section = services === undefined ? undefined : configFile[`services.${services}`];
   return { values, serviceEndpoint: section?.['s3.endpoint_url'] };
+}
+
+/** By whatever name a machine's administrator gave them: AWS's own, OpenSSL's, Node's. */
+function authorityFilesOf(environment: NodeJS.ProcessEnv, { values }: Profile): readonly string[] {
+  const named = [
+    firstOf([environment['AWS_CA_BUNDLE'], values['ca_bundle']]),
+    environment['SSL_CERT_FILE'],
+    environment['NODE_EXTRA_CA_CERTS'],
+  ];
+  return [...new Set(named.flatMap((file) => (file ? [file] : [])))];
 }
 
 function firstOf(values: readonly (string | null | undefined)[]): string | null {

@@ -1,5 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { rootCertificates } from 'node:tls';
+
 import { S3Client } from '@aws-sdk/client-s3';
 
+import { MillpoolError } from '@millpool/protocol';
 import type { SourceAddress } from '@millpool/protocol';
 import type { AwsSettings } from './aws-settings.ts';
 import type { ProviderChain } from './credentials.ts';
@@ -28,9 +32,31 @@ export function s3Client(settings: AwsSettings, region: string, chain: ProviderC
       requestTimeout,
       throwOnRequestTimeout: true,
       httpAgent: { keepAlive: true, maxSockets: socketsMax },
-      httpsAgent: { keepAlive: true, maxSockets: socketsMax },
+      httpsAgent: { keepAlive: true, maxSockets: socketsMax, ...trusting(settings.authorityFiles) },
     },
   });
+}
+
+/** Node's own authorities and those of the files; Node's default where there are none. */
+function trusting(authorityFiles: readonly string[]): { readonly ca?: string[] } {
+  if (authorityFiles.length === 0) return {};
+  return { ca: [...rootCertificates, ...authorityFiles.map(readAuthorities)] };
+}
+
+function readAuthorities(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new MillpoolError(
+      {
+        code: 'invalid',
+        message: `the file of certificate authorities ${file} cannot be read`,
+        remedy: 'Correct AWS_CA_BUNDLE, SSL_CERT_FILE or NODE_EXTRA_CA_CERTS, or `ca_bundle` in the AWS profile.',
+        path: file,
+      },
+      { cause: error },
+    );
+  }
 }
 
 /** The SDK wants an identity even where nothing is signed with it. */
@@ -54,7 +80,7 @@ export async function bucketAddress(client: S3Client, bucket: string, settings: 
   });
   const virtual = url.host.startsWith(`${bucket}.`);
   const host = virtual ? url.host.slice(bucket.length + 1) : url.host;
-  const { anonymous, requesterPays } = settings;
+  const { anonymous, requesterPays, authorityFiles } = settings;
   const endpoint = `${url.protocol}//${host}`;
-  return { kind: 's3', endpoint, region, bucket, pathStyle: !virtual, anonymous, requesterPays };
+  return { kind: 's3', endpoint, region, bucket, pathStyle: !virtual, anonymous, requesterPays, authorityFiles };
 }

@@ -87,7 +87,7 @@ const rows: readonly Row[] = [
     names: /CERT|^ERR_TLS|^ERR_SSL|SELF_SIGNED|UNABLE_TO_VERIFY|^EPROTO$/,
     code: 'source-unavailable',
     message: ({ endpoint }) => `no trusted TLS connection to ${endpoint} could be made`,
-    remedy: 'Name the authority of its certificate in NODE_EXTRA_CA_CERTS, or use http:// if it speaks no TLS.',
+    remedy: 'Name the file of its certificate authority in AWS_CA_BUNDLE, or use http:// if it speaks no TLS.',
   },
 ];
 
