@@ -3,14 +3,15 @@ import { dirname, join } from 'node:path';
 
 import { sizeDevices, startCache } from '@millpool/cache';
 import { openLmdbStore } from '@millpool/coordination';
-import { systemClock } from '@millpool/host';
+import { Shutdown, systemClock } from '@millpool/host';
 import type { Config, Log } from '@millpool/host';
 import { startMetadata } from '@millpool/metadata';
 import { Engine } from '@millpool/native';
-import type { Handlers } from '@millpool/protocol';
+import type { Handlers, MillpoolError } from '@millpool/protocol';
 import { listenTransport } from '@millpool/transport';
 import { openUnderStorage } from '@millpool/under-storage';
 
+import { listenMetrics } from './metrics-endpoint.ts';
 import { checkStateRoom, ownDirectory } from './own-directory.ts';
 import { controlSocketOf } from './sockets.ts';
 import { version } from './version.ts';
@@ -32,15 +33,15 @@ export type NodeConfig = Pick<
   | 'idleSealMs'
   | 'sourceTimeoutMs'
   | 'credentialsRefreshMs'
-> & {
-  /** Null: in the first data directory, so that two daemons with their own data never meet. */
-  readonly stateDirectory: string | null;
-};
+  | 'stateDirectory'
+  | 'stopTimeoutMs'
+  | 'metrics'
+>;
 
 export interface Node {
   readonly handlers: Handlers;
-  /** Stops what was started, the last first. */
-  stop(): Promise<void>;
+  /** Stops what was started, the last first; what failed to stop, or not in its time. */
+  stop(): Promise<readonly MillpoolError[]>;
 }
 
 /**
@@ -51,13 +52,9 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
   const { dataDirectories, socket, size, budgetBytes, extentDelayMs, idleSealMs, sourceTimeoutMs } = config;
   const { credentialsRefreshMs } = config;
   const patience = { requestMs: sourceTimeoutMs, credentialsMs: credentialsRefreshMs };
-  const stops: (() => Promise<void>)[] = [];
-  const stop = async (): Promise<void> => {
-    for (let last = stops.pop(); last !== undefined; last = stops.pop()) await last();
-  };
+  const { stateDirectory, stopTimeoutMs, metrics } = config;
+  const parts = new Shutdown({ clock: systemClock, log, partTimeoutMs: stopTimeoutMs });
   try {
-    const [first = ''] = dataDirectories;
-    const stateDirectory = config.stateDirectory ?? join(first, 'state');
     for (const directory of dataDirectories) await ownDirectory(directory, dataUse);
     await ownDirectory(stateDirectory, stateUse);
     await ownDirectory(dirname(socket), socketUse);
@@ -73,10 +70,10 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
       sourceTimeoutMs,
       threads: Math.max(2, Math.min(16, availableParallelism())),
     });
-    stops.push(() => engine.close());
+    parts.onClose('the cache', () => engine.close());
     for (const notice of engine.notices()) log.warn('segment file not used', { notice });
     const store = await openLmdbStore(join(stateDirectory, 'coordination'));
-    stops.push(() => store.close());
+    parts.onClose('the coordination store', () => store.close());
     const metadata = await startMetadata({
       directory: join(stateDirectory, 'metadata'),
       store,
@@ -84,17 +81,22 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
       clock: systemClock,
       log: log.with({ part: 'metadata' }),
     });
-    stops.push(() => metadata.stop());
+    parts.onClose('the metadata service', () => metadata.stop());
     const cache = await startCache(
       { stateDirectory, socket, socketMode, budgetBytes, version, credentialsRefreshMs },
       { engine, metadata, clock: systemClock, log: log.with({ part: 'cache' }), onShutdown },
     );
-    stops.push(() => cache.stop());
+    parts.onClose('the cache daemon', () => cache.stop());
     const control = await listenTransport(controlSocketOf(socket), cache.handlers);
-    stops.push(() => control.close());
-    return { handlers: cache.handlers, stop };
+    parts.onClose('the control socket', () => control.close());
+    if (metrics !== null) {
+      const { signal } = new AbortController();
+      const endpoint = await listenMetrics(metrics, () => cache.handlers.status({}, { signal }));
+      parts.onClose('the metrics endpoint', () => endpoint.close());
+    }
+    return { handlers: cache.handlers, stop: () => parts.close() };
   } catch (error) {
-    await stop();
+    await parts.close();
     throw error;
   }
 }

@@ -60,8 +60,8 @@ test('a wrong value is invalid, and says which setting, from where', (t) => {
   assert.throws(load({}, { MILLPOOL_POLICY: 'lru' }), { code: 'invalid', message: /^policy \(MILLPOOL_POLICY\)/ });
   assert.throws(load({}, { MILLPOOL_EXTENT_DELAY: '0ms' }), { code: 'invalid' });
   assert.throws(load({}, { MILLPOOL_EXTENT_DELAY: '50' }), { code: 'invalid', message: /duration/ });
-  assert.throws(load({}, { MILLPOOL_LISTEN: 'here' }), { code: 'invalid' });
-  assert.throws(load({}, { MILLPOOL_LISTEN: 'h:70000' }), { code: 'invalid' });
+  assert.throws(load({}, { MILLPOOL_METRICS: 'here' }), { code: 'invalid' });
+  assert.throws(load({}, { MILLPOOL_METRICS: 'h:70000' }), { code: 'invalid' });
   assert.throws(load({ dataDirectories: [] }, {}), { code: 'invalid' });
   assert.throws(load({}, {}, fileWith(t, '{"budgetBytes": 5}')), { code: 'invalid', message: /units/ });
   assert.throws(load({}, {}, fileWith(t, '[]')), { code: 'invalid' });

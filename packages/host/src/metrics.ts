@@ -7,10 +7,6 @@ export interface Gauge {
   set(value: number, ...labelValues: readonly string[]): void;
 }
 
-export interface Histogram {
-  observe(value: number, ...labelValues: readonly string[]): void;
-}
-
 export interface MetricHead {
   /** With the unit last; a counter's ends in `_total`. */
   readonly name: string;
@@ -31,31 +27,14 @@ export class Metrics {
     return {
       add(amount, ...labelValues) {
         if (!(amount >= 0)) throw new RangeError(`the counter ${head.name} cannot change by ${amount}`);
-        family.add('', family.pairs(labelValues), amount);
+        family.add(family.pairs(labelValues), amount);
       },
     };
   }
 
   gauge(head: MetricHead): Gauge {
     const family = this.#family('gauge', head);
-    return { set: (value, ...labelValues) => family.set('', family.pairs(labelValues), value) };
-  }
-
-  /** `bounds` are the upper ends of the buckets, ascending; what is above the last is counted in `+Inf` alone. */
-  histogram(head: MetricHead, bounds: readonly number[]): Histogram {
-    if (bounds.some((bound, index) => index > 0 && !(bound > (bounds[index - 1] ?? bound)))) {
-      throw new RangeError(`the bounds of ${head.name} do not ascend`);
-    }
-    const family = this.#family('histogram', head);
-    const ends = [...bounds, Number.POSITIVE_INFINITY];
-    return {
-      observe(value, ...labelValues) {
-        const pairs = family.pairs(labelValues);
-        for (const end of ends) family.add('_bucket', [...pairs, ['le', formatNumber(end)]], value <= end ? 1 : 0);
-        family.add('_sum', pairs, value);
-        family.add('_count', pairs, 1);
-      },
-    };
+    return { set: (value, ...labelValues) => family.set(family.pairs(labelValues), value) };
   }
 
   text(): string {
@@ -92,12 +71,12 @@ class Family {
     return labels.map((label, index) => [label, labelValues[index] ?? '']);
   }
 
-  set(suffix: string, pairs: readonly LabelPair[], value: number): void {
-    this.#series.set(this.#key(suffix, pairs), value);
+  set(pairs: readonly LabelPair[], value: number): void {
+    this.#series.set(this.#key(pairs), value);
   }
 
-  add(suffix: string, pairs: readonly LabelPair[], amount: number): void {
-    const key = this.#key(suffix, pairs);
+  add(pairs: readonly LabelPair[], amount: number): void {
+    const key = this.#key(pairs);
     this.#series.set(key, (this.#series.get(key) ?? 0) + amount);
   }
 
@@ -107,9 +86,9 @@ class Family {
     return `# HELP ${name} ${escaped(help)}\n# TYPE ${name} ${this.#type}\n${lines.join('')}`;
   }
 
-  #key(suffix: string, pairs: readonly LabelPair[]): string {
+  #key(pairs: readonly LabelPair[]): string {
     const inner = pairs.map(([label, value]) => `${label}="${escaped(value).replaceAll('"', '\\"')}"`).join(',');
-    return `${this.#head.name}${suffix}${inner === '' ? '' : `{${inner}}`}`;
+    return `${this.#head.name}${inner === '' ? '' : `{${inner}}`}`;
   }
 }
 

@@ -6,7 +6,6 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** Where a process of this user keeps things: the XDG directories, or the system's for root. */
 export interface Place {
   readonly dataDirectory: string;
-  readonly stateDirectory: string;
   readonly runtimeDirectory: string;
   readonly configFile: string;
   readonly memoryBytes: number;
@@ -17,7 +16,6 @@ export function placeOf(env: Environment): Place {
   if (userInfo().uid === 0) {
     return {
       dataDirectory: '/var/lib/millpool/cache',
-      stateDirectory: '/var/lib/millpool',
       runtimeDirectory: '/run/millpool',
       configFile: '/etc/millpool/config.json',
       memoryBytes,
@@ -26,7 +24,6 @@ export function placeOf(env: Environment): Place {
   const stateDirectory = xdg(env, 'XDG_STATE_HOME', '.local/state');
   return {
     dataDirectory: xdg(env, 'XDG_CACHE_HOME', '.cache'),
-    stateDirectory,
     runtimeDirectory: isAbsolute(env['XDG_RUNTIME_DIR'])
       ? join(env['XDG_RUNTIME_DIR'], 'millpool')
       : `${stateDirectory}/run`,

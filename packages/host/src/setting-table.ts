@@ -11,8 +11,6 @@ export interface Config {
   /** Stored bytes over all data directories, or a share of each; null: all that is free, save a reserve. */
   readonly size: Size | null;
   readonly socket: string;
-  /** HOST:PORT for other machines; null: none. */
-  readonly listen: string | null;
   readonly stateDirectory: string;
   readonly runtimeDirectory: string;
   readonly budgetBytes: number;
@@ -28,6 +26,8 @@ export interface Config {
   readonly credentialsRefreshMs: number;
   readonly callTimeoutMs: number;
   readonly stopTimeoutMs: number;
+  /** HOST:PORT; null: nowhere. */
+  readonly metrics: string | null;
 }
 
 export type SettingName = keyof Config;
@@ -64,7 +64,8 @@ export const settingTable: { readonly [N in SettingName]: SettingRow<Config[N]> 
     env: 'MILLPOOL_STATE_DIRECTORY',
     doc: 'where what must outlive a restart is kept',
     parse: only(directory),
-    otherwise: (place) => place.stateDirectory,
+    // In the first data directory, so that two daemons with data of their own never meet.
+    otherwise: (place, { dataDirectories: [first] = [place.dataDirectory] }) => join(first ?? '', 'state'),
   },
   runtimeDirectory: {
     env: 'MILLPOOL_RUNTIME_DIRECTORY',
@@ -77,12 +78,6 @@ export const settingTable: { readonly [N in SettingName]: SettingRow<Config[N]> 
     doc: "the daemon's socket",
     parse: only(directory),
     otherwise: (place, chosen) => join(chosen.runtimeDirectory ?? place.runtimeDirectory, 'millpool.sock'),
-  },
-  listen: {
-    env: 'MILLPOOL_LISTEN',
-    doc: 'HOST:PORT where other machines reach this node',
-    parse: only(address),
-    otherwise: () => null,
   },
   budgetBytes: {
     env: 'MILLPOOL_BUDGET',
@@ -155,6 +150,12 @@ export const settingTable: { readonly [N in SettingName]: SettingRow<Config[N]> 
     doc: 'how long each part may take to stop',
     parse: only(durationBetween(1, 3_600_000)),
     otherwise: () => 30_000,
+  },
+  metrics: {
+    env: 'MILLPOOL_METRICS',
+    doc: 'HOST:PORT where Prometheus finds numbers, at /metrics; nowhere without it',
+    parse: only(address),
+    otherwise: () => null,
   },
 };
 

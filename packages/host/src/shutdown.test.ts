@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { test } from 'node:test';
 import { silentLog } from './log.ts';
 import { Shutdown } from './shutdown.ts';
@@ -25,21 +23,4 @@ test('parts close last first; one that fails or hangs keeps no other from closin
     ['internal', 'timeout'],
   );
   assert.match(failures[1]?.message ?? '', /hanging to close/);
-});
-
-test('the first signal asks, the second kills', { timeout: 30_000 }, async () => {
-  const program = `
-    import { Shutdown } from ${JSON.stringify(new URL('./shutdown.js', import.meta.url).href)};
-    new Shutdown({}).onSignal((signal) => process.stdout.write(signal));
-    setInterval(() => {}, 1000);
-    process.stdout.write('up');`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const said = async (): Promise<string> => String((await once(child.stdout, 'data'))[0]);
-  assert.equal(await said(), 'up');
-  child.kill('SIGINT');
-  assert.equal(await said(), 'SIGINT');
-  child.kill('SIGINT');
-  assert.deepEqual(await once(child, 'exit'), [null, 'SIGINT']);
 });

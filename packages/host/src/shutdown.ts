@@ -15,8 +15,6 @@ export interface ShutdownConfig {
   readonly partTimeoutMs: number;
 }
 
-const signals = ['SIGINT', 'SIGTERM'] as const;
-
 /** What a process has opened, closed in the opposite order: once, and each part within its time. */
 export class Shutdown {
   readonly #config: ShutdownConfig;
@@ -38,27 +36,6 @@ export class Shutdown {
   /** Closes everything, also after a part failed; the failures, in the order in which they happened. */
   close(): Promise<readonly MillpoolError[]> {
     return (this.#closing ??= this.#closeAll());
-  }
-
-  /**
-   * Calls `stop` at the first Ctrl-C or SIGTERM. At the second the process dies of it, as if nobody listened, whatever
-   * still waits. The result takes the listeners away again.
-   */
-  onSignal(stop: (signal: NodeJS.Signals) => void): () => void {
-    const listen = (signal: NodeJS.Signals): void => {
-      remove();
-      for (const name of signals) process.on(name, die);
-      stop(signal);
-    };
-    const die = (signal: NodeJS.Signals): void => {
-      remove();
-      process.kill(process.pid, signal);
-    };
-    const remove = (): void => {
-      for (const name of signals) process.removeListener(name, listen).removeListener(name, die);
-    };
-    for (const name of signals) process.on(name, listen);
-    return remove;
   }
 
   async #closeAll(): Promise<readonly MillpoolError[]> {

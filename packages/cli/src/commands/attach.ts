@@ -8,8 +8,8 @@ import { absoluteSource } from '../source-argument.ts';
 
 interface AttachOptions {
   readonly at?: string;
-  readonly freshness: string;
-  readonly policy: Policy;
+  readonly freshness?: string;
+  readonly policy?: Policy;
   readonly endpoint?: string;
   readonly region?: string;
   readonly profile?: string;
@@ -24,8 +24,8 @@ export function attachCommand(program: Command, context: CommandContext): void {
     .description('Put a bucket prefix or a folder at a path of the namespace')
     .argument('<source>', 's3://BUCKET/PREFIX or a local folder')
     .option('--at <path>', 'where it appears (default: / and the last name of the source)')
-    .option('--freshness <F>', 'how old metadata may be: immutable, ttl=60s or strict', 'ttl=60s')
-    .addOption(new Option('--policy <P>', 'what stays in the cache').choices([...policies]).default('auto'))
+    .option('--freshness <F>', 'how old metadata may be: immutable, ttl=60s or strict (default: ttl=60s)')
+    .addOption(new Option('--policy <P>', 'what stays in the cache (default: auto)').choices([...policies]))
     .option('--endpoint <url>', 'S3 endpoint (default: AWS_ENDPOINT_URL, then AWS itself)')
     .option('--region <name>', 'S3 region (default: AWS_REGION, then the profile)')
     .option('--profile <name>', 'AWS profile for its credentials (default: AWS_PROFILE)')
@@ -33,15 +33,16 @@ export function attachCommand(program: Command, context: CommandContext): void {
     .option('--requester-pays', 'agree to pay for requests')
     .option('--read-only', 'never write to the source')
     .action((source: string, options: AttachOptions) =>
-      context.run(async ({ session, output, signal }) => {
+      context.run(async ({ settings, session, output, signal }) => {
+        const { freshness, policy } = settings.config;
         const { source: absolute, s3 } = absoluteSource(source);
         const attachment = await session.call(
           'attach',
           {
             source: absolute,
             path: options.at ?? null,
-            freshness: parseFreshness(options.freshness),
-            policy: options.policy,
+            freshness: options.freshness === undefined ? freshness : parseFreshness(options.freshness),
+            policy: options.policy ?? policy,
             readOnly: options.readOnly === true,
             s3: s3
               ? {

@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { appendFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { openLog } from '@millpool/host';
-import { checkRequest, formatBytes, MillpoolError, parseFreshness, parseSize, policies } from '@millpool/protocol';
-import type { Attachment, Policy } from '@millpool/protocol';
+import { checkRequest, formatBytes, MillpoolError, parseSize, policies } from '@millpool/protocol';
+import type { Attachment, Freshness, Policy } from '@millpool/protocol';
 import { parseSource, sourceName } from '@millpool/under-storage';
 
 import type { CommandContext, Tools } from '../command-context.ts';
@@ -20,7 +20,7 @@ interface UpOptions {
   readonly data?: readonly string[];
   readonly size?: string;
   readonly at?: string;
-  readonly policy: Policy;
+  readonly policy?: Policy;
   readonly detach?: boolean;
 }
 
@@ -35,7 +35,7 @@ export function upCommand(program: Command, context: CommandContext): void {
     .option('--size <size>', 'stored bytes over all data directories (200GiB), or a share of each device (90%)')
     .option('--at <path>', 'where the source appears (default: / and the last name of the source)')
     .addOption(
-      new Option('--policy <P>', 'what of the sources stays in the cache').choices([...policies]).default('auto'),
+      new Option('--policy <P>', 'what of the sources stays in the cache (default: auto)').choices([...policies]),
     )
     .option('--detach', 'return when the daemon is up; stop it with `millpool down`')
     .action((sources: string[], options: UpOptions) =>
@@ -56,17 +56,20 @@ async function runUp(
     });
   }
   const { config, origins } = settings;
+  const dataDirectories = options.data?.map((path) => resolve(path)) ?? config.dataDirectories;
+  const [first = ''] = dataDirectories;
   const wanted: NodeConfig = {
     ...config,
-    dataDirectories: options.data?.map((path) => resolve(path)) ?? config.dataDirectories,
+    dataDirectories,
     size: options.size === undefined ? config.size : parseSize(options.size),
-    stateDirectory: origins.stateDirectory.kind === 'default' ? null : config.stateDirectory,
+    stateDirectory: origins.stateDirectory.kind === 'default' ? join(first, 'state') : config.stateDirectory,
   };
   const log = openLog({ level: config.logLevel, format: config.logFormat, write: logWriter(config.logFile) });
   const asked = new AbortController();
   const node = await startNode(wanted, log, () => asked.abort());
   try {
-    await attachAll(node, sources, options, signal);
+    const { at = null, policy = config.policy } = options;
+    await attachAll(node, sources, { at, policy, freshness: config.freshness }, signal);
     const { attachments } = await node.handlers.attachments({}, { signal });
     const status = await node.handlers.status({}, { signal });
     const lines = [
@@ -82,7 +85,7 @@ async function runUp(
     const stopping = AbortSignal.any([signal, asked.signal]);
     if (!stopping.aborted) await once(stopping, 'abort');
   } finally {
-    await node.stop();
+    for (const { shape } of await node.stop()) output.error(shape);
   }
 }
 
@@ -90,16 +93,18 @@ function logWriter(file: string | null): (line: string) => void {
   return file === null ? (line) => void process.stderr.write(line) : (line) => appendFileSync(file, line);
 }
 
+interface AttachHow {
+  /** Null: `/` and the last name of the source. */
+  readonly at: string | null;
+  readonly policy: Policy;
+  readonly freshness: Freshness;
+}
+
 /** All of them, or none: of a start that fails nothing stays behind. */
-async function attachAll(
-  node: Node,
-  sources: readonly string[],
-  options: UpOptions,
-  signal: AbortSignal,
-): Promise<void> {
+async function attachAll(node: Node, sources: readonly string[], how: AttachHow, signal: AbortSignal): Promise<void> {
   const made: string[] = [];
   try {
-    for (const source of sources) made.push(...(await attachOnce(node, source, options, signal)));
+    for (const source of sources) made.push(...(await attachOnce(node, source, how, signal)));
   } catch (error) {
     for (const path of made) await node.handlers.detach({ path }, { signal: new AbortController().signal });
     throw error;
@@ -113,15 +118,15 @@ async function attachAll(
 async function attachOnce(
   node: Node,
   source: string,
-  options: UpOptions,
+  { at, policy, freshness }: AttachHow,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const { source: absolute, s3 } = absoluteSource(source);
   const request = checkRequest('attach', {
     source: absolute,
-    path: options.at ?? null,
-    freshness: parseFreshness('ttl=60s'),
-    policy: options.policy,
+    path: at,
+    freshness,
+    policy,
     readOnly: false,
     s3: s3 ? { endpoint: null, region: null, profile: null, anonymous: false, requesterPays: false } : null,
   });
