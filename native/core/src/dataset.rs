@@ -2,6 +2,7 @@
 //! "Dataset version".
 
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 
 use crate::field::{bytes_at, u16_at, u32_at, u64_at};
 use crate::mapping::GuardedBytes;
@@ -61,39 +62,29 @@ impl Dataset {
 
     fn parse(file: GuardedBytes) -> Result<Dataset> {
         let bytes = file.bytes();
-        if bytes[..8] != MAGIC {
-            return Err(damaged("does not begin like one"));
-        }
-        let version = u32_at(bytes, 8);
-        if version != FORMAT_VERSION {
-            let message = format!(
-                "the dataset version has format {version}, this program reads {FORMAT_VERSION}"
-            );
-            return Err(Error::new(Code::Unsupported, message));
-        }
-        let header = &bytes[..HEADER_BYTES as usize];
-        if crc_fast::crc32_iscsi(&header[..HEADER_CRC_AT]) != u32_at(header, HEADER_CRC_AT) {
-            return Err(damaged("has a damaged header"));
-        }
-        let (count, entries_at) = (u64_at(header, 16), u64_at(header, 80));
-        let entries_end =
-            count.checked_mul(ENTRY_BYTES).and_then(|bytes| bytes.checked_add(entries_at));
-        if entries_at < HEADER_BYTES || entries_end != Some(bytes.len() as u64) {
-            return Err(damaged("is not of the size that it states"));
-        }
+        let Header { root, key_prefix, summary, entries_at } =
+            Header::parse(&bytes[..HEADER_BYTES as usize], bytes.len() as u64)?;
         let (heap, entries) =
             bytes[HEADER_BYTES as usize..].split_at((entries_at - HEADER_BYTES) as usize);
         for (section, crc_at) in [(heap, 96), (entries, 100)] {
-            if crc_fast::crc32_iscsi(section) != u32_at(header, crc_at) {
+            if crc_fast::crc32_iscsi(section) != u32_at(bytes, crc_at) {
                 return Err(damaged("has damaged entries"));
             }
         }
-        let (path, key_prefix) =
-            texts(header).ok_or_else(|| damaged("has texts that do not fit"))?;
-        let root = DatasetRoot { path, identity: Identity(bytes_at(header, 64)) };
-        let summary =
-            DatasetSummary { version: bytes_at(header, 32), count, bytes: u64_at(header, 24) };
         Ok(Dataset { root, key_prefix, summary, entries_at, file })
+    }
+
+    /// What a file says of itself, by one read of its header; its entries are not checked.
+    pub fn describe(file: &File) -> Result<(DatasetRoot, DatasetSummary)> {
+        let io = |error: std::io::Error| Error::io("reading a dataset version", &error);
+        let len = file.metadata().map_err(io)?.len();
+        if len < HEADER_BYTES {
+            return Err(damaged("is shorter than its header"));
+        }
+        let mut bytes = [0; HEADER_BYTES as usize];
+        file.read_exact_at(&mut bytes, 0).map_err(io)?;
+        let Header { root, summary, .. } = Header::parse(&bytes, len)?;
+        Ok((root, summary))
     }
 
     pub fn len(&self) -> u64 {
@@ -125,6 +116,11 @@ impl Dataset {
     pub fn path(&self, index: u64) -> Result<&str> {
         let heap = self.heap_of(index)?;
         std::str::from_utf8(heap.path).map_err(|_| self.damaged(index))
+    }
+
+    /// The source's name of this version of the file.
+    pub fn tag(&self, index: u64) -> Result<&[u8]> {
+        Ok(self.heap_of(index)?.tag)
     }
 
     /// What the source of `attachment` (one of the root's identity) is asked for; `Corrupt` when the entry's key is not
@@ -183,6 +179,44 @@ impl Dataset {
     }
 }
 
+struct Header {
+    root: DatasetRoot,
+    key_prefix: Vec<u8>,
+    summary: DatasetSummary,
+    entries_at: u64,
+}
+
+impl Header {
+    /// Of the first `HEADER_BYTES` of a file of `len`, checked against its checksum and `len`.
+    fn parse(header: &[u8], len: u64) -> Result<Header> {
+        if header[..8] != MAGIC {
+            return Err(damaged("does not begin like one"));
+        }
+        let version = u32_at(header, 8);
+        if version != FORMAT_VERSION {
+            let message = format!(
+                "the dataset version has format {version}, this program reads {FORMAT_VERSION}"
+            );
+            return Err(Error::new(Code::Unsupported, message));
+        }
+        if crc_fast::crc32_iscsi(&header[..HEADER_CRC_AT]) != u32_at(header, HEADER_CRC_AT) {
+            return Err(damaged("has a damaged header"));
+        }
+        let (count, entries_at) = (u64_at(header, 16), u64_at(header, 80));
+        let entries_end =
+            count.checked_mul(ENTRY_BYTES).and_then(|bytes| bytes.checked_add(entries_at));
+        if entries_at < HEADER_BYTES || entries_end != Some(len) {
+            return Err(damaged("is not of the size that it states"));
+        }
+        let (path, key_prefix) =
+            texts(header).ok_or_else(|| damaged("has texts that do not fit"))?;
+        let root = DatasetRoot { path, identity: Identity(bytes_at(header, 64)) };
+        let summary =
+            DatasetSummary { version: bytes_at(header, 32), count, bytes: u64_at(header, 24) };
+        Ok(Header { root, key_prefix, summary, entries_at })
+    }
+}
+
 /// The root's path and what stands before the path in source keys.
 fn texts(header: &[u8]) -> Option<(String, Vec<u8>)> {
     let texts = &header[TEXTS_AT..HEADER_CRC_AT];
@@ -236,8 +270,10 @@ mod tests {
         let summary = write(&file);
         let dataset = Dataset::map(&File::open(&file).unwrap()).unwrap();
         assert_eq!(dataset.summary(), &summary);
+        let (described, told) = Dataset::describe(&File::open(&file).unwrap()).unwrap();
+        assert_eq!((described.path, told), ("/train".to_owned(), summary));
         assert_eq!((summary.count, summary.bytes), (3, 5 + (7 << 20)));
-        assert_eq!(dataset.path(1).unwrap(), "a/2");
+        assert_eq!((dataset.path(1).unwrap(), dataset.tag(1).unwrap()), ("a/2", &b"\"e\""[..]));
         assert_eq!(dataset.object(1, 3).unwrap(), object("p/a/2", 7 << 20));
         assert_eq!(dataset.object(2, 3).unwrap(), object("p/b\u{ff}", 0));
         assert_eq!(dataset.object_key(0), Some(object("p/a/1", 5).key(&Identity::of("test"))));

@@ -4,7 +4,10 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use millpool_core::{Code, Dataset, DatasetRoot, DatasetWriter, Error, Identity};
+use millpool_core::{
+    ChangeKind, Code, Dataset, DatasetRoot, DatasetWriter, DiffPlace, Error, Identity,
+    diff_datasets,
+};
 use millpool_flow::decode_objects;
 use napi::bindgen_prelude::Object;
 use napi::{Env, Result};
@@ -87,8 +90,82 @@ pub fn open_dataset(path: String) -> Result<NativeDataset> {
     Ok(NativeDataset(Arc::new(Dataset::map(&file).map_err(thrown)?)))
 }
 
+/// What a file says of itself, by its header alone.
+#[napi(object)]
+pub struct NativeDatasetHeader {
+    pub version: String,
+    pub attachment_path: String,
+    pub count: f64,
+    pub bytes: f64,
+}
+
+#[napi(catch_unwind)]
+pub fn describe_dataset<'env>(env: &'env Env, path: String) -> Result<Object<'env>> {
+    promise(env, move || {
+        let file =
+            File::open(&path).map_err(|error| Error::io(format!("opening {path}"), &error))?;
+        let (root, summary) = Dataset::describe(&file)?;
+        Ok(NativeDatasetHeader {
+            version: hex(&summary.version),
+            attachment_path: root.path,
+            count: summary.count as f64,
+            bytes: summary.bytes as f64,
+        })
+    })
+}
+
+#[napi(object)]
+pub struct NativeDatasetChange {
+    pub kind: String,
+    pub path: String,
+    pub before: f64,
+    pub after: f64,
+}
+
+#[napi(object)]
+pub struct NativeDiffPlace {
+    pub before: f64,
+    pub after: f64,
+}
+
+#[napi(object)]
+pub struct NativeDiffPage {
+    pub changes: Vec<NativeDatasetChange>,
+    pub next: Option<NativeDiffPlace>,
+}
+
 #[napi]
 impl NativeDataset {
+    /// Changes from this version to `after`, at most `limit` of them.
+    #[napi(catch_unwind)]
+    pub fn diff<'env>(
+        &self,
+        env: &'env Env,
+        after: &NativeDataset,
+        place: NativeDiffPlace,
+        limit: u32,
+    ) -> Result<Object<'env>> {
+        let (before, after) = (self.0.clone(), after.0.clone());
+        let place = DiffPlace {
+            before: whole("place.before", place.before)?,
+            after: whole("place.after", place.after)?,
+        };
+        promise(env, move || {
+            let page = diff_datasets(&before, &after, place, limit as usize)?;
+            let next = page.next.map(|next| NativeDiffPlace {
+                before: next.before as f64,
+                after: next.after as f64,
+            });
+            let changes = page.changes.into_iter().map(|change| NativeDatasetChange {
+                kind: kind_name(change.kind).to_owned(),
+                path: change.path,
+                before: change.before as f64,
+                after: change.after as f64,
+            });
+            Ok(NativeDiffPage { changes: changes.collect(), next })
+        })
+    }
+
     #[napi(getter, catch_unwind)]
     pub fn version(&self) -> String {
         hex(&self.0.summary().version)
@@ -124,6 +201,14 @@ impl NativeDataset {
         let outside =
             || invalid(format!("sample {index} is outside a dataset of {}", self.0.len()));
         Ok(self.0.size(whole("index", index)?).ok_or_else(outside)? as f64)
+    }
+}
+
+fn kind_name(kind: ChangeKind) -> &'static str {
+    match kind {
+        ChangeKind::Added => "added",
+        ChangeKind::Removed => "removed",
+        ChangeKind::Changed => "changed",
     }
 }
 

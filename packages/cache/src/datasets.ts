@@ -1,13 +1,23 @@
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { DatasetFile, DatasetFileWriter, identityHash } from '@millpool/native';
 import type { Metadata, ResolvedEntry } from '@millpool/metadata';
-import { isBelow, MillpoolError, pathBelow } from '@millpool/protocol';
-import type { DatasetReply, DatasetRequest } from '@millpool/protocol';
+import { asMillpoolError, isBelow, MillpoolError, pathBelow } from '@millpool/protocol';
+import type {
+  DatasetDescription,
+  DatasetDiffReply,
+  DatasetDiffRequest,
+  DatasetListReply,
+  DatasetListRequest,
+  DatasetReply,
+  DatasetRequest,
+  ErrorShape,
+} from '@millpool/protocol';
 import picomatch from 'picomatch';
 
 const suffix = '.dataset';
+const versionFile = /^[0-9a-f]{64}\.dataset$/;
 /** Of files that have no version yet, and of the writer's own half-made ones. */
 const unfinished = ['.made', '.making'];
 
@@ -53,9 +63,47 @@ export class Datasets {
 
   /** Throws `not-found` for a version that is not here. */
   open(version: string): DatasetFile {
-    const opened = this.#opened.get(version) ?? DatasetFile.open(join(this.#directory, version + suffix));
+    const opened = this.#opened.get(version) ?? openVersion(join(this.#directory, version + suffix), version);
     this.#opened.set(version, opened);
     return opened;
+  }
+
+  /** A page of what is here, by the headers of the files. */
+  async list({ after, limit }: DatasetListRequest): Promise<DatasetListReply> {
+    const here = (await readdir(this.#directory))
+      .filter((name) => versionFile.test(name))
+      .map((name) => name.slice(0, -suffix.length))
+      .filter((version) => after === null || version > after)
+      .toSorted();
+    const page = here.slice(0, limit);
+    const datasets: DatasetDescription[] = [];
+    const failures: ErrorShape[] = [];
+    for (const version of page) {
+      const file = join(this.#directory, version + suffix);
+      try {
+        const { root: path, count, bytes } = await DatasetFile.describe(file);
+        datasets.push({ version, path, count, bytes, madeAt: (await stat(file)).mtime.toISOString() });
+      } catch (error) {
+        failures.push({ ...asMillpoolError(error).shape, path: file });
+      }
+    }
+    return { datasets, failures, next: here.length > limit ? (page.at(-1) ?? null) : null };
+  }
+
+  async diff({ before, after, place, limit }: DatasetDiffRequest): Promise<DatasetDiffReply> {
+    return this.open(before).diff(this.open(after), place ?? { before: 0, after: 0 }, limit);
+  }
+
+  /** Loaders that have it keep it; nobody else finds it again. */
+  async free(version: string): Promise<{ version: string }> {
+    this.#opened.delete(version);
+    try {
+      await rm(join(this.#directory, version + suffix));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw notHere(version, error);
+      throw error;
+    }
+    return { version };
   }
 
   async #make({ path, include }: DatasetRequest, signal: AbortSignal): Promise<DatasetReply> {
@@ -97,6 +145,23 @@ export class Datasets {
           },
     );
   }
+}
+
+function openVersion(file: string, version: string): DatasetFile {
+  try {
+    return DatasetFile.open(file);
+  } catch (error) {
+    if (error instanceof MillpoolError && error.code === 'not-found') throw notHere(version, error);
+    throw error;
+  }
+}
+
+function notHere(version: string, cause: unknown): MillpoolError {
+  const remedy = 'See `millpool dataset ls`; `millpool dataset snapshot PATH` makes one of what is there now.';
+  return new MillpoolError(
+    { code: 'not-found', message: `There is no dataset version ${version} here.`, remedy },
+    { cause },
+  );
 }
 
 type Row = Parameters<DatasetFileWriter['push']>[0][number];

@@ -51,6 +51,9 @@ export function daemonHandlers(parts: DaemonParts, connection: number): Handlers
     },
 
     dataset: (request, { signal }) => datasets.snapshot(request, signal),
+    'dataset-list': (request) => datasets.list(request),
+    'dataset-diff': (request) => datasets.diff(request),
+    'dataset-free': ({ version }) => datasets.free(version),
     'plan-open': async (request) => ({ plan: plans.open(connection, request) }),
     'plan-progress': async ({ plan }) => plans.progress(connection, plan),
     'plan-close': async ({ plan }) => plans.close(connection, plan),

@@ -7,6 +7,7 @@ import { attachmentsCommand } from './commands/attachments.ts';
 import { catCommand } from './commands/cat.ts';
 import { configCommand } from './commands/config.ts';
 import { cpCommand } from './commands/cp.ts';
+import { datasetCommand } from './commands/dataset.ts';
 import { detachCommand } from './commands/detach.ts';
 import { downCommand } from './commands/down.ts';
 import { freeCommand } from './commands/free.ts';
@@ -39,6 +40,7 @@ const verbs = [
   loadCommand,
   jobsCommand,
   freeCommand,
+  datasetCommand,
   configCommand,
 ] as const;
 
@@ -57,9 +59,7 @@ export async function program(argv: readonly string[]): Promise<number> {
     .configureOutput({ outputError: () => undefined });
   const context = new CommandContext(() => loadSettings(root.opts(), process.env));
   for (const verb of verbs) verb(root, context);
-  for (const command of root.commands) {
-    command.exitOverride().configureOutput({ outputError: () => undefined });
-  }
+  root.commands.forEach(tellNothing);
   try {
     await root.parseAsync(argv);
     return context.exitCode;
@@ -67,6 +67,12 @@ export async function program(argv: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return usage(error, argv);
     throw error;
   }
+}
+
+/** Errors of a verb, and of those below it, are thrown and not printed. */
+function tellNothing(command: Command): void {
+  command.exitOverride().configureOutput({ outputError: () => undefined });
+  command.commands.forEach(tellNothing);
 }
 
 /** What commander says of a wrong command line, as our one kind of error. */

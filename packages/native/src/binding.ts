@@ -7,6 +7,7 @@ export interface Binding {
   connectFlow(config: NativeClientConfig): Promise<NativeClient>;
   createDataset(config: NativeDatasetConfig): NativeDatasetWriter;
   openDataset(path: string): NativeDataset;
+  describeDataset(path: string): Promise<NativeDatasetHeader>;
   /** Of an attachment's canonical text, as segments carry it: 32 hex digits. */
   identityHash(canonical: string): string;
   readonly NativeOrder: new (count: number, seed: number, epoch: number) => NativeOrder;
@@ -250,7 +251,29 @@ export interface NativeDatasetSummary {
   readonly bytes: number;
 }
 
+export interface NativeDatasetHeader {
+  readonly version: string;
+  readonly attachmentPath: string;
+  readonly count: number;
+  readonly bytes: number;
+}
+
+export interface NativeDatasetDiff {
+  readonly changes: readonly {
+    readonly kind: 'added' | 'removed' | 'changed';
+    readonly path: string;
+    readonly before: number;
+    readonly after: number;
+  }[];
+  readonly next?: { readonly before: number; readonly after: number };
+}
+
 export interface NativeDataset {
+  diff(
+    after: NativeDataset,
+    place: { readonly before: number; readonly after: number },
+    limit: number,
+  ): Promise<NativeDatasetDiff>;
   readonly version: string;
   readonly length: number;
   readonly bytes: number;

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { DatasetFile, DatasetFileWriter } from './dataset-file.ts';
+import type { DiffPage, DiffPlace } from './dataset-file.ts';
 import { identityHash } from './engine.ts';
 import { bytesOf, TestEngine, testFiles, timeoutMs } from './testing/test-engine.ts';
 
@@ -45,6 +46,38 @@ test('a written version is read back, and its content alone gives its name', asy
   assert.deepEqual([dataset.identity, dataset.root], [identityHash(engine.identity), '/data']);
   assert.deepEqual([dataset.path(7), dataset.size(7)], [files[7]!.name, files[7]!.size]);
   assert.throws(() => dataset.path(files.length), { code: 'invalid' });
+});
+
+test('two versions are compared page by page, and a header is read alone', async () => {
+  const [earlier, later] = [join(folder, 'earlier'), join(folder, 'later')];
+  const changed = entries.slice(1).map((entry, i) => (i === 3 ? { ...entry, size: entry.size + 1 } : entry));
+  for (const [file, rows] of [
+    [earlier, entries.slice(0, -1)],
+    [later, changed],
+  ] as const) {
+    const made = writer(file);
+    made.push(rows);
+    await made.finish();
+  }
+  const left = DatasetFile.open(earlier);
+  const right = DatasetFile.open(later);
+  const found = [];
+  for (let place: DiffPlace | null = { before: 0, after: 0 }; place !== null;) {
+    const page: DiffPage = await left.diff(right, place, 2);
+    assert(page.changes.length <= 2);
+    found.push(...page.changes);
+    place = page.next;
+  }
+  const [first, fifth, last] = [entries[0]!, entries[4]!, entries.at(-1)!];
+  assert.deepEqual(found, [
+    { kind: 'removed', path: first.path, before: first.size, after: null },
+    { kind: 'changed', path: fifth.path, before: fifth.size, after: fifth.size + 1 },
+    { kind: 'added', path: last.path, before: null, after: last.size },
+  ]);
+  await assert.rejects(left.diff(right, { before: 1_000, after: 0 }, 2), { code: 'invalid' });
+  const { version, length: count, bytes } = right;
+  assert.deepEqual(await DatasetFile.describe(later), { version, root: '/data', count, bytes });
+  await assert.rejects(DatasetFile.describe(join(folder, 'absent')), { code: 'not-found' });
 });
 
 test('paths out of order are refused, and nothing is left of an abandoned version', async () => {

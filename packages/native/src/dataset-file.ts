@@ -25,6 +25,35 @@ export interface DatasetSummary {
   readonly bytes: number;
 }
 
+/** What a file says of itself. */
+export interface DatasetHeader extends DatasetSummary {
+  /** The path whose subtree it is. */
+  readonly root: string;
+}
+
+/** A file that is not the same in two versions. */
+export interface DatasetChange {
+  /** `changed`: of another size or tag. */
+  readonly kind: 'added' | 'removed' | 'changed';
+  /** Below the root of each. */
+  readonly path: string;
+  /** Bytes; null where the file is not there. */
+  readonly before: number | null;
+  readonly after: number | null;
+}
+
+/** The entries that come next, in either of two versions that are compared. */
+export interface DiffPlace {
+  readonly before: number;
+  readonly after: number;
+}
+
+export interface DiffPage {
+  readonly changes: readonly DatasetChange[];
+  /** Null after the last page. */
+  readonly next: DiffPlace | null;
+}
+
 /** Writes a dataset version: one immutable, mappable file. */
 export class DatasetFileWriter {
   readonly #native: NativeDatasetWriter;
@@ -68,6 +97,27 @@ export class DatasetFile {
 
   static of(native: NativeDataset): DatasetFile {
     return new DatasetFile(native);
+  }
+
+  /** Reads a file's header and checks it; what follows it is not looked at. */
+  static async describe(file: string): Promise<DatasetHeader> {
+    const { version, attachmentPath, count, bytes } = await settled(() => binding().describeDataset(file));
+    return { version, root: attachmentPath, count, bytes };
+  }
+
+  /**
+   * At most `limit` changes from this version to `after`, in path order; the first page begins at 0 and 0. A page may
+   * have none and not be the last.
+   */
+  async diff(after: DatasetFile, place: DiffPlace, limit: number): Promise<DiffPage> {
+    const { changes, next } = await settled(() => this.native.diff(after.native, place, limit));
+    const written = changes.map(({ kind, path, before, after: now }) => ({
+      kind,
+      path,
+      before: kind === 'added' ? null : before,
+      after: kind === 'removed' ? null : now,
+    }));
+    return { changes: written, next: next ?? null };
   }
 
   get version(): string {

@@ -1,10 +1,14 @@
 export { Batch, type Origin, type Waits } from './batch.ts';
 export {
+  type DatasetChange,
   type DatasetEntry,
   DatasetFile,
   type DatasetFileConfig,
   DatasetFileWriter,
+  type DatasetHeader,
   type DatasetSummary,
+  type DiffPage,
+  type DiffPlace,
 } from './dataset-file.ts';
 export {
   type AttachmentSettings,

@@ -28,6 +28,13 @@ export type {
   AttachRequest,
   CacheStatus,
   Call,
+  DatasetChange,
+  DatasetDescription,
+  DatasetDiffReply,
+  DatasetDiffRequest,
+  DatasetListReply,
+  DatasetListRequest,
+  DatasetPlace,
   DatasetReply,
   DatasetRequest,
   DeviceStatus,
@@ -46,7 +53,15 @@ export type {
   StatResult,
   Status,
 } from './methods.ts';
-export { checkRequest, isMethod, jobWaitSecondsMax, listLimitMax, requestPathsMax } from './request-checks.ts';
+export {
+  checkRequest,
+  datasetDiffLimitMax,
+  datasetListLimitMax,
+  isMethod,
+  jobWaitSecondsMax,
+  listLimitMax,
+  requestPathsMax,
+} from './request-checks.ts';
 export { callTimeoutMsMax, decodeCall, decodeReply, encodeCall, encodeFailure, encodeReply } from './codec.ts';
 export type { CheckedCall } from './codec.ts';
 export { messageBytesMax, protocolVersion } from './version.ts';

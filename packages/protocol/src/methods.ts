@@ -16,6 +16,10 @@ export interface Methods {
   attachments: { request: Record<string, never>; reply: { attachments: readonly Attachment[] } };
 
   dataset: { request: DatasetRequest; reply: DatasetReply };
+  /** Of the versions of this node, a page in the order of their names. */
+  'dataset-list': { request: DatasetListRequest; reply: DatasetListReply };
+  'dataset-diff': { request: DatasetDiffRequest; reply: DatasetDiffReply };
+  'dataset-free': { request: { version: string }; reply: { version: string } };
   'plan-open': { request: PlanRequest; reply: { plan: number } };
   'plan-progress': { request: { plan: number }; reply: PlanProgress };
   'plan-close': { request: { plan: number }; reply: PlanProgress };
@@ -106,6 +110,60 @@ export interface DatasetReply {
   readonly version: string;
   readonly count: number;
   readonly bytes: number;
+}
+
+export interface DatasetListRequest {
+  /** The last version of the page before, or null to begin. */
+  readonly after: string | null;
+  /** At most 1,000. */
+  readonly limit: number;
+}
+
+export interface DatasetListReply {
+  readonly datasets: readonly DatasetDescription[];
+  /** Files among them that are there and cannot be used. */
+  readonly failures: readonly ErrorShape[];
+  /** `after` of the next page; null after the last. */
+  readonly next: string | null;
+}
+
+export interface DatasetDescription extends DatasetReply {
+  /** Whose subtree it is of; the last one where several have had the same content. */
+  readonly path: string;
+  /** When it was asked for last as what is there now. */
+  readonly madeAt: string;
+}
+
+export interface DatasetDiffRequest {
+  readonly before: string;
+  readonly after: string;
+  /** `next` of the page before, or null to begin. */
+  readonly place: DatasetPlace | null;
+  /** At most 5,000. */
+  readonly limit: number;
+}
+
+/** How many files of either version are compared already. */
+export interface DatasetPlace {
+  readonly before: number;
+  readonly after: number;
+}
+
+export interface DatasetDiffReply {
+  /** In path order; there may be none although more follow. */
+  readonly changes: readonly DatasetChange[];
+  readonly next: DatasetPlace | null;
+}
+
+/** A file that is not the same in two dataset versions. */
+export interface DatasetChange {
+  /** `changed`: of another size or tag. */
+  readonly kind: 'added' | 'removed' | 'changed';
+  /** Below the path that either version is of. */
+  readonly path: string;
+  /** Bytes; null where the file is not there. */
+  readonly before: number | null;
+  readonly after: number | null;
 }
 
 /** What a loader will read, for the daemon to fetch ahead of it. */

@@ -21,6 +21,9 @@ const good: { readonly [M in Method]: Methods[M]['request'] } = {
   detach: { path: '/a' },
   attachments: {},
   dataset: { path: '/a', version: 'ab'.repeat(32), include: '**/*.png' },
+  'dataset-list': { after: 'ab'.repeat(32), limit: 100 },
+  'dataset-diff': { before: 'ab'.repeat(32), after: 'cd'.repeat(32), place: { before: 1, after: 2 }, limit: 5_000 },
+  'dataset-free': { version: 'ab'.repeat(32) },
   'plan-open': {
     version: '0'.repeat(64),
     seed: Number.MAX_SAFE_INTEGER,

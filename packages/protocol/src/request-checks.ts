@@ -5,6 +5,9 @@ import type { Check } from './check.ts';
 import { MillpoolError } from './errors.ts';
 import type {
   AttachRequest,
+  DatasetDiffRequest,
+  DatasetListRequest,
+  DatasetPlace,
   DatasetRequest,
   ListRequest,
   Method,
@@ -16,6 +19,8 @@ import type {
 import { parsePath } from './path.ts';
 
 export const listLimitMax = 10_000;
+export const datasetListLimitMax = 1_000;
+export const datasetDiffLimitMax = 5_000;
 export const requestPathsMax = 65_536;
 export const jobWaitSecondsMax = 3_600;
 const ttlSecondsMax = 10 * 365 * 86_400;
@@ -107,6 +112,14 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
   detach: record<Methods['detach']['request']>({ path }),
   attachments: nothing,
   dataset: record<DatasetRequest>({ path, version: orNull(version), include: orNull(text) }),
+  'dataset-list': record<DatasetListRequest>({ after: orNull(version), limit: integer(1, datasetListLimitMax) }),
+  'dataset-diff': record<DatasetDiffRequest>({
+    before: version,
+    after: version,
+    place: orNull(record<DatasetPlace>({ before: integer(0), after: integer(0) })),
+    limit: integer(1, datasetDiffLimitMax),
+  }),
+  'dataset-free': record<Methods['dataset-free']['request']>({ version }),
   'plan-open': plan,
   'plan-progress': planNumber,
   'plan-close': planNumber,
