@@ -10,6 +10,8 @@ import { cpCommand } from './commands/cp.ts';
 import { datasetCommand } from './commands/dataset.ts';
 import { detachCommand } from './commands/detach.ts';
 import { downCommand } from './commands/down.ts';
+import { duCommand } from './commands/du.ts';
+import { findCommand } from './commands/find.ts';
 import { freeCommand } from './commands/free.ts';
 import { jobsCommand } from './commands/jobs.ts';
 import { loadCommand } from './commands/load.ts';
@@ -35,6 +37,8 @@ const verbs = [
   attachmentsCommand,
   lsCommand,
   statCommand,
+  findCommand,
+  duCommand,
   catCommand,
   cpCommand,
   loadCommand,
