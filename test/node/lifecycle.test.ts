@@ -6,6 +6,8 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
+import type { Status } from '@millpool/protocol';
+
 import { FolderNode } from '../harness/folder-node.ts';
 import { MillpoolNode, runMillpool } from '../harness/millpool-process.ts';
 import type { CommandResult } from '../harness/millpool-process.ts';
@@ -219,4 +221,22 @@ test('npx finds the command in the clone', async () => {
   const repository = fileURLToPath(new URL('../../..', import.meta.url));
   const { stdout } = await promisify(execFile)('npx', ['--no-install', 'millpool', '--version'], { cwd: repository });
   assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+async function fetchedBytes(): Promise<number> {
+  const { cache } = JSON.parse((await node.run('status', '--json')).stdout) as Status;
+  return cache.sourceBytes;
+}
+
+test('files that were written a moment ago are loaded too, when they are old enough', async () => {
+  const folder = join(node.directory, 'fresh');
+  await mkdir(folder);
+  const bytes = 5000;
+  await Promise.all(Array.from({ length: 20 }, (_, i) => writeFile(join(folder, `${i}`), Buffer.alloc(bytes, i))));
+  await json('attach', folder);
+  const fetchedBefore = await fetchedBytes();
+  const [loaded] = await json('load', '/fresh', '--wait');
+  assert.deepEqual([loaded?.['state'], loaded?.['filesDone']], ['done', 20]);
+  assert.ok((await fetchedBytes()) - fetchedBefore > 20 * bytes, 'some were too young at first');
+  await json('detach', '/fresh');
 });

@@ -1,5 +1,5 @@
 import type { Clock } from '@millpool/host';
-import { countObjects, packObjects } from '@millpool/native';
+import { packObjects } from '@millpool/native';
 import type { Engine } from '@millpool/native';
 import { asMillpoolError, MillpoolError } from '@millpool/protocol';
 import type { ErrorShape, JobStatus } from '@millpool/protocol';
@@ -9,6 +9,10 @@ const failuresShown = 1000;
 /** For what is fetched to be written and reachable. */
 const flushTimeoutMs = 120_000;
 const pollMs = 200;
+/** A file is kept once it is older than 2 s by its source's clock (DESIGN §3, rule 4). */
+const settleMs = 2_500;
+/** Files that wait for their age together. */
+const unsettledMax = 10_000;
 
 type State = JobStatus['state'];
 
@@ -40,6 +44,8 @@ export class LoadJob {
   #pageFiles = 0;
   #pageBytes = 0;
   #failureCount = 0;
+  /** Read, and not kept though there is room: most likely written a moment ago. */
+  #unsettled: ResolvedEntry[] = [];
 
   constructor(request: LoadRequest, parts: { metadata: Metadata; engine: Engine; clock: Clock }) {
     this.#request = request;
@@ -75,7 +81,9 @@ export class LoadJob {
       await this.#count();
       for await (const page of this.#metadata.walk(this.#request.path, this.#stop.signal)) {
         await this.#loadPage(page.filter((entry) => entry.type === 'file'));
+        if (this.#unsettled.length >= unsettledMax) await this.#loadUnsettled();
       }
+      await this.#loadUnsettled();
       this.#state = this.#failureCount > 0 ? 'partly' : 'done';
     } catch (error) {
       this.#state = this.#stop.signal.aborted ? 'cancelled' : 'failed';
@@ -97,7 +105,24 @@ export class LoadJob {
   }
 
   async #loadPage(files: readonly ResolvedEntry[]): Promise<void> {
+    const unkept = await this.#fetch(files);
+    const hasRoom = this.#engine.devices().some((device) => device.state === 'ok');
+    if (hasRoom) this.#unsettled.push(...unkept);
+    else for (const file of unkept) this.#fail(notKept(file.path).shape);
+  }
+
+  /** Once more, when they are old enough. */
+  async #loadUnsettled(): Promise<void> {
+    const files = this.#unsettled;
     if (files.length === 0) return;
+    this.#unsettled = [];
+    await this.#clock.sleep(settleMs, this.#stop.signal);
+    for (const file of await this.#fetch(files)) this.#fail(notKept(file.path).shape);
+  }
+
+  /** Those that were read and are not resident. */
+  async #fetch(files: readonly ResolvedEntry[]): Promise<readonly ResolvedEntry[]> {
+    if (files.length === 0) return [];
     const objects = packObjects(files);
     if (this.#request.verify) await this.#engine.verify(objects);
     const fetch = this.#engine.fetch(objects, 'load');
@@ -118,27 +143,30 @@ export class LoadJob {
     }
     this.#stop.signal.throwIfAborted();
     const failed = new Map(fetch.failures().map(({ index, error }) => [index, error]));
-    await this.#settlePage(files, objects, failed);
+    return this.#settle(files, objects, failed);
   }
 
-  /** What is here is done; what is not has failed, with the source's reason or because there was no room. */
-  async #settlePage(
+  /** What is here is done, and what could not be read has failed; the rest is left. */
+  async #settle(
     files: readonly ResolvedEntry[],
     objects: Uint8Array,
     failed: ReadonlyMap<number, MillpoolError>,
-  ): Promise<void> {
+  ): Promise<readonly ResolvedEntry[]> {
     await this.#engine.flush(flushTimeoutMs);
     const resident = this.#engine.residency(objects);
-    for (let i = 0; i < countObjects(objects); i += 1) {
-      const file = files[i];
-      if (file === undefined) continue;
+    const unkept: ResolvedEntry[] = [];
+    for (const [i, file] of files.entries()) {
+      const failure = failed.get(i);
       if (resident[i] === file.size) {
         this.#filesDone += 1;
         this.#bytesDone += file.size;
+      } else if (failure !== undefined) {
+        this.#fail({ ...failure.shape, path: file.path });
       } else {
-        this.#fail({ ...(failed.get(i) ?? notKept(file.path)).shape, path: file.path });
+        unkept.push(file);
       }
     }
+    return unkept;
   }
 
   #fail(failure: ErrorShape): void {
@@ -151,9 +179,7 @@ function notKept(path: string): MillpoolError {
   return new MillpoolError({
     code: 'full',
     message: `${path} was read but not kept: the cache has no room for it, or its policy is stream.`,
-    remedy:
-      'Free something with `millpool free`, or give the daemon more room with --size. ' +
-      'A file younger than 2 s is kept when it is read again.',
+    remedy: 'Free something with `millpool free`, or give the daemon more room with --size.',
     path,
   });
 }

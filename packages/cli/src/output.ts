@@ -11,6 +11,8 @@ export interface OutputSettings {
 /** The only writer to stdout and stderr: results there, everything said about them here. */
 export class Output {
   readonly #settings: OutputSettings;
+  /** What was advised last: one remedy for many errors is said once. */
+  #remedy = '';
 
   constructor(settings: OutputSettings) {
     this.#settings = settings;
@@ -36,8 +38,10 @@ export class Output {
   }
 
   error(error: ErrorShape): void {
-    if (this.#settings.json) writeAll(2, `${JSON.stringify({ error })}\n`);
-    else writeAll(2, `millpool: ${error.message}\n${error.remedy === '' ? '' : `  ${error.remedy}\n`}`);
+    if (this.#settings.json) return writeAll(2, `${JSON.stringify({ error })}\n`);
+    const isNew = error.remedy !== this.#remedy;
+    this.#remedy = error.remedy;
+    writeAll(2, `millpool: ${error.message}\n${isNew && error.remedy !== '' ? `  ${error.remedy}\n` : ''}`);
   }
 }
 
