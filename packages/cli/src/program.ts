@@ -5,6 +5,7 @@ import { CommandContext } from './command-context.ts';
 import { attachCommand } from './commands/attach.ts';
 import { attachmentsCommand } from './commands/attachments.ts';
 import { catCommand } from './commands/cat.ts';
+import { completionCommand } from './commands/completion.ts';
 import { configCommand } from './commands/config.ts';
 import { cpCommand } from './commands/cp.ts';
 import { datasetCommand } from './commands/dataset.ts';
@@ -46,6 +47,7 @@ const verbs = [
   freeCommand,
   datasetCommand,
   configCommand,
+  completionCommand,
 ] as const;
 
 /** Runs one command line to its end; the result is the exit code. */
