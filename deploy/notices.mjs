@@ -55,7 +55,7 @@ function resolve(locked, place, name) {
 /** @returns {Dependency[]} the crates that are linked into the addon; macros and build scripts run only to build it. */
 function crates() {
   const platform = `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-unknown-linux-gnu`;
-  const flags = ['--format-version', '1', '--offline', '--locked', '--filter-platform', platform];
+  const flags = ['--quiet', '--format-version', '1', '--locked', '--filter-platform', platform];
   const output = execFileSync('cargo', ['metadata', ...flags, '--manifest-path', `${root}/native/Cargo.toml`], {
     maxBuffer: 1 << 28,
   });

@@ -20,9 +20,13 @@ export function awsEnvironment(server: Omit<S3Server, 'stop'>): Record<string, s
   };
 }
 
-/** Takes from this process and its children every AWS setting of this machine; its files are those of `directory`. */
+/**
+ * Takes from this process and its children every AWS setting of this machine, and the certificate authorities that it
+ * trusts beside Node's; its files are those of `directory`.
+ */
 export function clearAwsEnvironment(directory: string): void {
   for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) delete process.env[name];
+  for (const name of ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS']) delete process.env[name];
   process.env['AWS_SHARED_CREDENTIALS_FILE'] = join(directory, 'credentials');
   process.env['AWS_CONFIG_FILE'] = join(directory, 'config');
   process.env['AWS_EC2_METADATA_DISABLED'] = 'true';

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import { rootCertificates } from 'node:tls';
 
 import { MillpoolError } from '@millpool/protocol';
 import type { S3Settings } from '@millpool/protocol';
@@ -120,10 +122,23 @@ describe('S3: one clear error, or it works', { skip }, () => {
     const storage = await openUnderStorage(`${source}/some/`, { ...settings, requesterPays: true });
     const { endpoint, accessKey, secretKey } = server;
     const native = { kind: 's3', endpoint, region: 'eu-west-1', bucket: 'errors', pathStyle: true };
-    assert.deepEqual(storage.address, { ...native, anonymous: false, requesterPays: true });
+    assert.deepEqual(storage.address, { ...native, anonymous: false, requesterPays: true, authorityFiles: [] });
     assert.deepEqual(await storage.credentials(), { accessKey, secretKey });
     assert.equal(storage.identity(), `s3\0${endpoint}\0errors`);
     assert.deepEqual([storage.source, String(storage.root)], ['s3://errors/some', 'some/']);
+    await storage.close();
+  });
+
+  test('authorities by any of their names reach the native side, each file once', async (t) => {
+    const file = `${folder.path}/authorities.pem`;
+    await writeFile(file, rootCertificates.join('\n'));
+    for (const name of ['AWS_CA_BUNDLE', 'SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS']) {
+      process.env[name] = file;
+      t.after(() => delete process.env[name]);
+    }
+    const storage = await openUnderStorage(source, settings);
+    assert.ok(storage.address.kind === 's3');
+    assert.deepEqual(storage.address.authorityFiles, [file]);
     await storage.close();
   });
 
