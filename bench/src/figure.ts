@@ -13,7 +13,8 @@ export interface Result extends Comparison {
   readonly variant: string;
   /** What it was held against, and how that was chosen. */
   readonly referenceName: string;
-  readonly unit: 'samples/s';
+  /** Of `ours` and `reference`. */
+  readonly unit: string;
   readonly goal: number | null;
   readonly higherIsBetter: true;
 }

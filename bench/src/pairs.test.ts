@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { bestRate, comparePairs, fastest } from './pairs.ts';
+import { bestRate, comparePairs, comparison, fastest } from './pairs.ts';
 import type { Contender } from './pairs.ts';
 
 const { signal } = new AbortController();
@@ -71,4 +71,10 @@ test('nothing more is run once it is stopped', async () => {
   const reference: Contender = { lap: async () => (stop.abort(), ours.lap(9)) };
   await assert.rejects(comparePairs(ours, reference, { pairs: 3, signal: stop.signal, say: silent }), /abort/i);
   assert.deepEqual(order, ['a0', 'a9']);
+});
+
+test('counted numbers are paired as laps are, without CPU time', () => {
+  const found = comparison([96, 97, 98, 97, 96], [100, 100, 100, 100, 100]);
+  assert.deepEqual([found.ratio, found.runs, found.isVoid, found.cpuMicros], [0.97, 5, false, null]);
+  assert.throws(() => comparison([1], []), RangeError);
 });

@@ -14,7 +14,7 @@ export interface Contender {
 }
 
 export interface Comparison {
-  /** Samples a second, medians. */
+  /** Medians, in the unit of the figure: of laps, samples a second. */
   readonly ours: number;
   readonly reference: number;
   /** The median of the pairs' ratios, ours over reference, with its 90 % interval. */
@@ -24,8 +24,8 @@ export interface Comparison {
   readonly runs: number;
   /** The interval stayed wider than a quarter of the ratio: the machine was too unsteady to say. */
   readonly isVoid: boolean;
-  /** CPU microseconds a sample, medians. */
-  readonly cpuMicros: { readonly ours: number; readonly reference: number };
+  /** CPU microseconds a sample, medians; null where no time was taken. */
+  readonly cpuMicros: { readonly ours: number; readonly reference: number } | null;
 }
 
 export interface PairOptions {
@@ -70,17 +70,26 @@ async function compareOnce(ours: Contender, reference: Contender, options: PairO
 }
 
 function summary(ours: readonly Lap[], reference: readonly Lap[]): Comparison {
-  const ratios = ours.map((lap, i) => rate(lap) / rate(reference[i] ?? lap));
+  return {
+    ...comparison(ours.map(rate), reference.map(rate)),
+    cpuMicros: { ours: median(ours.map(cpuMicros)), reference: median(reference.map(cpuMicros)) },
+  };
+}
+
+/** Of numbers that are no laps' rates: counted bytes, say. Those of one index are a pair; more of ours is better. */
+export function comparison(ours: readonly number[], reference: readonly number[]): Comparison {
+  if (ours.length !== reference.length) throw new RangeError(`${ours.length} of ours, ${reference.length} beside them`);
+  const ratios = ours.map((value, i) => value / (reference[i] ?? value));
   const { median: ratio, low, high } = medianInterval(ratios);
   return {
-    ours: median(ours.map(rate)),
-    reference: median(reference.map(rate)),
+    ours: median(ours),
+    reference: median(reference),
     ratio,
     low,
     high,
     runs: ratios.length,
     isVoid: high - low > ratio * widestShare,
-    cpuMicros: { ours: median(ours.map(cpuMicros)), reference: median(reference.map(cpuMicros)) },
+    cpuMicros: null,
   };
 }
 

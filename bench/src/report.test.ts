@@ -37,11 +37,19 @@ test('a goal is missed when the whole interval lies below it', () => {
 test('the report is written whole, and the table names what was not run and why', async () => {
   const report = reportOf([result, { id: 'cold-epoch', why: 'no root' }], machine, 'abc');
   const shown = table(report);
-  assert.match(shown, /^warm-batch\s+100KiB\s+900\s+1000\s+11 \/ 10\s+0\.90\s+0\.86–0\.94\s+13\s+0\.85\s+met$/m);
+  assert.match(
+    shown,
+    /^warm-batch\s+100KiB\s+900\s+1000\s+samples\/s\s+11 \/ 10\s+0\.90\s+0\.86–0\.94\s+13\s+0\.85\s+met$/m,
+  );
   assert.match(shown, /^cold-epoch: not run: no root$/m);
   const folder = await temporaryFolder('report');
   const file = join(folder.path, 'below', 'report.json');
   await writeReport(report, file);
   assert.deepEqual(JSON.parse(await readFile(file, 'utf8')), report);
   await folder.remove();
+});
+
+test('a figure that takes no time shows no CPU time', () => {
+  const counted = { ...result, unit: 'bytes', cpuMicros: null };
+  assert.match(table(reportOf([counted], machine, 'abc')), /900\s+1000\s+bytes\s+0\.90/);
 });

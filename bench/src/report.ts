@@ -36,13 +36,14 @@ export function verdict({ goal, high, isVoid }: Result): 'void' | 'missed' | 'me
 }
 
 export function table({ machine, commit, results, notRun }: Report): string {
-  const head = ['figure', 'variant', 'ours/s', 'reference/s', 'CPU µs', 'ratio', '90 %', 'runs', 'goal', ''];
+  const head = ['figure', 'variant', 'ours', 'reference', 'unit', 'CPU µs', 'ratio', '90 %', 'runs', 'goal', ''];
   const rows = results.map((result) => [
     result.id,
     result.variant,
     String(Math.round(result.ours)),
     String(Math.round(result.reference)),
-    `${result.cpuMicros.ours.toFixed(0)} / ${result.cpuMicros.reference.toFixed(0)}`,
+    result.unit,
+    result.cpuMicros === null ? '' : `${result.cpuMicros.ours.toFixed(0)} / ${result.cpuMicros.reference.toFixed(0)}`,
     result.ratio.toFixed(2),
     `${result.low.toFixed(2)}–${result.high.toFixed(2)}`,
     String(result.runs),
