@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -8,6 +8,7 @@ import { formatBytes } from '@millpool/protocol';
 import { MillpoolNode } from '@millpool/test/harness';
 
 import { benchProgram, lapProgram } from './bench-program.ts';
+import { cpuSecondsOf } from './cpu-time.ts';
 import { DelayLink } from './delay-link.ts';
 import type { Bench } from './figure.ts';
 import { LineProcess } from './line-process.ts';
@@ -25,8 +26,6 @@ const ceiling = { objects: { count: 128, sizeBytes: 16 << 20 }, atOnce: 16 };
 /** What a first epoch fills: the samples in the page cache, buffers, batches. */
 const touchedBytes = 2 * 1024 ** 3 + 512 * 1024 ** 2;
 const touchTimeoutMs = 120_000;
-/** The kernel counts CPU time in these. */
-const ticksPerSecond = 100;
 
 export const objects: ObjectSet = { count: 16_384, sizeBytes: 100 << 10 };
 
@@ -133,12 +132,4 @@ export class ColdSource implements AsyncDisposable {
     }
     return best;
   }
-}
-
-/** User and system time of a process, all its threads together. */
-async function cpuSecondsOf(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-  // The name of the program may hold spaces: fields are counted behind it.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }

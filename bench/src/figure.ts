@@ -17,6 +17,15 @@ export interface Result extends Comparison {
   readonly unit: string;
   readonly goal: number | null;
   readonly higherIsBetter: true;
+  /** Absolute numbers that were taken on the way. */
+  readonly beside?: readonly Beside[];
+}
+
+/** What a figure tells beside its ratio. */
+export interface Beside {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
 }
 
 /** A figure that this machine cannot measure, and why, in one line. */

@@ -7,6 +7,8 @@ const objectsPerPart = 1000;
 export interface ObjectSet {
   readonly count: number;
   readonly sizeBytes: number;
+  /** All in one directory; otherwise in directories of a thousand. */
+  readonly flat?: boolean;
 }
 
 /** The load generator of native/bench: it answers like S3 from memory, and believes every signature. */
@@ -36,13 +38,13 @@ export class ObjectServer implements AsyncDisposable {
 }
 
 /** Every bucket of such a name is there. */
-export function bucketOf({ count, sizeBytes }: ObjectSet): string {
-  return `objects-${count}-${sizeBytes}`;
+export function bucketOf({ count, sizeBytes, flat = false }: ObjectSet): string {
+  return `${flat ? 'flat' : 'objects'}-${count}-${sizeBytes}`;
 }
 
-export function keyOf(number: number): string {
-  const part = String(Math.floor(number / objectsPerPart)).padStart(4, '0');
-  return `data/part-${part}/object-${String(number).padStart(7, '0')}.bin`;
+export function keyOf(number: number, flat = false): string {
+  const name = `object-${String(number).padStart(7, '0')}.bin`;
+  return flat ? `data/${name}` : `data/part-${String(Math.floor(number / objectsPerPart)).padStart(4, '0')}/${name}`;
 }
 
 /** What tells any AWS client of a server. */

@@ -35,12 +35,21 @@ test('a goal is missed when the whole interval lies below it', () => {
 });
 
 test('the report is written whole, and the table names what was not run and why', async () => {
-  const report = reportOf([result, { id: 'cold-epoch', why: 'no root' }], machine, 'abc');
+  const beside = [{ name: 'first entry', value: 1.2345, unit: 'ms' }];
+  const report = reportOf(
+    [
+      { ...result, beside },
+      { id: 'cold-epoch', why: 'no root' },
+    ],
+    machine,
+    'abc',
+  );
   const shown = table(report);
   assert.match(
     shown,
     /^warm-batch\s+100KiB\s+900\s+1000\s+samples\/s\s+11 \/ 10\s+0\.90\s+0\.86–0\.94\s+13\s+0\.85\s+met$/m,
   );
+  assert.match(shown, /^warm-batch 100KiB: first entry: 1\.23 ms$/m);
   assert.match(shown, /^cold-epoch: not run: no root$/m);
   const folder = await temporaryFolder('report');
   const file = join(folder.path, 'below', 'report.json');

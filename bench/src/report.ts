@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { formatBytes } from '@millpool/protocol';
 
 import { hasRun } from './figure.ts';
-import type { Outcome, Result } from './figure.ts';
+import type { Beside, Outcome, Result } from './figure.ts';
 import type { Machine } from './machine.ts';
 
 /** What `--json` writes, and bench/results keeps. */
@@ -61,8 +61,15 @@ export function table({ machine, commit, results, notRun }: Report): string {
     ...[head, ...rows].map(line),
     '',
     ...results.map((result) => `${result.id} ${result.variant}: against ${result.referenceName}`),
+    ...results.flatMap(({ beside = [], ...result }) =>
+      beside.map((fact) => `${result.id} ${result.variant}: ${told(fact)}`),
+    ),
     ...notRun.map(({ id, why }) => `${id}: not run: ${why}`),
     `${cpus} × ${model}, ${formatBytes(memoryBytes)}, Linux ${kernel}, Node ${node}, ${rust}, commit ${commit}`,
     '',
   ].join('\n');
+}
+
+function told({ name, value, unit }: Beside): string {
+  return `${name}: ${value >= 100 ? Math.round(value) : value.toPrecision(3)} ${unit}`;
 }

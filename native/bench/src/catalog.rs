@@ -1,9 +1,10 @@
-//! The objects of a bucket, which its name tells: `objects-N-BYTES` holds N objects of BYTES each.
+//! The objects of a bucket, which its name tells: `objects-N-BYTES` holds N objects of BYTES each in directories of a
+//! thousand, `flat-N-BYTES` holds them in one.
 
 use crate::failure::{Failure, refused};
 use crate::window::SAMPLE_BYTES_MAX;
 
-const PREFIX: &str = "data/part-";
+const PREFIX: &str = "data/";
 const PER_PART: u64 = 1000;
 /// What zero-padded numbers can name: byte order is then the order of numbers.
 const COUNT_MAX: u64 = 10_000_000;
@@ -12,27 +13,39 @@ const COUNT_MAX: u64 = 10_000_000;
 pub struct Catalog {
     pub count: u64,
     pub size: u64,
+    /// All objects in one directory.
+    pub flat: bool,
 }
 
 impl Catalog {
     pub fn of_bucket(name: &str) -> Result<Catalog, Failure> {
-        let numbers = name.strip_prefix("objects-").and_then(|rest| rest.split_once('-'));
-        let parsed = numbers.and_then(|(count, size)| {
-            Some(Catalog { count: count.parse().ok()?, size: size.parse().ok()? })
+        let (kind, numbers) = name.split_once('-').unwrap_or_default();
+        let flat = match kind {
+            "objects" => Some(false),
+            "flat" => Some(true),
+            _ => None,
+        };
+        let parsed = numbers.split_once('-').and_then(|(count, size)| {
+            Some(Catalog { count: count.parse().ok()?, size: size.parse().ok()?, flat: flat? })
         });
         parsed
             .filter(|of| of.count <= COUNT_MAX && (1..=SAMPLE_BYTES_MAX).contains(&of.size))
-            .ok_or_else(|| refused(format!("no bucket {name}: it is not objects-N-BYTES")))
+            .ok_or_else(|| {
+                refused(format!("no bucket {name}: it is not objects-N-BYTES or flat-N-BYTES"))
+            })
     }
 
-    pub fn key(number: u64) -> String {
-        format!("{PREFIX}{:04}/object-{number:07}.bin", number / PER_PART)
+    pub fn key(&self, number: u64) -> String {
+        if self.flat {
+            return format!("{PREFIX}object-{number:07}.bin");
+        }
+        format!("{PREFIX}part-{:04}/object-{number:07}.bin", number / PER_PART)
     }
 
     /// The number of the object that a key names, if there is one.
     pub fn find(&self, key: &str) -> Option<u64> {
         let number = key.strip_suffix(".bin")?.get(key.len().checked_sub(11)?..)?.parse().ok()?;
-        (number < self.count && Catalog::key(number) == key).then_some(number)
+        (number < self.count && self.key(number) == key).then_some(number)
     }
 
     /// The first object whose key is after `key` in byte order.
@@ -40,7 +53,7 @@ impl Catalog {
         let (mut low, mut high) = (0, self.count);
         while low < high {
             let middle = low + (high - low) / 2;
-            if Catalog::key(middle).as_str() <= key { low = middle + 1 } else { high = middle }
+            if self.key(middle).as_str() <= key { low = middle + 1 } else { high = middle }
         }
         low
     }
@@ -57,7 +70,8 @@ mod tests {
     #[test]
     fn a_bucket_s_name_says_what_is_in_it() {
         let found = Catalog::of_bucket("objects-2000-102400").expect("a bucket");
-        assert_eq!(found, Catalog { count: 2000, size: 102_400 });
+        assert_eq!(found, Catalog { count: 2000, size: 102_400, flat: false });
+        assert!(Catalog::of_bucket("flat-7-1").expect("a bucket").flat);
         for wrong in
             ["objects-1", "objects-1-0", "things-1-1", "objects-1-99999999999", "objects--1"]
         {
@@ -67,14 +81,17 @@ mod tests {
 
     #[test]
     fn keys_are_in_order_and_found_again() {
-        let catalog = Catalog { count: 2500, size: 1 };
+        let flat = Catalog { count: 2500, size: 1, flat: true };
+        assert_eq!(flat.key(1999), "data/object-0001999.bin");
+        assert_eq!(flat.first_after("data/object-0001999.bin"), 2000);
+        let catalog = Catalog { flat: false, ..flat };
         for number in [0, 1, 999, 1000, 2499] {
-            let key = Catalog::key(number);
+            let key = catalog.key(number);
             assert_eq!(catalog.find(&key), Some(number));
             assert_eq!(catalog.first_after(&key), number + 1);
-            assert!(Catalog::key(number) < Catalog::key(number + 1));
+            assert!(catalog.key(number) < catalog.key(number + 1));
         }
-        assert_eq!(catalog.find(&Catalog::key(2500)), None);
+        assert_eq!(catalog.find(&catalog.key(2500)), None);
         assert_eq!(catalog.find("data/part-0001/object-0000001.bin"), None);
         assert_eq!(catalog.find("x.bin"), None);
         assert_eq!(catalog.first_after(""), 0);

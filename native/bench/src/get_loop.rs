@@ -25,7 +25,7 @@ struct Lap {
 
 pub fn run(address: SocketAddr, bucket: &str) -> Result<(), Failure> {
     let catalog = Catalog::of_bucket(bucket)?;
-    let target = Target { address, bucket, size: catalog.size as usize };
+    let target = Target { address, bucket, catalog, size: catalog.size as usize };
     let mut buffers: Vec<Vec<u8>> = Vec::new();
     let prepare = |line: &str| {
         let words = line.split_once(' ');
@@ -43,6 +43,7 @@ pub fn run(address: SocketAddr, bucket: &str) -> Result<(), Failure> {
 struct Target<'a> {
     address: SocketAddr,
     bucket: &'a str,
+    catalog: Catalog,
     size: usize,
 }
 
@@ -133,7 +134,7 @@ impl Target<'_> {
     ) -> Result<(), Failure> {
         (connection.filled, connection.expected) = (0, 0);
         if let Some(number) = numbers.next() {
-            let key = Catalog::key(u64::from(*number));
+            let key = self.catalog.key(u64::from(*number));
             let (bucket, host) = (self.bucket, self.address);
             let request = format!("GET /{bucket}/{key} HTTP/1.1\r\nHost: {host}\r\n\r\n");
             // A socket whose last answer was read has room for a request.

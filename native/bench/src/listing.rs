@@ -56,7 +56,7 @@ impl Page<'_> {
         let mut next = self.first(after);
         let mut last = String::new();
         while next < self.catalog.count {
-            let key = Catalog::key(next);
+            let key = self.catalog.key(next);
             if !key.starts_with(self.prefix) {
                 break;
             }

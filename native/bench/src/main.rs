@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use crate::failure::{Failure, parsed, refused};
 
 const USAGE: &str = "usage: millpool-bench COMMAND
-  serve ADDRESS:PORT               answers like S3, from memory; bucket objects-N-BYTES holds N objects of BYTES each
+  serve ADDRESS:PORT               answers like S3, from memory; buckets objects-N-BYTES and flat-N-BYTES hold N objects
   get ADDRESS:PORT BUCKET          a line `CONNECTIONS ORDER` on stdin: one lap of GETs in the order of that file
   samples DIRECTORY COUNT BYTES    writes the same samples as single files and packed
   gather DIRECTORY COUNT BYTES BATCH   a line `ORDER` on stdin: one lap of batches copied out of the packed files
