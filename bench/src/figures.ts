@@ -2,8 +2,16 @@ import type { Figure } from './figure.ts';
 import { coldEpoch } from './figures/cold-epoch.ts';
 import { coldEpochAwsSdk } from './figures/cold-epoch-aws-sdk.ts';
 import { list1m } from './figures/list-1m.ts';
+import { loaderOverhead } from './figures/loader-overhead.ts';
 import { warmBatch } from './figures/warm-batch.ts';
 import { warmBatchNodeFiles } from './figures/warm-batch-node-files.ts';
 
 /** Every figure, in the order of the table: another one is a file in `figures/` and a line here. */
-export const figures: readonly Figure[] = [warmBatch, warmBatchNodeFiles, coldEpoch, coldEpochAwsSdk, list1m];
+export const figures: readonly Figure[] = [
+  warmBatch,
+  warmBatchNodeFiles,
+  loaderOverhead,
+  coldEpoch,
+  coldEpochAwsSdk,
+  list1m,
+];

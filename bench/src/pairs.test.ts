@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { bestRate, comparePairs, comparison, fastest } from './pairs.ts';
+import { bestRate, comparePairs, comparison, fastest, samplesPerCpuSecond } from './pairs.ts';
 import type { Contender } from './pairs.ts';
 
 const { signal } = new AbortController();
@@ -26,6 +26,13 @@ test('pairs alternate who begins, and their ratio does not see what both sides s
   assert.equal(found.ratio, 2);
   assert.deepEqual([found.low, found.high, found.runs, found.isVoid], [2, 2, 5, false]);
   assert.deepEqual(found.cpuMicros, { ours: 10, reference: 10 });
+});
+
+test('CPU time is compared where that is asked for', async () => {
+  const ours: Contender = { lap: async () => ({ samples: 100, seconds: 1, cpuSeconds: 0.5 }) };
+  const reference: Contender = { lap: async () => ({ samples: 100, seconds: 9, cpuSeconds: 0.4 }) };
+  const found = await comparePairs(ours, reference, { pairs: 5, measure: samplesPerCpuSecond, signal, say: silent });
+  assert.deepEqual([found.ratio, found.ours, found.reference], [0.8, 200, 250]);
 });
 
 test('an unsteady result is void and measured again, three times in all', async () => {

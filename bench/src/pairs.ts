@@ -13,8 +13,11 @@ export interface Contender {
   lap(number: number): Promise<Lap>;
 }
 
+/** What of a lap is compared; more is better. */
+export type Measure = (lap: Lap) => number;
+
 export interface Comparison {
-  /** Medians, in the unit of the figure: of laps, samples a second. */
+  /** Medians, in the unit of the figure: of laps, samples a second unless another measure is asked for. */
   readonly ours: number;
   readonly reference: number;
   /** The median of the pairs' ratios, ours over reference, with its 90 % interval. */
@@ -30,6 +33,8 @@ export interface Comparison {
 
 export interface PairOptions {
   readonly pairs: number;
+  /** Samples a second without it. */
+  readonly measure?: Measure;
   readonly signal: AbortSignal;
   /** Told before measuring again. */
   readonly say: (text: string) => void;
@@ -66,12 +71,12 @@ async function compareOnce(ours: Contender, reference: Contender, options: PairO
       await lap();
     }
   }
-  return summary(sides.ours, sides.reference);
+  return summary(sides.ours, sides.reference, options.measure ?? samplesPerSecond);
 }
 
-function summary(ours: readonly Lap[], reference: readonly Lap[]): Comparison {
+function summary(ours: readonly Lap[], reference: readonly Lap[], measure: Measure): Comparison {
   return {
-    ...comparison(ours.map(rate), reference.map(rate)),
+    ...comparison(ours.map(measure), reference.map(measure)),
     cpuMicros: { ours: median(ours.map(cpuMicros)), reference: median(reference.map(cpuMicros)) },
   };
 }
@@ -93,8 +98,12 @@ export function comparison(ours: readonly number[], reference: readonly number[]
   };
 }
 
-function rate({ samples, seconds }: Lap): number {
+export function samplesPerSecond({ samples, seconds }: Lap): number {
   return samples / seconds;
+}
+
+export function samplesPerCpuSecond({ samples, cpuSeconds }: Lap): number {
+  return samples / cpuSeconds;
 }
 
 function cpuMicros({ samples, cpuSeconds }: Lap): number {
@@ -103,7 +112,7 @@ function cpuMicros({ samples, cpuSeconds }: Lap): number {
 
 /** The better of two laps, which are a warm-up too. */
 export async function bestRate(contender: Contender): Promise<number> {
-  return Math.max(rate(await contender.lap(0)), rate(await contender.lap(1)));
+  return Math.max(samplesPerSecond(await contender.lap(0)), samplesPerSecond(await contender.lap(1)));
 }
 
 /** The candidate with the highest rate; they are tried one after another. */

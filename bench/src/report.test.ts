@@ -34,6 +34,13 @@ test('a goal is missed when the whole interval lies below it', () => {
   assert.equal(verdict({ ...result, isVoid: true }), 'void');
 });
 
+test('what is not of samples has no CPU time of one, and small times keep their digits', () => {
+  const bytes = { ...result, unit: 'bytes', cpuMicros: null };
+  assert.match(table(reportOf([bytes], machine, 'abc')), /^warm-batch\s+100KiB\s+900\s+1000\s+bytes\s+0\.90\s/m);
+  const small = { ...result, cpuMicros: { ours: 1.256, reference: 0.4502 } };
+  assert.match(table(reportOf([small], machine, 'abc')), /\s1\.26 \/ 0\.450\s/);
+});
+
 test('the report is written whole, and the table names what was not run and why', async () => {
   const beside = [{ name: 'first entry', value: 1.2345, unit: 'ms' }];
   const report = reportOf(

@@ -43,7 +43,7 @@ export function table({ machine, commit, results, notRun }: Report): string {
     String(Math.round(result.ours)),
     String(Math.round(result.reference)),
     result.unit,
-    result.cpuMicros === null ? '' : `${result.cpuMicros.ours.toFixed(0)} / ${result.cpuMicros.reference.toFixed(0)}`,
+    result.cpuMicros === null ? '' : `${micros(result.cpuMicros.ours)} / ${micros(result.cpuMicros.reference)}`,
     result.ratio.toFixed(2),
     `${result.low.toFixed(2)}–${result.high.toFixed(2)}`,
     String(result.runs),
@@ -72,4 +72,9 @@ export function table({ machine, commit, results, notRun }: Report): string {
 
 function told({ name, value, unit }: Beside): string {
   return `${name}: ${value >= 100 ? Math.round(value) : value.toPrecision(3)} ${unit}`;
+}
+
+/** Three digits at least. */
+function micros(value: number): string {
+  return value < 10 ? value.toPrecision(3) : value.toFixed(0);
 }

@@ -9,6 +9,7 @@ import { formatBytes } from '@millpool/protocol';
 import { MillpoolNode } from '@millpool/test/harness';
 
 import { benchProgram, lapProgram } from './bench-program.ts';
+import { cpuSecondsOf } from './cpu-time.ts';
 import type { Bench } from './figure.ts';
 import { LineProcess } from './line-process.ts';
 import type { Contender } from './pairs.ts';
@@ -72,6 +73,11 @@ export class WarmSamples implements AsyncDisposable {
   async sdk(): Promise<Contender & AsyncDisposable> {
     const command = [...lapProgram('millpool'), this.#node.socket, path, String(batchSize), String(seed)];
     return laps(await LineProcess.start(command), async (number) => String(number));
+  }
+
+  /** Of the daemon, so far. */
+  daemonCpuSeconds(): Promise<number> {
+    return cpuSecondsOf(this.#node.pid);
   }
 
   /** The same batches copied out of mapped files, in one thread. */
