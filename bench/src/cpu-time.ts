@@ -10,12 +10,3 @@ export async function cpuSecondsOf(pid: number): Promise<number> {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
-
-/** Anonymous and shared memory that a process has resident. */
-export async function memoryBytesOf(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  const kibibytes = ['RssAnon', 'RssShmem'].map((name) =>
-    Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1]),
-  );
-  return kibibytes.reduce((sum, value) => sum + value, 0) * 1024;
-}

@@ -3,6 +3,7 @@ import { coldEpoch } from './figures/cold-epoch.ts';
 import { coldEpochAwsSdk } from './figures/cold-epoch-aws-sdk.ts';
 import { list1m } from './figures/list-1m.ts';
 import { loaderOverhead } from './figures/loader-overhead.ts';
+import { restartCrash } from './figures/restart.ts';
 import { warmBatch } from './figures/warm-batch.ts';
 import { warmBatchNodeFiles } from './figures/warm-batch-node-files.ts';
 
@@ -14,4 +15,5 @@ export const figures: readonly Figure[] = [
   coldEpoch,
   coldEpochAwsSdk,
   list1m,
+  restartCrash,
 ];

@@ -2,6 +2,7 @@ import { median, medianInterval } from './interval.ts';
 
 /** One run of one side. */
 export interface Lap {
+  /** Or whatever else is counted: starts, say. */
   readonly samples: number;
   readonly seconds: number;
   /** Of all processes of that side, the source's own apart. */

@@ -40,10 +40,10 @@ export function table({ machine, commit, results, notRun }: Report): string {
   const rows = results.map((result) => [
     result.id,
     result.variant,
-    String(Math.round(result.ours)),
-    String(Math.round(result.reference)),
+    digits(result.ours),
+    digits(result.reference),
     result.unit,
-    result.cpuMicros === null ? '' : `${micros(result.cpuMicros.ours)} / ${micros(result.cpuMicros.reference)}`,
+    result.cpuMicros === null ? '' : `${digits(result.cpuMicros.ours)} / ${digits(result.cpuMicros.reference)}`,
     result.ratio.toFixed(2),
     `${result.low.toFixed(2)}–${result.high.toFixed(2)}`,
     String(result.runs),
@@ -75,6 +75,6 @@ function told({ name, value, unit }: Beside): string {
 }
 
 /** Three digits at least. */
-function micros(value: number): string {
+function digits(value: number): string {
   return value < 10 ? value.toPrecision(3) : value.toFixed(0);
 }

@@ -43,6 +43,8 @@ const crates: Readonly<Record<string, readonly string[]>> = {
   fuse: ['core', 'flow'],
   node: ['core', 'flow', 'source', 'fuse'],
   python: ['core', 'flow', 'source', 'fuse'],
+  // No part of the product.
+  bench: ['core'],
 };
 
 const topFolders = ['.ci', 'bench', 'deploy', 'docs', 'native', 'packages', 'test'];

@@ -7,12 +7,13 @@ import type { Mill } from '@millpool/client';
 import { MillpoolNode } from '@millpool/test/harness';
 
 import { lapProgram } from '../bench-program.ts';
-import { cpuSecondsOf, memoryBytesOf } from '../cpu-time.ts';
+import { cpuSecondsOf } from '../cpu-time.ts';
 import type { Beside, Figure } from '../figure.ts';
 import { LineProcess } from '../line-process.ts';
 import { bucketOf, environmentFor, ObjectServer } from '../object-server.ts';
 import { bestRate, comparePairs, fastest } from '../pairs.ts';
 import type { Contender, Lap } from '../pairs.ts';
+import { memoryBytesOf } from '../process-memory.ts';
 
 const id = 'list-1m';
 const goal = 0.8;

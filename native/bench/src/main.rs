@@ -1,5 +1,6 @@
 //! What the benches measure against, and between: a load generator that answers like S3, a bare loop of GETs, a bare
-//! gather from mapped files, and a link with delay. None of it is a part of the product.
+//! gather from mapped files, data directories full of records, and a link with delay. None of it is a part of the
+//! product.
 
 mod answer;
 mod catalog;
@@ -13,6 +14,8 @@ mod lifeline;
 mod link;
 mod listing;
 mod memory;
+mod page_cache;
+mod records;
 mod request;
 mod round_trip;
 mod sample_files;
@@ -29,6 +32,8 @@ const USAGE: &str = "usage: millpool-bench COMMAND
   samples DIRECTORY COUNT BYTES    writes the same samples as single files and packed
   gather DIRECTORY COUNT BYTES BATCH   a line `ORDER` on stdin: one lap of batches copied out of the packed files
   link DELAY_MICROS                two network namespaces with so much delay each way, until stdin ends
+  records DIRECTORY COUNT BYTES CACHE_BYTES   a data directory of a cache so large, with so many records of BYTES each
+  uncache DIRECTORY                takes the files below it out of the page cache
   memory BYTES                     touches so much memory, and gives it back
   round-trip ADDRESS:PORT          the least of some TCP handshakes, in seconds";
 
@@ -56,6 +61,10 @@ fn run(arguments: &[&str]) -> Result<(), Failure> {
             gather::run(&files, parsed("BATCH", batch)?)
         }
         ["link", delay] => link::run(std::time::Duration::from_micros(parsed("DELAY", delay)?)),
+        ["records", directory, count, bytes, cache] => {
+            records::write(directory, count, bytes, cache)
+        }
+        ["uncache", directory] => page_cache::drop_below(directory),
         ["memory", bytes] => memory::touch(parsed("BYTES", bytes)?),
         ["round-trip", address] => round_trip::run(parsed("ADDRESS:PORT", address)?),
         _ => Err(refused(USAGE)),
