@@ -5,7 +5,9 @@ import { MillpoolError } from '@millpool/protocol';
 const slash = 0x2f;
 
 export function startsWith(key: Uint8Array, prefix: Uint8Array): boolean {
-  return key.length >= prefix.length && key.subarray(0, prefix.length).every((byte, at) => byte === prefix[at]);
+  if (key.length < prefix.length) return false;
+  for (let at = 0; at < prefix.length; at += 1) if (key[at] !== prefix[at]) return false;
+  return true;
 }
 
 /** Keys and prefixes for people: quoted, bytes that are not UTF-8 as U+FFFD, cut at 200 characters. */

@@ -5,6 +5,7 @@ import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
 import { MillpoolError } from '@millpool/protocol';
 
 import { readListAnswer } from './list-answer.ts';
+import { listOf } from './sdk-list.ts';
 
 const place = { bucket: 'bucket', endpoint: 'http://endpoint', region: 'region' };
 const LastModified = new Date(5000);
@@ -12,7 +13,7 @@ const object = (Key: string, more: object = {}): object => ({ Key, Size: 1, ETag
 
 function read(output: object, prefix = ''): ReturnType<typeof readListAnswer> {
   const whole: ListObjectsV2CommandOutput = { $metadata: {}, IsTruncated: false, ...output };
-  return readListAnswer(whole, Buffer.from(prefix), place);
+  return readListAnswer(listOf(whole), Buffer.from(prefix), place);
 }
 
 test('keys are decoded only where the answer says that they are encoded', () => {

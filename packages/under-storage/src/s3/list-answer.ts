@@ -1,9 +1,8 @@
-import { Buffer } from 'node:buffer';
-
-import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
+import type { Buffer } from 'node:buffer';
 
 import { startsWith } from '../key.ts';
 import type { Skipped, SourceFile } from '../under-storage.ts';
+import type { BucketList } from './bucket-list.ts';
 import { brokenAnswer } from './s3-error.ts';
 import type { S3Place } from './s3-error.ts';
 import { versionTag } from './version-tag.ts';
@@ -22,54 +21,31 @@ export interface ListAnswer {
 }
 
 /**
- * Reads an answer as leniently as it can be read without losing a file: a missing ETag, an encoding that was not asked
- * for or was ignored, and directory markers are taken as they are. An entry without key, size or version, out of its
- * prefix or out of order is `source-broken`, and so is a page that is no LIST at all.
+ * Reads an answer as leniently as it can be read without losing a file: a missing ETag and directory markers are taken
+ * as they are. An entry without key, size or version, out of its prefix or out of order is `source-broken`, and so is a
+ * page that is no LIST at all.
  */
-export function readListAnswer(output: ListObjectsV2CommandOutput, prefix: Buffer, place: S3Place): ListAnswer {
+export function readListAnswer(list: BucketList, prefix: Buffer, place: S3Place): ListAnswer {
   const doing = `the LIST of s3://${place.bucket}/${prefix.toString()}`;
   const broken = (fault: string): Error => brokenAnswer(place, doing, fault);
-  if (output.IsTruncated === undefined && output.Name === undefined && output.KeyCount === undefined) {
-    throw broken('is no list');
-  }
-  const decoded = decoderFor(output.EncodingType);
+  if (!list.isList) throw broken('is no list');
   const files: SourceFile[] = [];
   const skipped: Skipped[] = [];
   const keys: Buffer[] = [];
-  for (const { Key, Size, ETag, LastModified } of output.Contents ?? []) {
-    if (Key === undefined || Size === undefined) throw broken('has an entry without key or size');
-    const key = decoded(Key);
+  for (const { key, size, etag, mtimeMs } of list.objects) {
+    if (key === null || size === null) throw broken('has an entry without key or size');
     keys.push(key);
-    const tag = versionTag(ETag, LastModified);
-    if (tag === null) throw broken(`gives neither an ETag nor a time for ${JSON.stringify(Key)}`);
-    if (key.at(-1) !== slash) files.push({ key, size: Size, mtimeMs: LastModified?.getTime() ?? 0, tag });
-    else if (Size > 0) skipped.push({ key, why: 'marker' });
+    const tag = versionTag(etag, mtimeMs);
+    if (tag === null) throw broken(`gives neither an ETag nor a time for ${JSON.stringify(key.toString())}`);
+    if (key.at(-1) !== slash) files.push({ key, size, mtimeMs: mtimeMs ?? 0, tag });
+    else if (size > 0) skipped.push({ key, why: 'marker' });
   }
-  const directories = (output.CommonPrefixes ?? []).map(({ Prefix }) => decoded(Prefix ?? ''));
+  const { prefixes: directories, isTruncated: truncated, token } = list;
   for (const names of [keys, directories]) {
     const at = names.findIndex((name, i) => !startsWith(name, prefix) || isBefore(name, names[i - 1]));
     if (at >= 0) throw broken(`has ${JSON.stringify(names[at]?.toString())} out of its prefix or order`);
   }
-  return {
-    files,
-    directories,
-    skipped,
-    last: latest(keys.at(-1), directories.at(-1)),
-    truncated: output.IsTruncated ?? false,
-    token: output.NextContinuationToken ?? null,
-  };
-}
-
-/** S3 encodes like a form, where it says that it did; a text that is not encoded after all is taken as it is. */
-function decoderFor(encoding: string | undefined): (text: string) => Buffer {
-  if (encoding !== 'url') return (text) => Buffer.from(text);
-  return (text) => {
-    try {
-      return Buffer.from(decodeURIComponent(text.replaceAll('+', ' ')));
-    } catch {
-      return Buffer.from(text);
-    }
-  };
+  return { files, directories, skipped, last: latest(keys.at(-1), directories.at(-1)), truncated, token };
 }
 
 function isBefore(name: Buffer, other: Buffer | undefined): boolean {
