@@ -1,4 +1,5 @@
 import type { Figure } from './figure.ts';
+import { coldDevice } from './figures/cold-device.ts';
 import { coldEpoch } from './figures/cold-epoch.ts';
 import { coldEpochAwsSdk } from './figures/cold-epoch-aws-sdk.ts';
 import { list1m } from './figures/list-1m.ts';
@@ -12,6 +13,7 @@ export const figures: readonly Figure[] = [
   warmBatch,
   warmBatchNodeFiles,
   loaderOverhead,
+  coldDevice,
   coldEpoch,
   coldEpochAwsSdk,
   list1m,

@@ -69,10 +69,31 @@ export class WarmSamples implements AsyncDisposable {
     return join(this.#directory, 'files');
   }
 
+  /** The same samples one after another in a few large files. */
+  get packed(): string {
+    return join(this.#directory, 'packed');
+  }
+
+  /**
+   * Batches through the TypeScript SDK of segments that are nowhere in memory, by a process that has mapped nothing
+   * yet. CPU time is the daemon's and the training process's.
+   */
+  uncachedSdk({ signal }: Bench): Contender {
+    return {
+      lap: async (number) => {
+        await using loop = await LineProcess.start(this.#sdkCommand, { signal });
+        const segments = join(this.#node.dataDirectory, 'segments');
+        await run(benchProgram, ['uncache', segments], { timeout: writeTimeoutMs, signal });
+        const before = await cpuSecondsOf(this.#node.pid);
+        const lap = await loop.lap(String(number));
+        return { ...lap, cpuSeconds: lap.cpuSeconds + (await cpuSecondsOf(this.#node.pid)) - before };
+      },
+    };
+  }
+
   /** Batches through the TypeScript SDK; its CPU time is the training process's alone. */
   async sdk(): Promise<Contender & AsyncDisposable> {
-    const command = [...lapProgram('millpool'), this.#node.socket, path, String(batchSize), String(seed)];
-    return laps(await LineProcess.start(command), async (number) => String(number));
+    return laps(await LineProcess.start(this.#sdkCommand), async (number) => String(number));
   }
 
   /** Of the daemon, so far. */
@@ -92,6 +113,10 @@ export class WarmSamples implements AsyncDisposable {
     const args = [method, this.folder, String(this.shape.sizeBytes), String(batchSize)];
     const started = await LineProcess.start([...lapProgram('node-files'), ...args]);
     return laps(started, (number) => this.order.file(number));
+  }
+
+  get #sdkCommand(): readonly string[] {
+    return [...lapProgram('millpool'), this.#node.socket, path, String(batchSize), String(seed)];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
