@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::random::random_bytes;
 use crate::record_entry::RecordEntry;
 use crate::segment::{Segment, SegmentFile, SegmentParts, unix_seconds};
+use crate::tenant::Tenants;
 use crate::{Code, Error, Location, RecordKey, Result, TableFull, TableHandle, TableWriter};
 
 /// Tables grow by this when a key finds no place.
@@ -32,6 +33,7 @@ pub(crate) struct Catalog {
     state: Mutex<State>,
     /// How often records were made unreachable.
     removals: AtomicU64,
+    pub tenants: Tenants,
 }
 
 struct State {
@@ -58,11 +60,13 @@ impl Catalog {
         let first_generation = u32::from_le_bytes(random) / 2 + 1;
         let (numbers, free) = (Vec::new(), Vec::new());
         let state = State { table, first_generation, numbers, free };
-        Ok(Catalog { state: Mutex::new(state), removals: AtomicU64::new(0) })
+        let (removals, tenants) = Default::default();
+        Ok(Catalog { state: Mutex::new(state), removals, tenants })
     }
 
     /// Gives the segment a number. A number that is used again has a new generation.
     pub fn register(&self, parts: SegmentParts) -> Arc<Segment> {
+        let tenant = self.tenants.of(&parts.label.identity);
         let mut state = self.state();
         let number = state.free.pop().unwrap_or(state.numbers.len() as u32);
         if number as usize == state.numbers.len() {
@@ -71,7 +75,7 @@ impl Catalog {
         }
         let place = &mut state.numbers[number as usize];
         place.generation = place.generation.wrapping_add(1);
-        let segment = Arc::new(Segment::new(parts, number, place.generation));
+        let segment = Arc::new(Segment::new(parts, tenant, (number, place.generation)));
         place.segment = Some(segment.clone());
         segment
     }
@@ -130,14 +134,17 @@ impl Catalog {
         self.state().numbers.iter().filter_map(|number| number.segment.clone()).collect()
     }
 
-    pub fn touch(&self, segments: &[u32]) {
+    /// Somebody read `bytes` in all, some of them from each of these segments.
+    pub fn touch(&self, segments: &[u32], bytes: u64) {
         let now = unix_seconds();
         let state = self.state();
+        let share = bytes / segments.len().max(1) as u64;
         for segment in segments
             .iter()
             .filter_map(|number| state.numbers.get(*number as usize)?.segment.as_ref())
         {
             segment.touch(now);
+            segment.tenant.add_read(share);
         }
     }
 

@@ -42,6 +42,8 @@ pub struct DeviceStatus {
     pub used_bytes: u64,
     /// Taken in and not written yet.
     pub queued_bytes: u64,
+    /// For records that are not taken in yet.
+    pub room_bytes: u64,
     pub state: DeviceState,
     /// Why it is not `Ok`.
     pub reason: Option<String>,
@@ -174,6 +176,18 @@ impl Device {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 
+    /// For records that are not taken in yet: of the budget and of the filesystem; nothing on one that failed.
+    pub fn room_bytes(&self) -> u64 {
+        if matches!(*self.health(), Health::Failed { .. }) {
+            return 0;
+        }
+        let of_budget = self.config.size_bytes.saturating_sub(self.used.load(Ordering::Relaxed));
+        let of_filesystem =
+            self.filesystem_free().unwrap_or(0).saturating_sub(self.config.reserve_bytes);
+        let claimed = self.claimed.load(Ordering::Relaxed);
+        (of_budget.min(of_filesystem) + claimed).saturating_sub(self.queued_bytes())
+    }
+
     fn filesystem_free(&self) -> std::io::Result<u64> {
         let stat = rustix::fs::statvfs(self.path())?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
@@ -224,6 +238,7 @@ impl Device {
     }
 
     pub fn status(&self) -> DeviceStatus {
+        let room_bytes = self.room_bytes();
         let (state, reason) = match &*self.health() {
             Health::Ok => (DeviceState::Ok, None),
             Health::Full { reason, .. } => (DeviceState::Full, Some(reason.clone())),
@@ -234,6 +249,7 @@ impl Device {
             size_bytes: self.config.size_bytes,
             used_bytes: self.used.load(Ordering::Relaxed),
             queued_bytes: self.queued_bytes(),
+            room_bytes,
             state,
             reason,
         }

@@ -37,6 +37,7 @@ mod segment_contents;
 mod store;
 mod table;
 mod table_reader;
+mod tenant;
 mod writer;
 mod writer_thread;
 
@@ -60,3 +61,4 @@ pub use segment::{SegmentFile, SegmentStatus};
 pub use store::{Admission, Store, StoreConfig};
 pub use table::{TableHandle, TableWriter};
 pub use table_reader::TableReader;
+pub use tenant::TenantStatus;

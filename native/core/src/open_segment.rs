@@ -105,7 +105,7 @@ impl OpenSegment {
         let mut extent = Extent::lay_out(self.label, self.extents, self.at, records);
         extent.written_at = unix_seconds() as u32;
         extent.write(&self.file, self.at, records)?;
-        self.segment.device.change_claimed(
+        self.segment.change_claimed(
             u64::from(self.allocated - self.at),
             u64::from(self.allocated - self.at - extent.bytes),
         );
@@ -146,7 +146,7 @@ impl OpenSegment {
             }
         }
         let unwritten = u64::from(self.allocated - self.at);
-        device.change_claimed(unwritten, unwritten + more);
+        self.segment.change_claimed(unwritten, unwritten + more);
         self.segment.add_space(more);
         self.allocated = wanted;
         Ok(())
@@ -170,7 +170,7 @@ impl OpenSegment {
         self.file.set_len(len)?;
         self.file.sync_data()?;
         self.segment.rename_sealed()?;
-        self.segment.device.change_claimed(u64::from(self.allocated - self.at), 0);
+        self.segment.change_claimed(u64::from(self.allocated - self.at), 0);
         self.segment.settle_space(len);
         Ok(())
     }
@@ -183,7 +183,7 @@ impl OpenSegment {
 
     /// Its segment was evicted, or nothing was ever written to it: the file is gone or goes with it.
     pub fn abandon(self) {
-        self.segment.device.change_claimed(u64::from(self.allocated - self.at), 0);
+        self.segment.change_claimed(u64::from(self.allocated - self.at), 0);
         self.segment.give_back_space();
     }
 }

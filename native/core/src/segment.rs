@@ -12,6 +12,7 @@ use crate::device::Device;
 use crate::extent::SegmentLabel;
 use crate::record_entry::{BLOCK_BYTES, RecordEntry};
 use crate::segment_contents::examine;
+use crate::tenant::Tenant;
 
 pub(crate) const OPEN_SUFFIX: &str = "open";
 pub(crate) const SEALED_SUFFIX: &str = "seg";
@@ -47,6 +48,8 @@ pub struct SegmentStatus {
     pub sealed: bool,
     /// Unix seconds; of the file's last change until somebody reads.
     pub last_read: u64,
+    /// Batches of this run that some of it was read for.
+    pub reads: u64,
 }
 
 /// Everything of a segment but its number, which the catalog gives.
@@ -63,6 +66,7 @@ pub(crate) struct SegmentParts {
 
 pub(crate) struct Segment {
     pub device: Arc<Device>,
+    pub tenant: Arc<Tenant>,
     pub reader: Arc<SegmentFile>,
     place: Mutex<Place>,
     space: AtomicU64,
@@ -73,6 +77,7 @@ pub(crate) struct Segment {
     live_records: AtomicU64,
     live_bytes: AtomicU64,
     last_read: AtomicU64,
+    reads: AtomicU64,
 }
 
 struct Place {
@@ -81,10 +86,13 @@ struct Place {
 }
 
 impl Segment {
-    pub fn new(parts: SegmentParts, number: u32, generation: u32) -> Segment {
+    pub fn new(parts: SegmentParts, tenant: Arc<Tenant>, name: (u32, u32)) -> Segment {
         let SegmentLabel { id, identity } = parts.label;
+        let (number, generation) = name;
+        tenant.add_stored(parts.space);
         Segment {
             device: parts.device,
+            tenant,
             reader: Arc::new(SegmentFile { file: parts.file, id, identity, number, generation }),
             place: Mutex::new(Place { path: parts.path, is_unlinked: false }),
             space: AtomicU64::new(parts.space),
@@ -93,6 +101,7 @@ impl Segment {
             live_records: AtomicU64::new(0),
             live_bytes: AtomicU64::new(0),
             last_read: AtomicU64::new(parts.last_read),
+            reads: AtomicU64::new(0),
         }
     }
 
@@ -106,10 +115,20 @@ impl Segment {
 
     pub fn touch(&self, now: u64) {
         self.last_read.fetch_max(now, Ordering::Relaxed);
+        self.reads.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// More room was claimed and allocated for it.
     pub fn add_space(&self, bytes: u64) {
         self.space.fetch_add(bytes, Ordering::Relaxed);
+        self.tenant.add_stored(bytes);
+    }
+
+    /// Its claimed and unwritten bytes changed.
+    pub fn change_claimed(&self, before: u64, after: u64) {
+        self.device.change_claimed(before, after);
+        self.tenant.add_stored(before);
+        self.tenant.take_stored(after);
     }
 
     /// Its file is sealed and takes `bytes`: less than was claimed, or more where recovery sealed it. A segment that
@@ -120,12 +139,16 @@ impl Segment {
         if let Ok(before) = settled {
             self.device.adopt(bytes.saturating_sub(before));
             self.device.release(before.saturating_sub(bytes));
+            self.tenant.add_stored(bytes);
+            self.tenant.take_stored(before);
         }
     }
 
     /// The file is unlinked, and nothing is written to it any more.
     pub fn give_back_space(&self) {
-        self.device.release(self.space.swap(0, Ordering::Relaxed));
+        let space = self.space.swap(0, Ordering::Relaxed);
+        self.tenant.take_stored(space);
+        self.device.release(space);
     }
 
     pub fn add_live(&self, stored_len: u32) {
@@ -197,6 +220,7 @@ impl Segment {
             live_records: self.live_records(),
             sealed: self.sealed.load(Ordering::Relaxed),
             last_read: self.last_read.load(Ordering::Relaxed),
+            reads: self.reads.load(Ordering::Relaxed),
         }
     }
 }

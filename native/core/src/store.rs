@@ -12,6 +12,7 @@ use crate::extent::Record;
 use crate::random::random_bytes;
 use crate::recovery::Recovery;
 use crate::segment::{SegmentFile, SegmentStatus, segment_bytes};
+use crate::tenant::TenantStatus;
 use crate::writer::Writer;
 use crate::writer_thread::WriterConfig;
 use crate::{
@@ -46,6 +47,7 @@ pub struct Store {
     attachments: RwLock<HashMap<u32, Attachment>>,
     notices: Vec<String>,
     damaged: AtomicU64,
+    segment_bytes: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -69,6 +71,7 @@ impl Store {
             stripe_set: random_bytes().map_err(|error| Error::io("naming a stripe set", &error))?,
             devices: config.devices.len() as u32,
         };
+        let segment_bytes = writer.segment_bytes;
         let devices = config.devices.into_iter().enumerate();
         let devices: Vec<_> = devices
             .map(|(n, device)| Device::open(device, n as u32).map(Arc::new))
@@ -81,7 +84,7 @@ impl Store {
         let start = |device: Arc<Device>| Writer::start(device, catalog.clone(), writer.clone());
         let writers = devices.into_iter().map(start).collect::<Result<_>>()?;
         let (attachments, turn, damaged) = Default::default();
-        Ok(Arc::new(Store { writers, turn, catalog, attachments, notices, damaged }))
+        Ok(Arc::new(Store { writers, turn, catalog, attachments, notices, damaged, segment_bytes }))
     }
 
     /// From now on records of `attachment` are of `identity`, and kept or not. Again for one that is there: changes it.
@@ -114,17 +117,38 @@ impl Store {
         if len == 0 || len > PIECE_BYTES {
             return Admission::Declined;
         }
+        let tenant = self.catalog.tenants.of(&identity);
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.writers.len();
         let (later, sooner) = self.writers.split_at(turn);
         let ready = sooner.iter().chain(later).filter(|writer| writer.device.accepts(len));
-        let Some(writer) = ready.min_by_key(|writer| writer.device.queued_bytes()) else {
-            return Admission::Declined;
-        };
-        if writer.push(identity, Record { key, piece, bytes }) {
-            Admission::Queued
-        } else {
-            Admission::Declined
+        let writer = ready
+            .min_by_key(|writer| writer.device.queued_bytes())
+            .filter(|_| tenant.room() >= len);
+        if writer.is_some_and(|writer| writer.push(identity, Record { key, piece, bytes })) {
+            return Admission::Queued;
         }
+        tenant.add_declined(len);
+        Admission::Declined
+    }
+
+    /// What records of `identity` may take from now on, with what it has; `None`: all there is.
+    pub fn set_quota(&self, identity: &Identity, bytes: Option<u64>) {
+        self.catalog.tenants.of(identity).set_quota(bytes);
+    }
+
+    /// Bytes of `identity` that would be taken in now.
+    pub fn room(&self, identity: &Identity) -> u64 {
+        let attachments = self.attachments.read().unwrap_or_else(PoisonError::into_inner);
+        if !attachments.values().any(|of| of.identity == *identity && of.admit) {
+            return 0;
+        }
+        drop(attachments);
+        let devices = self.writers.iter().map(|writer| writer.device.room_bytes());
+        devices.sum::<u64>().min(self.catalog.tenants.of(identity).room())
+    }
+
+    pub fn tenants(&self) -> Vec<TenantStatus> {
+        self.catalog.tenants.statuses()
     }
 
     fn attachment(&self, attachment: u32) -> Option<Attachment> {
@@ -154,9 +178,19 @@ impl Store {
         self.catalog.mark_verified(keys);
     }
 
-    /// Somebody read from these segments just now.
-    pub fn touch(&self, segments: &[u32]) {
-        self.catalog.touch(segments);
+    /// Somebody read `bytes` just now, from these segments for the most part.
+    pub fn touch(&self, segments: &[u32], bytes: u64) {
+        self.catalog.touch(segments, bytes);
+    }
+
+    /// Somebody read `bytes` of `identity` just now, from no segment.
+    pub fn count_read(&self, identity: &Identity, bytes: u64) {
+        self.catalog.tenants.of(identity).add_read(bytes);
+    }
+
+    /// The size at which segments are full.
+    pub fn segment_bytes(&self) -> u32 {
+        self.segment_bytes
     }
 
     /// Makes records unreachable. A segment that has none left is unlinked; what is mapped stays readable.

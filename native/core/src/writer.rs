@@ -14,6 +14,7 @@ use crate::{Code, Error, Identity, Result};
 
 pub(crate) struct Writer {
     pub device: Arc<Device>,
+    catalog: Arc<Catalog>,
     inbox: Arc<Inbox>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -25,21 +26,24 @@ impl Writer {
         config: WriterConfig,
     ) -> Result<Writer> {
         let inbox = Arc::new(Inbox::default());
-        let work = WriterThread::new(inbox.clone(), device.clone(), catalog, config);
+        let work = WriterThread::new(inbox.clone(), device.clone(), catalog.clone(), config);
         let thread = std::thread::Builder::new()
             .name(format!("millpool-dev{}", device.index))
             .spawn(move || work.run())
             .map_err(|error| Error::io("starting a writer thread", &error))?;
-        Ok(Writer { device, inbox, thread: Mutex::new(Some(thread)) })
+        Ok(Writer { device, catalog, inbox, thread: Mutex::new(Some(thread)) })
     }
 
     /// Takes a record in. False when the thread has ended.
     pub fn push(&self, identity: Identity, record: Record) -> bool {
         let len = u64::from(record.len());
+        let tenant = self.catalog.tenants.of(&identity);
         self.device.add_queued(len);
+        tenant.add_queued(len);
         let is_taken = self.inbox.push(identity, record);
         if !is_taken {
             self.device.take_queued(len);
+            tenant.take_queued(len);
         }
         is_taken
     }

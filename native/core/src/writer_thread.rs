@@ -152,11 +152,16 @@ impl WriterThread {
             return;
         }
         stream.written_at = Some(Instant::now());
+        let tenant = self.catalog.tenants.of(identity);
+        let bytes = records.iter().map(|record| u64::from(record.len())).sum();
         match self.write_extent(identity, size, &mut records) {
             Ok(()) => self.device.mark_written(),
-            Err(reason) => refuse(&self.device, reason),
+            Err(reason) => {
+                tenant.add_declined(bytes);
+                refuse(&self.device, reason);
+            }
         }
-        let bytes = records.iter().map(|record| u64::from(record.len())).sum();
+        tenant.take_queued(bytes);
         self.device.take_queued(bytes);
         self.inbox.settle(records.len());
     }

@@ -239,6 +239,45 @@ fn a_full_device_declines_and_takes_records_again_when_something_is_evicted() {
 }
 
 #[test]
+fn an_identity_takes_no_more_than_its_quota_and_what_it_has_is_counted() {
+    let place = tempfile::tempdir().unwrap();
+    let store = open_at(&[place.path().to_path_buf()], 1 << 30);
+    let identity = Identity::of("test");
+    store.set_quota(&identity, Some(12 << 20));
+    for n in 0..200 {
+        put(&store, n, 100_000);
+    }
+    store.flush(SECONDS).unwrap();
+    let of_test =
+        || store.tenants().into_iter().find(|tenant| tenant.identity == identity).unwrap();
+    let kept = (0..200).filter(|n| get(&store, *n).is_some()).count() as u64;
+    let before = of_test();
+    assert!((110..=125).contains(&kept), "{kept} records of 100,000 bytes in 12 MiB");
+    assert_eq!(before.declined_bytes, (200 - kept) * 100_000);
+    assert_eq!(before.queued_bytes, 0);
+    assert!(store.room(&identity) < 100_000);
+    store.set_quota(&identity, None);
+    assert_eq!(put(&store, 500, 100_000), Admission::Queued);
+    store.close();
+    let segments = store.segments();
+    let space: u64 = segments.iter().map(|segment| segment.file_bytes).sum();
+    assert_eq!(of_test().stored_bytes, space);
+    assert_eq!(space, store.devices()[0].used_bytes);
+    store.evict(&segments.iter().map(|segment| segment.number).collect::<Vec<_>>());
+    assert_eq!((of_test().stored_bytes, store.devices()[0].used_bytes), (0, 0));
+}
+
+#[test]
+fn there_is_no_room_for_what_is_not_admitted() {
+    let place = tempfile::tempdir().unwrap();
+    let store = open_at(&[place.path().to_path_buf()], 1 << 30);
+    let identity = Identity::of("test");
+    assert_eq!(store.room(&identity), 1 << 30);
+    store.attach(1, identity, false);
+    assert_eq!(store.room(&identity), 0);
+}
+
+#[test]
 fn an_evicted_segment_stays_readable_for_who_holds_it_and_its_number_gets_a_new_generation() {
     let place = tempfile::tempdir().unwrap();
     let store = open_at(&[place.path().to_path_buf()], 1 << 30);

@@ -24,7 +24,7 @@ use crate::engine_parts::{Parts, Serving};
 use crate::events::{Events, NativeEvent};
 use crate::failure::{invalid, thrown, whole};
 use crate::fetch::{Fetching, NativeFetch};
-use crate::status::{NativeCounters, NativeDeviceStatus, NativeSegmentStatus};
+use crate::status::{NativeCounters, NativeDeviceStatus, NativeSegmentStatus, NativeTenantStatus};
 use crate::work::promise;
 
 /// Bytes of pieces under way for one connection.
@@ -214,6 +214,7 @@ impl NativeEngine {
             path: device.path.to_string_lossy().into_owned(),
             size_bytes: device.size_bytes as f64,
             used_bytes: device.used_bytes as f64,
+            room_bytes: device.room_bytes as f64,
             state: state(device.state).to_owned(),
             reason: device.reason.unwrap_or_default(),
         });
@@ -239,8 +240,42 @@ impl NativeEngine {
             records: segment.live_records as f64,
             sealed: segment.sealed,
             idle_seconds: now.saturating_sub(segment.last_read) as f64,
+            reads: segment.reads as f64,
         });
         segments.collect()
+    }
+
+    /// What each identity has of the cache.
+    #[napi(catch_unwind)]
+    pub fn tenants(&self) -> Vec<NativeTenantStatus> {
+        let tenants = self.0.store.tenants().into_iter().map(|tenant| NativeTenantStatus {
+            identity: hex(&tenant.identity.0),
+            stored_bytes: tenant.stored_bytes as f64,
+            queued_bytes: tenant.queued_bytes as f64,
+            quota_bytes: tenant.quota_bytes.map(|bytes| bytes as f64),
+            declined_bytes: tenant.declined_bytes as f64,
+            read_bytes: tenant.read_bytes as f64,
+        });
+        tenants.collect()
+    }
+
+    /// What an identity may have, stored and queued; null: all there is.
+    #[napi(catch_unwind)]
+    pub fn set_quota(&self, identity: String, bytes: Option<f64>) -> Result<()> {
+        let bytes = bytes.map(|bytes| whole("bytes", bytes)).transpose()?;
+        self.0.store.set_quota(&identity_of(&identity)?, bytes);
+        Ok(())
+    }
+
+    /// Bytes of an identity that would be kept if they were fetched now.
+    #[napi(catch_unwind)]
+    pub fn room(&self, identity: String) -> Result<f64> {
+        Ok(self.0.store.room(&identity_of(&identity)?) as f64)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn segment_bytes(&self) -> u32 {
+        self.0.store.segment_bytes()
     }
 
     #[napi(catch_unwind)]
@@ -355,6 +390,13 @@ impl NativeEngine {
             Ok(())
         })
     }
+}
+
+/// Of 32 hex digits, as `identity_hash` gives them.
+fn identity_of(digits: &str) -> Result<Identity> {
+    let number = u128::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 32);
+    let number = number.ok_or_else(|| invalid(format!("{digits:?} is no identity's hash")))?;
+    Ok(Identity(number.to_be_bytes()))
 }
 
 fn urgency_of(number: u32) -> Result<Urgency> {

@@ -11,6 +11,7 @@ pub struct NativeDeviceStatus {
     pub path: String,
     pub size_bytes: f64,
     pub used_bytes: f64,
+    pub room_bytes: f64,
     pub state: String,
     pub reason: String,
 }
@@ -26,6 +27,17 @@ pub struct NativeSegmentStatus {
     pub records: f64,
     pub sealed: bool,
     pub idle_seconds: f64,
+    pub reads: f64,
+}
+
+#[napi(object)]
+pub struct NativeTenantStatus {
+    pub identity: String,
+    pub stored_bytes: f64,
+    pub queued_bytes: f64,
+    pub quota_bytes: Option<f64>,
+    pub declined_bytes: f64,
+    pub read_bytes: f64,
 }
 
 #[napi(object)]

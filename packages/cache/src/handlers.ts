@@ -6,6 +6,7 @@ import type { ErrorShape, Handlers, ResolveReply, ResolveRequest, StatResult } f
 
 import type { AttachedSources } from './attached-sources.ts';
 import type { Datasets } from './datasets.ts';
+import type { Eviction } from './eviction.ts';
 import type { LoadJobs } from './load-jobs.ts';
 import type { Plans } from './plans.ts';
 import type { ReadTally } from './read-tally.ts';
@@ -19,6 +20,7 @@ export interface DaemonParts {
   readonly plans: Plans;
   readonly jobs: LoadJobs;
   readonly tally: ReadTally;
+  readonly eviction: Eviction;
   readonly onShutdown: () => void;
   readonly version: string;
   readonly budgetBytes: number;

@@ -5,6 +5,8 @@ import { asMillpoolError, MillpoolError } from '@millpool/protocol';
 import type { ErrorShape, JobStatus } from '@millpool/protocol';
 import type { Metadata, ResolvedEntry } from '@millpool/metadata';
 
+import { stateOf } from './admission.ts';
+
 const failuresShown = 1000;
 /** For what is fetched to be written and reachable. */
 const flushTimeoutMs = 120_000;
@@ -106,7 +108,7 @@ export class LoadJob {
 
   async #loadPage(files: readonly ResolvedEntry[]): Promise<void> {
     const unkept = await this.#fetch(files);
-    const hasRoom = this.#engine.devices().some((device) => device.state === 'ok');
+    const hasRoom = this.#engine.devices().some((device) => stateOf(device) === 'ok');
     if (hasRoom) this.#unsettled.push(...unkept);
     else for (const file of unkept) this.#fail(notKept(file.path).shape);
   }

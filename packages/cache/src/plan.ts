@@ -8,6 +8,16 @@ const chunksAtOnce = 4;
 /** How far ahead of its loader a plan may be: what a GPU node takes in some tenths of a second. */
 const windowBytes = 512 * 1024 * 1024;
 
+/** What all plans together have under way, at most. */
+export interface Ahead {
+  bytes: number;
+}
+
+interface Parts {
+  readonly engine: Engine;
+  readonly ahead: Ahead;
+}
+
 /**
  * Fetches what one loader will ask for, in its order, as far ahead as the window allows, and into the next epoch. What
  * is resident costs a look-up, and a dataset that is resident as a whole costs one in all, until something is removed.
@@ -15,8 +25,10 @@ const windowBytes = 512 * 1024 * 1024;
  */
 export class Plan {
   readonly #request: PlanRequest;
-  readonly #file: DatasetFile;
+  readonly file: DatasetFile;
   readonly #engine: Engine;
+  readonly #ahead: Ahead;
+  readonly #sampleBytes: number;
   readonly #windowSamples: number;
   #steps: Schedule;
   #order: Order;
@@ -27,21 +39,24 @@ export class Plan {
   /** Samples of this rank in the steps up to each position that a receipt may name. */
   readonly #takenAt = new Map<number, number>();
   #chunks = 0;
+  /** There was no room for more; the loader may have passed it by since. */
+  #isHeld = false;
   /** Removals at which the whole dataset was resident; nothing is fetched as long as there are no more. */
   #wholeAt: number | null = null;
   #closed = false;
   #fetchedSamples = 0;
   #fetchedBytes = 0;
 
-  constructor(request: PlanRequest, file: DatasetFile, engine: Engine) {
+  constructor(request: PlanRequest, file: DatasetFile, { engine, ahead }: Parts) {
     this.#request = request;
-    this.#file = file;
+    this.file = file;
     this.#engine = engine;
+    this.#ahead = ahead;
     this.#epoch = request.epoch;
     this.#order = this.#orderOf(request.epoch);
     this.#steps = this.#stepsFrom(request.position);
-    const averageBytes = Math.max(1, file.bytes / Math.max(1, file.length));
-    this.#windowSamples = Math.max(2 * request.globalBatch, Math.floor(windowBytes / averageBytes));
+    this.#sampleBytes = Math.max(1, file.bytes / Math.max(1, file.length));
+    this.#windowSamples = Math.max(2 * request.globalBatch, Math.floor(windowBytes / this.#sampleBytes));
     void this.#begin();
   }
 
@@ -56,14 +71,24 @@ export class Plan {
     if (this.#wholeAt !== null) {
       if (this.#wholeAt === this.#engine.removals()) return;
       this.#wholeAt = null;
-      this.#steps = this.#stepsFrom(position);
-      this.#advance();
-      return;
+      this.#isHeld = true;
     }
+    if (this.#isHeld) return this.#goOnFrom(position);
     const samples = this.#takenAt.get(position);
     if (samples === undefined) return;
     this.#takenAt.delete(position);
     this.#taken = Math.max(this.#taken, samples);
+    this.#advance();
+  }
+
+  #goOnFrom(position: number): void {
+    this.#isHeld = false;
+    this.#epoch = this.#request.epoch;
+    this.#order = this.#orderOf(this.#epoch);
+    this.#steps = this.#stepsFrom(position);
+    this.#asked = 0;
+    this.#taken = 0;
+    this.#takenAt.clear();
     this.#advance();
   }
 
@@ -76,16 +101,23 @@ export class Plan {
   }
 
   #advance(): void {
-    while (!this.#closed && this.#chunks < chunksAtOnce && this.#asked - this.#taken < this.#windowSamples) {
-      if (!this.#engine.devices().some((device) => device.state === 'ok')) return;
-      const samples = this.#nextChunk();
+    while (!this.#isHeld && !this.#closed && this.#chunks < chunksAtOnce && this.#isInWindow()) {
+      const room = Math.floor((this.#engine.room(this.file.identity) - this.#ahead.bytes) / this.#sampleBytes);
+      this.#isHeld = room < this.#request.globalBatch / this.#request.world;
+      const samples = this.#isHeld ? null : this.#nextChunk(Math.min(chunkSamples, room));
       if (samples === null) return;
       void this.#fetch(samples);
     }
   }
 
+  #isInWindow(): boolean {
+    return this.#asked - this.#taken < this.#windowSamples;
+  }
+
   async #fetch(samples: Float64Array): Promise<void> {
+    const bytes = samples.length * this.#sampleBytes;
     this.#chunks += 1;
+    this.#ahead.bytes += bytes;
     try {
       const ended = await this.#engine.fetchSamples(this.#request.version, samples, 'plan').done;
       this.#fetchedSamples += ended.fetchedObjects;
@@ -94,14 +126,15 @@ export class Plan {
       // What fails here fails again in the samples' own reads, which have somebody to tell.
     } finally {
       this.#chunks -= 1;
+      this.#ahead.bytes -= bytes;
     }
     this.#advance();
   }
 
-  /** The next samples of this rank, whole steps at a time; null when the next epoch is through as well. */
-  #nextChunk(): Float64Array | null {
+  /** About so many samples of this rank, whole steps at a time; null when the next epoch is through as well. */
+  #nextChunk(count: number): Float64Array | null {
     const chunk: number[] = [];
-    while (chunk.length < chunkSamples) {
+    while (chunk.length < count) {
       const step = this.#steps.next();
       if (step === null) {
         if (this.#epoch > this.#request.epoch) break;
@@ -119,11 +152,11 @@ export class Plan {
 
   #orderOf(epoch: number): Order {
     const { seed, shuffle } = this.#request;
-    return new Order({ count: this.#file.length, seed, epoch, shuffle });
+    return new Order({ count: this.file.length, seed, epoch, shuffle });
   }
 
   #stepsFrom(position: number): Schedule {
     const { globalBatch, world, rank, dropLast } = this.#request;
-    return new Schedule({ count: this.#file.length, globalBatch, world, rank, dropLast, position });
+    return new Schedule({ count: this.file.length, globalBatch, world, rank, dropLast, position });
   }
 }

@@ -4,6 +4,7 @@ import type { PlanProgress, PlanRequest } from '@millpool/protocol';
 
 import type { Datasets } from './datasets.ts';
 import { Plan } from './plan.ts';
+import type { Ahead } from './plan.ts';
 
 /** More open plans than processes of a node would have are a leak of somebody's. */
 const plansMax = 4096;
@@ -13,6 +14,7 @@ export class Plans {
   readonly #datasets: Datasets;
   readonly #engine: Engine;
   readonly #plans = new Map<number, { readonly connection: number; readonly plan: Plan }>();
+  readonly #ahead: Ahead = { bytes: 0 };
   #last = 0;
   /** By plans that are closed. */
   #fetchedSamples = 0;
@@ -31,7 +33,10 @@ export class Plans {
       });
     }
     const file = this.#datasets.open(request.version);
-    this.#plans.set(++this.#last, { connection, plan: new Plan(request, file, this.#engine) });
+    this.#plans.set(++this.#last, {
+      connection,
+      plan: new Plan(request, file, { engine: this.#engine, ahead: this.#ahead }),
+    });
     return this.#last;
   }
 
@@ -52,6 +57,14 @@ export class Plans {
       (sum, { plan }) => sum + plan.progress.fetchedSamples,
       this.#fetchedSamples,
     );
+  }
+
+  /** Bytes of the datasets that are to be read, by the identity of what holds them. */
+  datasetBytes(): ReadonlyMap<string, number> {
+    const files = new Map([...this.#plans.values()].map(({ plan: { file } }) => [file.version, file]));
+    const bytes = new Map<string, number>();
+    for (const file of files.values()) bytes.set(file.identity, (bytes.get(file.identity) ?? 0) + file.bytes);
+    return bytes;
   }
 
   receipts(receipts: readonly Receipt[]): void {

@@ -13,6 +13,7 @@ import { daemonHandlers } from './handlers.ts';
 import { LoadJobs } from './load-jobs.ts';
 import { Plans } from './plans.ts';
 import { ReadTally } from './read-tally.ts';
+import { Tenants } from './tenants.ts';
 
 export interface CacheConfig {
   /** For what is neither segment nor metadata: dataset versions. */
@@ -24,6 +25,8 @@ export interface CacheConfig {
   readonly version: string;
   /** How often credentials without an end are asked for again. */
   readonly credentialsRefreshMs: number;
+  /** What nobody has read for so long may go from a full cache. */
+  readonly keepUnreadMs: number;
 }
 
 export interface CacheParts {
@@ -51,8 +54,22 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   const plans = new Plans(datasets, engine);
   const jobs = new LoadJobs({ metadata, engine, clock });
   const tally = new ReadTally();
+  const tenants = new Tenants({ engine, metadata, plans, clock });
+  const eviction = new Eviction({ engine, tenants, clock, log, idleMs: config.keepUnreadMs });
   const { version, budgetBytes } = config;
-  const parted = { engine, metadata, sources, datasets, plans, jobs, tally, onShutdown, version, budgetBytes };
+  const parted = {
+    engine,
+    metadata,
+    sources,
+    datasets,
+    plans,
+    jobs,
+    tally,
+    eviction,
+    onShutdown,
+    version,
+    budgetBytes,
+  };
 
   const serving = engine.serve({
     socket: config.socket,
@@ -68,10 +85,10 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
     },
   });
   await serving.catch(async (error: unknown) => {
+    await eviction.stop();
     await sources.stop();
     throw error;
   });
-  const eviction = new Eviction({ engine, metadata, clock, log });
   return {
     handlers: daemonHandlers(parted, 0),
     async stop() {

@@ -1,9 +1,11 @@
 import type { Metadata } from '@millpool/metadata';
 import { identityHash } from '@millpool/native';
-import type { DeviceStatus, Engine } from '@millpool/native';
+import type { Engine } from '@millpool/native';
 import type { AttachmentStatus, CacheStatus, Status } from '@millpool/protocol';
 
+import { admission, stateOf } from './admission.ts';
 import type { AttachedSources } from './attached-sources.ts';
+import type { Eviction } from './eviction.ts';
 import type { Plans } from './plans.ts';
 import type { ReadTally } from './read-tally.ts';
 
@@ -13,13 +15,14 @@ interface Parts {
   readonly sources: AttachedSources;
   readonly plans: Plans;
   readonly tally: ReadTally;
+  readonly eviction: Eviction;
   readonly version: string;
   readonly budgetBytes: number;
 }
 
 /** One look at the daemon, counted afresh. */
 export function statusOf(parts: Parts): Status {
-  const { engine, metadata, sources, tally, version, budgetBytes } = parts;
+  const { engine, metadata, sources, tally, eviction, version, budgetBytes } = parts;
   const liveBytes = new Map<string, number>();
   for (const segment of engine.segments()) {
     const name = Buffer.from(segment.identity).toString('hex');
@@ -30,6 +33,7 @@ export function statusOf(parts: Parts): Status {
     source,
     policy,
     cachedBytes: liveBytes.get(identityHash(identity)) ?? 0,
+    shareBytes: eviction.shareOf(identityHash(identity)),
     identityWeak: s3 === null || tally.weak(id),
     error: sources.errorOf(id),
   }));
@@ -38,14 +42,17 @@ export function statusOf(parts: Parts): Status {
     pid: process.pid,
     uptimeSeconds: process.uptime(),
     attachments,
-    devices: engine.devices().map(({ path, sizeBytes, usedBytes, state }) => ({ path, sizeBytes, usedBytes, state })),
+    devices: engine.devices().map((device) => {
+      const { path, sizeBytes, usedBytes } = device;
+      return { path, sizeBytes, usedBytes, state: stateOf(device) };
+    }),
     cache: cacheStatus(parts),
     rssBytes: process.memoryUsage.rss(),
     budgetBytes,
   };
 }
 
-function cacheStatus({ engine, plans, tally }: Parts): CacheStatus {
+function cacheStatus({ engine, plans, tally, eviction }: Parts): CacheStatus {
   const { records, recordBytes, sourceBytes, gets, retries, errors, damagedRecords } = engine.counters();
   const devices = engine.devices();
   const { state, why } = admission(devices);
@@ -58,20 +65,9 @@ function cacheStatus({ engine, plans, tally }: Parts): CacheStatus {
     samples: tally.samples,
     gets,
     sourceBytes,
+    evictedBytes: eviction.evictedBytes,
     retries,
     sourceErrors: errors,
     damagedRecords,
   };
-}
-
-/** Whether anything is admitted, and why not. */
-function admission(devices: readonly DeviceStatus[]): Pick<CacheStatus, 'state' | 'why'> {
-  const dead = devices.filter((device) => device.state === 'failed').map((device) => device.path);
-  const failed = dead.length === 0 ? '' : `${dead.join(', ')} gave I/O errors and is left alone. `;
-  if (devices.some((device) => device.state === 'ok')) return { state: 'on', why: failed.trim() };
-  if (dead.length === devices.length)
-    return { state: 'off', why: `${failed}Replace the device or name another with --data.` };
-  const reasons = devices.filter((device) => device.state === 'full').map((device) => device.reason);
-  const remedy = 'free something with `millpool free`, or give it more room with --size.';
-  return { state: 'full', why: `${failed}Nothing more is admitted, since ${reasons.join(', and ')}: ${remedy}` };
 }

@@ -33,6 +33,7 @@ export type NodeConfig = Pick<
   | 'idleSealMs'
   | 'sourceTimeoutMs'
   | 'credentialsRefreshMs'
+  | 'keepUnreadMs'
   | 'stateDirectory'
   | 'stopTimeoutMs'
   | 'metrics'
@@ -50,7 +51,7 @@ export interface Node {
  */
 export async function startNode(config: NodeConfig, log: Log, onShutdown: () => void): Promise<Node> {
   const { dataDirectories, socket, size, budgetBytes, extentDelayMs, idleSealMs, sourceTimeoutMs } = config;
-  const { credentialsRefreshMs } = config;
+  const { credentialsRefreshMs, keepUnreadMs } = config;
   const patience = { requestMs: sourceTimeoutMs, credentialsMs: credentialsRefreshMs };
   const { stateDirectory, stopTimeoutMs, metrics } = config;
   const parts = new Shutdown({ clock: systemClock, log, partTimeoutMs: stopTimeoutMs });
@@ -83,7 +84,7 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
     });
     parts.onClose('the metadata service', () => metadata.stop());
     const cache = await startCache(
-      { stateDirectory, socket, socketMode, budgetBytes, version, credentialsRefreshMs },
+      { stateDirectory, socket, socketMode, budgetBytes, version, credentialsRefreshMs, keepUnreadMs },
       { engine, metadata, clock: systemClock, log: log.with({ part: 'cache' }), onShutdown },
     );
     parts.onClose('the cache daemon', () => cache.stop());

@@ -21,6 +21,7 @@ export function statusMetrics(status: Status): string {
   total('samples_read', 'Samples that clients read.', cache.samples);
   total('source_requests', 'GETs that brought bytes.', cache.gets);
   total('source_bytes', 'Bytes that came from sources.', cache.sourceBytes);
+  total('evicted_bytes', 'Bytes of segments that were given up to make room.', cache.evictedBytes);
   total('source_retries', 'GETs that were sent again.', cache.retries);
   total('source_errors', 'Fetches that failed in the end.', cache.sourceErrors);
   total('damaged_records', 'Records that did not match their checksum.', cache.damagedRecords);

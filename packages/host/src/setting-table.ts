@@ -24,6 +24,7 @@ export interface Config {
   readonly idleSealMs: number;
   readonly sourceTimeoutMs: number;
   readonly credentialsRefreshMs: number;
+  readonly keepUnreadMs: number;
   readonly callTimeoutMs: number;
   readonly stopTimeoutMs: number;
   /** HOST:PORT; null: nowhere. */
@@ -138,6 +139,12 @@ export const settingTable: { readonly [N in SettingName]: SettingRow<Config[N]> 
     doc: 'how often credentials that do not expire are asked for again, so that new ones in their file are used',
     parse: only(durationBetween(100, 86_400_000)),
     otherwise: () => 60_000,
+  },
+  keepUnreadMs: {
+    env: 'MILLPOOL_KEEP_UNREAD',
+    doc: 'how long a dataset that nobody reads keeps its place in a full cache',
+    parse: only(durationBetween(1, 365 * 86_400_000)),
+    otherwise: () => 3_600_000,
   },
   callTimeoutMs: {
     env: 'MILLPOOL_CALL_TIMEOUT',

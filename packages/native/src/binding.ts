@@ -71,6 +71,10 @@ export interface NativeEngine {
   setCredentials(attachment: number, credentials: NativeCredentials | null): void;
   devices(): NativeDeviceStatus[];
   segments(): NativeSegmentStatus[];
+  tenants(): NativeTenantStatus[];
+  setQuota(identity: string, bytes: number | null): void;
+  room(identity: string): number;
+  segmentBytes(): number;
   counters(): NativeCounters;
   notices(): string[];
   residency(objects: Uint8Array): Float64Array;
@@ -109,6 +113,8 @@ export interface NativeDeviceStatus {
   readonly path: string;
   readonly sizeBytes: number;
   readonly usedBytes: number;
+  /** For what is not taken in yet. */
+  readonly roomBytes: number;
   readonly state: string;
   /** Why the state is not ok; empty where it is. */
   readonly reason: string;
@@ -124,6 +130,22 @@ export interface NativeSegmentStatus {
   readonly records: number;
   readonly sealed: boolean;
   readonly idleSeconds: number;
+  /** Batches of this run that some of it was read for. */
+  readonly reads: number;
+}
+
+/** Of one identity; the counts are of this run of the engine. */
+export interface NativeTenantStatus {
+  /** As 32 hex digits. */
+  readonly identity: string;
+  readonly storedBytes: number;
+  readonly queuedBytes: number;
+  /** Absent: no quota. */
+  readonly quotaBytes?: number;
+  /** Not kept, for want of room or quota. */
+  readonly declinedBytes: number;
+  /** Taken by readers, from segments or not. */
+  readonly readBytes: number;
 }
 
 export interface NativeCounters {

@@ -11,6 +11,7 @@ import type {
   NativeReceipt,
   NativeSegmentStatus,
   NativeSource,
+  NativeTenantStatus,
   NativeVerified,
 } from './binding.ts';
 import { Fetch } from './fetch.ts';
@@ -19,6 +20,7 @@ import { called, nativeError, remedyFor, settled } from './native-error.ts';
 
 export type DeviceConfig = NativeDeviceConfig;
 export type SegmentStatus = NativeSegmentStatus;
+export type TenantStatus = NativeTenantStatus;
 export type EngineCounters = NativeCounters;
 export type Freed = NativeFreed;
 /** `corrupt` holds indices of the objects, whose bad records were forgotten; `missing` counts records not resident. */
@@ -141,6 +143,26 @@ export class Engine {
 
   segments(): readonly SegmentStatus[] {
     return called(() => this.#native.segments());
+  }
+
+  /** What each identity has of the cache. */
+  tenants(): readonly TenantStatus[] {
+    return called(() => this.#native.tenants());
+  }
+
+  /** What an identity (by its hash) may have, stored and queued together; null: all there is. */
+  setQuota(identity: string, bytes: number | null): void {
+    called(() => this.#native.setQuota(identity, bytes));
+  }
+
+  /** Bytes of an identity that would be kept if they were fetched now. */
+  room(identity: string): number {
+    return called(() => this.#native.room(identity));
+  }
+
+  /** The size at which segments are full. */
+  segmentBytes(): number {
+    return called(() => this.#native.segmentBytes());
   }
 
   /** What a person should know of the opening, a clause each: segment files that were removed or set aside. */

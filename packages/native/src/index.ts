@@ -25,6 +25,7 @@ export {
   type SegmentStatus,
   type ServeConfig,
   type SourceSettings,
+  type TenantStatus,
   type Urgency,
   type Verified,
 } from './engine.ts';

@@ -218,6 +218,8 @@ export interface AttachmentStatus {
   readonly source: string;
   readonly policy: Policy;
   readonly cachedBytes: number;
+  /** What it may take of the devices while not all that is in use fits; null: nobody is limited. */
+  readonly shareBytes: number | null;
   /** Some file of it has no etag, so versions are told apart by size and time alone. */
   readonly identityWeak: boolean;
   /** Why its source cannot be reached now, so that only what is cached can be read; null where it can. */
@@ -244,6 +246,8 @@ export interface CacheStatus {
   /** GETs that brought bytes, and how many. */
   readonly gets: number;
   readonly sourceBytes: number;
+  /** Given up since the daemon started, to make room. */
+  readonly evictedBytes: number;
   /** GETs that were sent again, and fetches that failed after all. */
   readonly retries: number;
   readonly sourceErrors: number;

@@ -110,6 +110,9 @@ impl Connection {
             }
             Kind::Read => {
                 let message = ReadRequest::decode(&payload)?;
+                if let Some(object) = message.objects.first() {
+                    self.peer.asks_for(object.attachment);
+                }
                 let permit = self.peer.permit().await;
                 let cancelled = Arc::new(AtomicBool::new(false));
                 self.peer.begin(request, UnderWay::Read(cancelled.clone()))?;
@@ -127,7 +130,7 @@ impl Connection {
             Kind::Receipt => {
                 let receipt = Receipt::decode(&payload)?;
                 self.peer.shared.store.mark_verified(&receipt.verified);
-                self.peer.shared.store.touch(&receipt.segments);
+                self.peer.count_read(&receipt);
                 self.peer.shared.config.control.receipt(self.peer.name.number, receipt);
                 Ok(())
             }

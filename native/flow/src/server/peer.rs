@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millpool_core::{PIECE_BYTES, Result};
+use millpool_core::{Identity, PIECE_BYTES, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Shared;
 use super::outbox::Outbox;
 use crate::frame::broken;
+use crate::message::Receipt;
 
 /// Of how many bytes a credit is.
 pub(super) const CREDIT_BYTES: u64 = 1024;
@@ -32,6 +33,8 @@ pub(super) struct Peer {
     pub credits: Arc<Semaphore>,
     requests: Arc<Semaphore>,
     under_way: Mutex<HashMap<u64, UnderWay>>,
+    /// Of the attachment that the last READ asked for.
+    last_asked: Mutex<Option<Identity>>,
 }
 
 pub(super) enum UnderWay {
@@ -51,6 +54,22 @@ impl Peer {
             credits: Arc::new(Semaphore::new(credits as usize)),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             under_way: Mutex::default(),
+            last_asked: Mutex::default(),
+        }
+    }
+
+    pub fn asks_for(&self, attachment: u32) {
+        if let Some(identity) = self.shared.identity(attachment) {
+            *self.last_asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity);
+        }
+    }
+
+    /// A batch counts for the segments that it read from; one that came by READ alone, for what was asked last.
+    pub fn count_read(&self, receipt: &Receipt) {
+        self.shared.store.touch(&receipt.segments, receipt.bytes);
+        let asked = *self.last_asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (true, Some(identity)) = (receipt.segments.is_empty(), asked) {
+            self.shared.store.count_read(&identity, receipt.bytes);
         }
     }
 

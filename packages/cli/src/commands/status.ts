@@ -36,11 +36,12 @@ function describe(status: Status): string {
   if (status.attachments.length > 0) {
     const remark = ({ error, identityWeak }: AttachmentStatus): string =>
       error !== null ? `away: ${error.message}` : identityWeak ? 'identity weak' : '';
+    const share = ({ shareBytes }: AttachmentStatus): string => (shareBytes === null ? '' : formatBytes(shareBytes));
     lines.push(
       '',
       table([
-        ['attached at', 'source', 'policy', 'cached', ''],
-        ...status.attachments.map((a) => [a.path, a.source, a.policy, formatBytes(a.cachedBytes), remark(a)]),
+        ['attached at', 'source', 'policy', 'cached', 'share', ''],
+        ...status.attachments.map((a) => [a.path, a.source, a.policy, formatBytes(a.cachedBytes), share(a), remark(a)]),
       ]),
     );
   }
