@@ -30,6 +30,6 @@ export function errorsOf({ stderr }: CommandResult): ErrorShape[] {
   return errors;
 }
 
-function linesOf(text: string): string[] {
+export function linesOf(text: string): string[] {
   return text.split('\n').filter((line) => line !== '');
 }

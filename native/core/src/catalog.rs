@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::fates::{Fate, Fates};
 use crate::random::random_bytes;
 use crate::record_entry::RecordEntry;
 use crate::segment::{Segment, SegmentFile, SegmentParts, unix_seconds};
@@ -34,6 +35,8 @@ pub(crate) struct Catalog {
     /// How often records were made unreachable.
     removals: AtomicU64,
     pub tenants: Tenants,
+    /// Of those that are not resident.
+    pub fates: Fates,
 }
 
 struct State {
@@ -60,8 +63,8 @@ impl Catalog {
         let first_generation = u32::from_le_bytes(random) / 2 + 1;
         let (numbers, free) = (Vec::new(), Vec::new());
         let state = State { table, first_generation, numbers, free };
-        let (removals, tenants) = Default::default();
-        Ok(Catalog { state: Mutex::new(state), removals, tenants })
+        let (removals, tenants, fates) = Default::default();
+        Ok(Catalog { state: Mutex::new(state), removals, tenants, fates })
     }
 
     /// Gives the segment a number. A number that is used again has a new generation.
@@ -159,10 +162,10 @@ impl Catalog {
         }
     }
 
-    pub fn forget(&self, keys: &[RecordKey]) -> Freed {
+    pub fn forget(&self, keys: &[RecordKey], fate: Fate) -> Freed {
         self.removals.fetch_add(1, Ordering::AcqRel);
         let mut freed = Freed::default();
-        let mut emptied = Vec::new();
+        let (mut forgotten, mut emptied) = (Vec::new(), Vec::new());
         let mut state = self.state();
         for key in keys {
             let Some(location) = state.table.get(key) else { continue };
@@ -171,9 +174,11 @@ impl Catalog {
             }
             freed.records += 1;
             freed.bytes += u64::from(location.stored_len);
+            forgotten.push(*key);
             emptied.extend(state.release(&location));
         }
         drop(state);
+        self.fates.note(forgotten, fate);
         for segment in &emptied {
             self.discard(segment);
         }
@@ -214,6 +219,7 @@ impl Catalog {
         let entries = if segment.live_records() > 0 { segment.entries() } else { Vec::new() };
         segment.unlink();
         let mut freed = Freed::default();
+        let mut evicted = Vec::new();
         let mut state = self.state();
         for entry in entries {
             let is_of_segment = |at: &Location| {
@@ -223,9 +229,12 @@ impl Catalog {
                 state.table.remove(&entry.key, segment.generation());
                 freed.records += 1;
                 freed.bytes += u64::from(entry.stored_len);
+                evicted.push(entry.key);
             }
         }
         state.free.push(segment.number());
+        drop(state);
+        self.fates.note(evicted, Fate::Evicted);
         freed
     }
 

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use crate::catalog::{Catalog, Freed};
 use crate::device::{Device, DeviceConfig, DeviceStatus};
 use crate::extent::Record;
+use crate::fates::{Fate, Fates};
+use crate::page_cache::cached_bytes;
 use crate::random::random_bytes;
 use crate::recovery::Recovery;
 use crate::segment::{SegmentFile, SegmentStatus, segment_bytes};
@@ -112,6 +114,7 @@ impl Store {
     ) -> Admission {
         let len = bytes.bytes().len() as u64;
         let Some(Attachment { identity, admit: true }) = self.attachment(attachment) else {
+            self.fates().note([key], Fate::NotAdmitted);
             return Admission::Declined;
         };
         if len == 0 || len > PIECE_BYTES {
@@ -121,13 +124,15 @@ impl Store {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.writers.len();
         let (later, sooner) = self.writers.split_at(turn);
         let ready = sooner.iter().chain(later).filter(|writer| writer.device.accepts(len));
-        let writer = ready
-            .min_by_key(|writer| writer.device.queued_bytes())
-            .filter(|_| tenant.room() >= len);
+        let writer = ready.min_by_key(|writer| writer.device.queued_bytes());
+        let fate =
+            if writer.is_some() && tenant.room() < len { Fate::OverShare } else { Fate::NoRoom };
+        let writer = writer.filter(|_| fate == Fate::NoRoom);
         if writer.is_some_and(|writer| writer.push(identity, Record { key, piece, bytes })) {
             return Admission::Queued;
         }
         tenant.add_declined(len);
+        self.fates().note([key], fate);
         Admission::Declined
     }
 
@@ -195,12 +200,12 @@ impl Store {
 
     /// Makes records unreachable. A segment that has none left is unlinked; what is mapped stays readable.
     pub fn forget(&self, keys: &[RecordKey]) -> Freed {
-        self.catalog.forget(keys)
+        self.catalog.forget(keys, Fate::Freed)
     }
 
     /// Makes a record unreachable whose bytes were found not to be what they should, and counts it.
     pub fn forget_damaged(&self, key: &RecordKey) {
-        if self.catalog.forget(std::slice::from_ref(key)).records > 0 {
+        if self.catalog.forget(std::slice::from_ref(key), Fate::Damaged).records > 0 {
             self.damaged.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -213,6 +218,19 @@ impl Store {
     /// Forgets all records of these segments, then unlinks them; what is mapped stays readable.
     pub fn evict(&self, segments: &[u32]) -> Freed {
         self.catalog.evict(segments)
+    }
+
+    /// What became of records that are not resident.
+    pub fn fates(&self) -> &Fates {
+        &self.catalog.fates
+    }
+
+    /// How many of a record's bytes the kernel has in memory; 0 where its segment is gone.
+    pub fn cached_bytes(&self, location: &Location) -> Result<u64> {
+        let Some(segment) = self.segment(location.segment, location.generation) else {
+            return Ok(0);
+        };
+        cached_bytes(&segment.file, u64::from(location.offset), location.stored_len)
     }
 
     pub fn segments(&self) -> Vec<SegmentStatus> {

@@ -9,6 +9,7 @@ use crate::Identity;
 use crate::catalog::{Catalog, Published};
 use crate::device::Device;
 use crate::extent::{ExtentSize, Record, SegmentLabel};
+use crate::fates::Fate;
 use crate::footer::StripePlace;
 use crate::inbox::Inbox;
 use crate::open_segment::{OpenSegment, Refusal, SegmentPlan};
@@ -158,6 +159,7 @@ impl WriterThread {
             Ok(()) => self.device.mark_written(),
             Err(reason) => {
                 tenant.add_declined(bytes);
+                self.catalog.fates.note(records.iter().map(|record| record.key), Fate::NoRoom);
                 refuse(&self.device, reason);
             }
         }

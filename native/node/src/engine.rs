@@ -36,6 +36,12 @@ const REQUESTS_MAX: usize = 512;
 #[napi]
 pub struct NativeEngine(Arc<Parts>);
 
+impl NativeEngine {
+    pub(crate) fn parts(&self) -> Arc<Parts> {
+        self.0.clone()
+    }
+}
+
 /// The hash that segments of this identity carry, as 32 hex digits.
 #[napi(catch_unwind)]
 pub fn identity_hash(canonical: String) -> String {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use millpool_core::{
-    Admission, Code, Done, Error, Fill, Filled, Identity, RecordBytes, RecordKey, Result, Urgency,
-    Want,
+    Admission, Code, Done, Error, Fate, Fill, Filled, Identity, RecordBytes, RecordKey, Result,
+    Urgency, Want,
 };
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -17,12 +17,13 @@ use crate::config::{FillerConfig, LEAST_BUDGET_BYTES, SourceConfig};
 use crate::counters::{Counters, FillCounters};
 use crate::credentials::Credentials;
 use crate::endpoint::{Bucket, Endpoint};
-use crate::flights::{Errand, Flights, Waiter};
+use crate::flights::{Errand, Flights, UnderWay, Waiter};
 use crate::folder_source::{FolderSource, FolderTerms};
 use crate::lane::{Lane, Slot};
 use crate::piece::{Fetched, Piece};
 use crate::s3_source::S3Source;
 use crate::source::Source;
+use crate::tally::{SourceTally, Tally};
 
 /// How often wants that wait to begin are looked at for their deadline.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -50,6 +51,7 @@ struct Attached {
     identity: Identity,
     source: Arc<Source>,
     lane: Arc<Lane>,
+    tally: Arc<Tally>,
 }
 
 impl RecordBytes for RecordBuffer {
@@ -90,8 +92,9 @@ impl Filler {
     pub fn attach(&self, attachment: u32, identity: Identity, source: SourceConfig) -> Result<()> {
         let inner = &self.inner;
         let lane = inner.lane_of(&source);
-        let source = inner.open(source, lane.clone())?;
-        let attached = Attached { identity, source: Arc::new(source), lane };
+        let source = Arc::new(inner.open(source, lane.clone())?);
+        let tally = inner.attached(attachment).map(|before| before.tally).unwrap_or_default();
+        let attached = Attached { identity, source, lane, tally };
         inner.sources.write().unwrap_or_else(PoisonError::into_inner).insert(attachment, attached);
         Ok(())
     }
@@ -120,6 +123,15 @@ impl Filler {
         let limit = lanes.values().map(|lane| lane.limit.current() as u64).sum();
         let buffered_bytes = inner.pool.held_bytes();
         FillCounters { in_flight, queued, limit, buffered_bytes, ..inner.counters.read() }
+    }
+
+    /// Of one attachment; nothing is known of one that is not attached.
+    pub fn tally(&self, attachment: u32) -> SourceTally {
+        self.inner.attached(attachment).map(|attached| attached.tally.read()).unwrap_or_default()
+    }
+
+    pub fn under_way(&self, key: &RecordKey) -> Option<UnderWay> {
+        self.inner.flights().under_way(key)
     }
 
     /// Answers everything that waits with `Closed`. Idempotent.
@@ -229,10 +241,15 @@ impl Inner {
 
     /// Offers what was fetched to the store. Those who come before it is in a segment find it in memory.
     fn keep(&self, key: &RecordKey, piece: &Piece, fetched: Result<Fetched>) -> Result<Filled> {
-        let Fetched { record, young } = fetched.inspect_err(|_| self.counters.errors.add(1))?;
+        let fates = self.config.store.fates();
+        let Fetched { record, young } = fetched.inspect_err(|error| {
+            self.counters.errors.add(1);
+            fates.note([*key], Fate::Failed(error.code));
+        })?;
         let record = Arc::new(record);
         if young {
             self.counters.young.add(1);
+            fates.note([*key], Fate::Young);
             return Ok(Filled::Fetched { record, first: true });
         }
         self.flights().remember(*key, &record);
@@ -307,7 +324,13 @@ struct Departure {
 async fn fly(inner: Arc<Inner>, departure: Departure) {
     let Departure { key, errand: Errand { piece, source, .. }, lease, slot } = departure;
     let landing = Landing { inner, key, landed: false };
+    let tally = landing.inner.attached(piece.object.attachment).map(|attached| attached.tally);
+    let begun = Instant::now();
     let fetched = source.fetch(&piece, RecordWriter::new(lease, piece.len()), slot).await;
+    if let Some(tally) = tally {
+        let outcome = fetched.as_ref().map(|_| u64::from(piece.len())).map_err(Error::clone);
+        tally.fetched(&outcome, begun.elapsed());
+    }
     landing.land(&piece, fetched);
 }
 

@@ -32,6 +32,16 @@ pub(crate) struct Waiter {
     pub first: bool,
 }
 
+/// A record that is not resident, and is wanted or was fetched just now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UnderWay {
+    /// Its fetch waits to begin.
+    Queued,
+    Fetching,
+    /// It is in memory, most likely on its way into a segment.
+    Fetched,
+}
+
 struct Flight {
     errand: Errand,
     waiters: Vec<Waiter>,
@@ -178,6 +188,14 @@ impl Flights {
 
     pub fn recall(&self, key: &RecordKey) -> Option<Arc<RecordBuffer>> {
         self.recent.get(key)?.upgrade()
+    }
+
+    pub fn under_way(&self, key: &RecordKey) -> Option<UnderWay> {
+        match self.flights.get(key) {
+            Some(flight) if flight.begun => Some(UnderWay::Fetching),
+            Some(_) => Some(UnderWay::Queued),
+            None => self.recall(key).map(|_| UnderWay::Fetched),
+        }
     }
 
     /// Under way, and waiting to begin.

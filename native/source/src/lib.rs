@@ -21,8 +21,11 @@ mod s3_source;
 mod signature;
 mod source;
 mod stream;
+mod tally;
 
 pub use config::{FillerConfig, LEAST_BUDGET_BYTES, SourceConfig, Timeouts};
 pub use counters::FillCounters;
 pub use credentials::Credentials;
 pub use filler::Filler;
+pub use flights::UnderWay;
+pub use tally::{FETCH_SECONDS, SourceTally};

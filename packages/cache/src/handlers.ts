@@ -4,13 +4,16 @@ import type { Metadata, ResolvedEntry } from '@millpool/metadata';
 import { isWeak, MillpoolError } from '@millpool/protocol';
 import type { ErrorShape, Handlers, ResolveReply, ResolveRequest, StatResult } from '@millpool/protocol';
 
+import { activityOf } from './activity.ts';
 import type { AttachedSources } from './attached-sources.ts';
 import type { Datasets } from './datasets.ts';
 import type { Eviction } from './eviction.ts';
 import type { LoadJobs } from './load-jobs.ts';
 import type { Plans } from './plans.ts';
+import type { Readers } from './readers.ts';
 import type { ReadTally } from './read-tally.ts';
 import { statusOf } from './status.ts';
+import { whyOf } from './why.ts';
 
 export interface DaemonParts {
   readonly engine: Engine;
@@ -21,6 +24,7 @@ export interface DaemonParts {
   readonly jobs: LoadJobs;
   readonly tally: ReadTally;
   readonly eviction: Eviction;
+  readonly readers: Readers;
   readonly onShutdown: () => void;
   readonly version: string;
   readonly budgetBytes: number;
@@ -58,6 +62,10 @@ export function daemonHandlers(parts: DaemonParts, connection: number): Handlers
     'dataset-free': ({ version }) => datasets.free(version),
     'plan-open': async (request) => ({ plan: plans.open(connection, request) }),
     'plan-progress': async ({ plan }) => plans.progress(connection, plan),
+    'plan-report': async (request) => {
+      plans.report(connection, request);
+      return {};
+    },
     'plan-close': async ({ plan }) => plans.close(connection, plan),
 
     load: async ({ path, verify }, { signal }) => {
@@ -71,8 +79,10 @@ export function daemonHandlers(parts: DaemonParts, connection: number): Handlers
       return {};
     },
     free: ({ path }, { signal }) => free(parts, path, signal),
+    why: ({ path }, { signal }) => whyOf(parts, path, signal),
 
     status: async () => statusOf(parts),
+    activity: () => activityOf(parts),
     shutdown: async () => {
       setImmediate(parts.onShutdown);
       return { pid: process.pid };

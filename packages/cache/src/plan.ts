@@ -1,6 +1,9 @@
 import { Order, Schedule } from '@millpool/native';
 import type { DatasetFile, Engine } from '@millpool/native';
-import type { PlanProgress, PlanRequest } from '@millpool/protocol';
+import type { LoaderActivity, PlanProgress, PlanRequest, SecondsByCause } from '@millpool/protocol';
+
+import { added, nothingRead } from './readers.ts';
+import { noWaits, sumOfWaits } from './waits.ts';
 
 /** Samples asked of the engine in one call, and calls under way: one ends while the others keep the source busy. */
 const chunkSamples = 512;
@@ -46,6 +49,10 @@ export class Plan {
   #closed = false;
   #fetchedSamples = 0;
   #fetchedBytes = 0;
+  /** As its receipts say. */
+  #position: number;
+  #read = nothingRead;
+  #waitSeconds = noWaits;
 
   constructor(request: PlanRequest, file: DatasetFile, { engine, ahead }: Parts) {
     this.#request = request;
@@ -53,6 +60,7 @@ export class Plan {
     this.#engine = engine;
     this.#ahead = ahead;
     this.#epoch = request.epoch;
+    this.#position = request.position;
     this.#order = this.#orderOf(request.epoch);
     this.#steps = this.#stepsFrom(request.position);
     this.#sampleBytes = Math.max(1, file.bytes / Math.max(1, file.length));
@@ -90,6 +98,32 @@ export class Plan {
     this.#taken = 0;
     this.#takenAt.clear();
     this.#advance();
+  }
+
+  /** A receipt came, of reads up to `position`. */
+  readUpTo(position: number, counts: LoaderActivity['read']): void {
+    this.#position = Math.max(this.#position, position);
+    this.#read = added(this.#read, counts);
+  }
+
+  waited(seconds: SecondsByCause): void {
+    this.#waitSeconds = sumOfWaits(this.#waitSeconds, seconds);
+  }
+
+  get activity(): Omit<LoaderActivity, 'plan' | 'connection'> {
+    const { version, epoch, rank, world } = this.#request;
+    return {
+      path: this.file.root,
+      version,
+      epoch,
+      rank,
+      world,
+      samples: this.file.length,
+      position: this.#position,
+      read: this.#read,
+      fetchedAheadSamples: this.#fetchedSamples,
+      waitSeconds: this.#waitSeconds,
+    };
   }
 
   get progress(): PlanProgress {

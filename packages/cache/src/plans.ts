@@ -1,10 +1,11 @@
 import type { Engine, Receipt } from '@millpool/native';
 import { MillpoolError } from '@millpool/protocol';
-import type { PlanProgress, PlanRequest } from '@millpool/protocol';
+import type { LoaderActivity, PlanProgress, PlanReport, PlanRequest, SecondsByCause } from '@millpool/protocol';
 
 import type { Datasets } from './datasets.ts';
 import { Plan } from './plan.ts';
 import type { Ahead } from './plan.ts';
+import { noWaits, sumOfWaits } from './waits.ts';
 
 /** More open plans than processes of a node would have are a leak of somebody's. */
 const plansMax = 4096;
@@ -18,6 +19,7 @@ export class Plans {
   #last = 0;
   /** By plans that are closed. */
   #fetchedSamples = 0;
+  #waitSeconds = noWaits;
 
   constructor(datasets: Datasets, engine: Engine) {
     this.#datasets = datasets;
@@ -45,6 +47,20 @@ export class Plans {
     return this.#find(connection, plan).progress;
   }
 
+  report(connection: number, { plan, waitSeconds }: PlanReport): void {
+    this.#find(connection, plan).waited(waitSeconds);
+    this.#waitSeconds = sumOfWaits(this.#waitSeconds, waitSeconds);
+  }
+
+  /** Of all loops since the daemon started, as far as they told. */
+  get waitSeconds(): SecondsByCause {
+    return this.#waitSeconds;
+  }
+
+  activity(): readonly LoaderActivity[] {
+    return [...this.#plans].map(([number, { connection, plan }]) => ({ plan: number, connection, ...plan.activity }));
+  }
+
   close(connection: number, plan: number): PlanProgress {
     const found = this.#find(connection, plan);
     this.#drop(plan);
@@ -68,9 +84,12 @@ export class Plans {
   }
 
   receipts(receipts: readonly Receipt[]): void {
-    for (const { connection, plan, position } of receipts) {
+    for (const receipt of receipts) {
+      const { connection, plan, position } = receipt;
       const found = this.#plans.get(plan);
-      if (found?.connection === connection) found.plan.taken(position);
+      if (found?.connection !== connection) continue;
+      found.plan.readUpTo(position, receipt);
+      found.plan.taken(position);
     }
   }
 

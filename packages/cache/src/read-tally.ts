@@ -5,11 +5,13 @@ export class ReadTally {
   readonly #weak = new Set<number>();
   #samples = 0;
   #hitSamples = 0;
+  #bytes = 0;
 
   receipts(receipts: readonly Receipt[]): void {
-    for (const { samples, hitSamples } of receipts) {
+    for (const { samples, hitSamples, bytes } of receipts) {
       this.#samples += samples;
       this.#hitSamples += hitSamples;
+      this.#bytes += bytes;
     }
   }
 
@@ -24,6 +26,10 @@ export class ReadTally {
 
   get samples(): number {
     return this.#samples;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** Found in segments, fetched ahead or not. */

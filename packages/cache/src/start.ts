@@ -12,6 +12,7 @@ import { Eviction } from './eviction.ts';
 import { daemonHandlers } from './handlers.ts';
 import { LoadJobs } from './load-jobs.ts';
 import { Plans } from './plans.ts';
+import { Readers } from './readers.ts';
 import { ReadTally } from './read-tally.ts';
 import { Tenants } from './tenants.ts';
 
@@ -54,34 +55,31 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   const plans = new Plans(datasets, engine);
   const jobs = new LoadJobs({ metadata, engine, clock });
   const tally = new ReadTally();
+  const readers = new Readers();
   const tenants = new Tenants({ engine, metadata, plans, clock });
   const eviction = new Eviction({ engine, tenants, clock, log, idleMs: config.keepUnreadMs });
   const { version, budgetBytes } = config;
-  const parted = {
-    engine,
-    metadata,
-    sources,
-    datasets,
-    plans,
-    jobs,
-    tally,
-    eviction,
-    onShutdown,
-    version,
-    budgetBytes,
-  };
+  const told = { onShutdown, version, budgetBytes };
+  const parted = { engine, metadata, sources, datasets, plans, jobs, tally, readers, eviction, ...told };
 
   const serving = engine.serve({
     socket: config.socket,
     mode: config.socketMode,
     datasets: datasetDirectory,
     handlers: {
-      control: (body, { connection, signal }) => dispatch(daemonHandlers(parted, connection), body, signal),
+      control: (body, { connection, pid, signal }) => {
+        readers.saw(connection, pid);
+        return dispatch(daemonHandlers(parted, connection), body, signal);
+      },
       receipts: (receipts) => {
         tally.receipts(receipts);
+        readers.receipts(receipts);
         plans.receipts(receipts);
       },
-      closed: (connection) => plans.closeConnection(connection),
+      closed: (connection) => {
+        plans.closeConnection(connection);
+        readers.closed(connection);
+      },
     },
   });
   await serving.catch(async (error: unknown) => {

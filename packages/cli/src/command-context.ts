@@ -24,6 +24,13 @@ export class PartlyDone extends Error {
   }
 }
 
+/** What was looked at was told, and some of it is not as it should be. Exit code 1. */
+export class ChecksFailed extends Error {
+  constructor(count: number) {
+    super(`${count} failed`);
+  }
+}
+
 /** Runs commands: gives each its tools, and turns whatever it throws into words and an exit code. */
 export class CommandContext {
   readonly #settings: () => Settings;
@@ -62,6 +69,7 @@ function report(thrown: unknown, output: Output): number {
     for (const failure of thrown.failures) output.error(failure);
     return 3;
   }
+  if (thrown instanceof ChecksFailed) return 1;
   const error = asMillpoolError(thrown);
   output.error(error.shape);
   return errorTable[error.code].exit;

@@ -10,6 +10,7 @@ import { configCommand } from './commands/config.ts';
 import { cpCommand } from './commands/cp.ts';
 import { datasetCommand } from './commands/dataset.ts';
 import { detachCommand } from './commands/detach.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { downCommand } from './commands/down.ts';
 import { duCommand } from './commands/du.ts';
 import { findCommand } from './commands/find.ts';
@@ -19,7 +20,9 @@ import { loadCommand } from './commands/load.ts';
 import { lsCommand } from './commands/ls.ts';
 import { statCommand } from './commands/stat.ts';
 import { statusCommand } from './commands/status.ts';
+import { topCommand } from './commands/top.ts';
 import { upCommand } from './commands/up.ts';
+import { whyCommand } from './commands/why.ts';
 import { Output } from './output.ts';
 import { loadSettings } from './settings.ts';
 import { version } from './version.ts';
@@ -33,6 +36,9 @@ const verbs = [
   upCommand,
   downCommand,
   statusCommand,
+  topCommand,
+  whyCommand,
+  doctorCommand,
   attachCommand,
   detachCommand,
   attachmentsCommand,

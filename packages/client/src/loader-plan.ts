@@ -1,9 +1,9 @@
-import { MillpoolError } from '@millpool/protocol';
-import type { PlanProgress, PlanRequest } from '@millpool/protocol';
+import { MillpoolError, waitCauses } from '@millpool/protocol';
+import type { PlanProgress, PlanRequest, SecondsByCause } from '@millpool/protocol';
 
 import type { DatasetRoad } from './dataset-road.ts';
 
-/** How often a loader asks what was fetched ahead of it. */
+/** How often a loader asks what was fetched ahead of it, and tells what it waited for. */
 const progressEveryMs = 1_000;
 
 /**
@@ -16,20 +16,24 @@ export class LoaderPlan {
   #number: number;
   #position: number;
   #askedMs = performance.now();
+  /** What was told the daemon of the loader's waits. */
+  #told: SecondsByCause;
   /** By daemons before a restart, and by the one of now. */
   #before: PlanProgress = { fetchedSamples: 0, fetchedBytes: 0 };
   #now: PlanProgress = { fetchedSamples: 0, fetchedBytes: 0 };
 
-  private constructor(road: DatasetRoad, request: PlanRequest, number: number) {
+  private constructor(road: DatasetRoad, request: PlanRequest, opened: { number: number; waited: SecondsByCause }) {
     this.#road = road;
     this.#request = request;
-    this.#number = number;
+    this.#number = opened.number;
+    this.#told = { ...opened.waited };
     this.#position = request.position;
   }
 
-  static async open(road: DatasetRoad, request: PlanRequest): Promise<LoaderPlan> {
+  /** `waited`: by the loader before this plan. */
+  static async open(road: DatasetRoad, request: PlanRequest, waited: SecondsByCause): Promise<LoaderPlan> {
     const { plan } = await road.call('plan-open', request);
-    return new LoaderPlan(road, request, plan);
+    return new LoaderPlan(road, request, { number: plan, waited });
   }
 
   /** For the reads of a batch that ends at `position`. */
@@ -45,26 +49,36 @@ export class LoaderPlan {
     };
   }
 
-  /** The loader delivered a batch: now and then the daemon is asked how far it is. */
-  delivered(position: number): void {
+  /** The loader delivered a batch: now and then the daemon is asked how far it is, and told what was waited for. */
+  delivered(position: number, waited: SecondsByCause): void {
     this.#position = position;
     const nowMs = performance.now();
     if (nowMs - this.#askedMs < progressEveryMs) return;
     this.#askedMs = nowMs;
-    void this.#refresh();
+    void this.#refresh(waited);
   }
 
-  async close(): Promise<void> {
+  async close(waited: SecondsByCause): Promise<void> {
+    await this.#tell(waited).catch(() => undefined);
     const last = await this.#road.call('plan-close', { plan: this.#number }).catch(() => null);
     this.#now = last ?? this.#now;
   }
 
-  async #refresh(): Promise<void> {
+  async #refresh(waited: SecondsByCause): Promise<void> {
     try {
+      await this.#tell(waited);
       this.#now = await this.#road.call('plan-progress', { plan: this.#number });
     } catch (error) {
       if (error instanceof MillpoolError && error.code === 'not-found') await this.#openAgain().catch(() => undefined);
     }
+  }
+
+  async #tell(waited: SecondsByCause): Promise<void> {
+    const told = this.#told;
+    this.#told = { ...waited };
+    const since = waitCauses.map((cause) => [cause, Math.max(0, waited[cause] - told[cause])]);
+    const waitSeconds = Object.fromEntries(since) as SecondsByCause;
+    await this.#road.call('plan-report', { plan: this.#number, waitSeconds });
   }
 
   async #openAgain(): Promise<void> {

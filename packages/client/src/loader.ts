@@ -105,7 +105,7 @@ export class Loader implements AsyncIterable<Batch> {
         const next = ahead.shift();
         if (next === undefined) break;
         const batch = await this.#deliver(next, askedMs);
-        plan?.delivered(this.#position);
+        plan?.delivered(this.#position, this.#account.waitSeconds);
         if (plan !== null) this.#account.fetchedAhead(plan.progress);
         yield batch;
         askedMs = performance.now();
@@ -124,7 +124,7 @@ export class Loader implements AsyncIterable<Batch> {
   async #openPlan(): Promise<LoaderPlan | null> {
     const { hints, seed, shuffle, dropLast, globalBatch, rank, world } = this.#settings;
     if (!hints || this.#file.length === 0) return null;
-    return LoaderPlan.open(this.#road, {
+    const request = {
       version: this.#dataset.version,
       seed,
       epoch: this.#epoch,
@@ -134,12 +134,13 @@ export class Loader implements AsyncIterable<Batch> {
       globalBatch,
       rank,
       world,
-    });
+    };
+    return LoaderPlan.open(this.#road, request, this.#account.waitSeconds);
   }
 
   async #closePlan(plan: LoaderPlan | null): Promise<void> {
     if (plan === null) return;
-    await plan.close();
+    await plan.close(this.#account.waitSeconds);
     this.#account.fetchedAhead(plan.progress);
     this.#account.planEnded();
   }

@@ -1,9 +1,5 @@
-import type { PlanProgress } from '@millpool/protocol';
-
-/** Why a consumer waited, the one list of DESIGN §2. `copy` is the copy to a GPU; `queue` is none of the others. */
-export const waitCauses = ['source', 'peer', 'device', 'gather', 'transform', 'copy', 'queue'] as const;
-export type WaitCause = (typeof waitCauses)[number];
-export type SecondsByCause = { readonly [cause in WaitCause]: number };
+import { waitCauses } from '@millpool/protocol';
+import type { PlanProgress, SecondsByCause, WaitCause } from '@millpool/protocol';
 
 /** What one batch cost, measured where it happened. */
 export interface BatchCost {
@@ -99,6 +95,11 @@ export class StallAccount {
     const explained = Math.min(waited, total);
     if (total > 0) for (const cause of waitCauses) this.#wait[cause] += (explained * seconds[cause]) / total;
     this.#wait.queue += waited - explained;
+  }
+
+  /** What the loop waited for, since the loader was made. */
+  get waitSeconds(): SecondsByCause {
+    return this.#wait;
   }
 
   report(): Report {

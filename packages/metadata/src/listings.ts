@@ -54,7 +54,7 @@ export class Listings {
    * the future was written before the wall clock was set back, so that its age is not known.
    */
   fresh(directory: Directory, floorMs: number): DirectoryRecord | null {
-    const record = this.#record(directory);
+    const record = this.record(directory);
     if (record?.state !== 'complete' || record.listedAtMs < floorMs) return null;
     return floorMs === Number.NEGATIVE_INFINITY || record.listedAtMs <= this.#nowMs() ? record : null;
   }
@@ -94,7 +94,7 @@ export class Listings {
   /** All that is stored of a directory, and of those below it that its listing leads to. */
   async forget(directory: Directory): Promise<void> {
     await this.#locks.hold(directory.text, async () => {
-      const record = this.#record(directory);
+      const record = this.record(directory);
       if (record === null) return;
       if (record.hasDirectories) await this.#forgetChildren(directory);
       await this.#shelf.partitions.clear(directory);
@@ -194,10 +194,10 @@ export class Listings {
   }
 
   async #begin(directory: Directory, buffer: WriteBuffer): Promise<{ former: DirectoryRecord | null; update: Update }> {
-    let former = this.#record(directory);
+    let former = this.record(directory);
     if (former?.state === 'applying') {
       await this.#forgetGone(directory, await Changes.resume(this.#shelf, directory, former));
-      former = this.#record(directory);
+      former = this.record(directory);
     }
     const request = { directory, former, buffer };
     const update =
@@ -225,7 +225,8 @@ export class Listings {
     }
   }
 
-  #record(directory: Directory): DirectoryRecord | null {
+  /** What is stored of a directory, however old. */
+  record(directory: Directory): DirectoryRecord | null {
     const record = this.#shelf.store.get(directoryKey(directory));
     return record === undefined ? null : decodeDirectory(record);
   }

@@ -11,6 +11,8 @@ import { Attachments } from './attachments.ts';
 import { Entries } from './entries.ts';
 import { Listings } from './listings.ts';
 import { Namespace } from './namespace.ts';
+import { ownerOf } from './owner.ts';
+import type { Owner } from './owner.ts';
 import { Partitions } from './partitions.ts';
 import type { LookupResult, ResolvedEntry } from './resolved-entry.ts';
 import { MetadataStore } from './store/environment.ts';
@@ -35,6 +37,8 @@ export interface Metadata {
   lookup(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]>;
   /** The same, as the source has them now, whatever is stored and fresh. */
   lookupAtSource(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]>;
+  /** Who owns a path's entry, and what is stored of it; null above all attachments and beside them. */
+  owner(path: string): Owner | null;
   /** All files at or below a path, in the byte order of their paths; complete, or it throws. */
   walk(path: string, signal: AbortSignal): AsyncIterable<readonly ResolvedEntry[]>;
   /** In the order of their paths. */
@@ -86,6 +90,7 @@ export async function startMetadata(config: MetadataConfig): Promise<Metadata> {
     },
     lookup: (paths, signal) => namespace.lookup(paths, signal),
     lookupAtSource: (paths, signal) => namespace.lookupAtSource(paths, signal),
+    owner: (path) => ownerOf({ attachments, listings, entries, partitions, shards, nowMs }, path),
     walk: (path, signal) => namespace.walk(path, signal),
     attachments: () => attachments.current().map(({ attachment }) => attachment),
     attachmentError: (id) => attachments.byId(id).error,

@@ -10,6 +10,9 @@ export interface Binding {
   describeDataset(path: string): Promise<NativeDatasetHeader>;
   /** Of an attachment's canonical text, as segments carry it: 32 hex digits. */
   identityHash(canonical: string): string;
+  /** Why this machine does not allow it; null where it does. */
+  ioUringFault(): string | null;
+  directFault(directory: string): string | null;
   readonly NativeOrder: new (count: number, seed: number, epoch: number) => NativeOrder;
   readonly NativeCancel: new () => NativeCancel;
   readonly NativeSchedule: new (config: NativeScheduleConfig) => NativeSchedule;
@@ -78,6 +81,8 @@ export interface NativeEngine {
   counters(): NativeCounters;
   notices(): string[];
   residency(objects: Uint8Array): Float64Array;
+  facts(objects: Uint8Array): Promise<NativeObjectFacts>;
+  sourceTally(attachment: number): NativeSourceTally;
   evict(segments: Uint32Array): Promise<NativeFreed>;
   forget(objects: Uint8Array): Promise<NativeFreed>;
   verify(objects: Uint8Array): Promise<NativeVerified>;
@@ -165,6 +170,44 @@ export interface NativeCounters {
   readonly connections: number;
   readonly servedRecords: number;
   readonly servedBytes: number;
+}
+
+export interface NativeObjectFacts {
+  readonly records: readonly NativeRecordFacts[];
+  /** False: fates of some records were forgotten, and none need mean that nothing happened. */
+  readonly fatesComplete: boolean;
+}
+
+export interface NativeRecordFacts {
+  readonly bytes: number;
+  readonly state: string;
+  /** Where it is resident. */
+  readonly place?: NativeRecordPlace;
+  /** Where it is not: what became of it last. */
+  readonly fate?: { readonly kind: string; readonly code?: number; readonly atSeconds: number };
+}
+
+export interface NativeRecordPlace {
+  /** As in the name of its file. */
+  readonly segment: string;
+  readonly number: number;
+  /** Of the device, among all. */
+  readonly device: number;
+  readonly sealed: boolean;
+  readonly verified: boolean;
+  /** Of its bytes, those that the kernel has in memory. */
+  readonly pageCacheBytes: number;
+}
+
+export interface NativeSourceTally {
+  readonly fetches: number;
+  readonly bytes: number;
+  readonly errors: number;
+  readonly lastError?: { readonly code: number; readonly message: string; readonly atSeconds: number };
+  /** How many fetches took up to each bound and more than the one before; those above all come last. */
+  readonly durations: readonly number[];
+  readonly boundsSeconds: readonly number[];
+  readonly seconds: number;
 }
 
 export interface NativeFreed {

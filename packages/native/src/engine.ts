@@ -8,9 +8,13 @@ import type {
   NativeEngine,
   NativeEvent,
   NativeFreed,
+  NativeObjectFacts,
   NativeReceipt,
+  NativeRecordFacts,
+  NativeRecordPlace,
   NativeSegmentStatus,
   NativeSource,
+  NativeSourceTally,
   NativeTenantStatus,
   NativeVerified,
 } from './binding.ts';
@@ -26,6 +30,21 @@ export type Freed = NativeFreed;
 /** `corrupt` holds indices of the objects, whose bad records were forgotten; `missing` counts records not resident. */
 export type Verified = NativeVerified;
 export type Receipt = NativeReceipt;
+
+export type RecordPlace = NativeRecordPlace;
+export type SourceTally = NativeSourceTally;
+
+/** What became last of a record that is not resident. */
+export type FateKind = 'no-room' | 'over-share' | 'not-admitted' | 'young' | 'failed' | 'freed' | 'evicted' | 'damaged';
+
+export interface RecordFacts extends NativeRecordFacts {
+  readonly state: 'resident' | 'queued' | 'fetching' | 'fetched' | 'absent';
+  readonly fate?: { readonly kind: FateKind; readonly code?: number; readonly atSeconds: number };
+}
+
+export interface ObjectFacts extends NativeObjectFacts {
+  readonly records: readonly RecordFacts[];
+}
 
 export interface DeviceStatus extends NativeDeviceStatus {
   readonly state: 'ok' | 'full' | 'failed';
@@ -177,6 +196,16 @@ export class Engine {
   /** Bytes resident here of each object of a packed list (object-list.ts). */
   residency(objects: Uint8Array): Float64Array {
     return called(() => this.#native.residency(objects));
+  }
+
+  /** Of a packed list of one object: where each of its records is, or why it is not here. */
+  async facts(objects: Uint8Array): Promise<ObjectFacts> {
+    return (await settled(() => this.#native.facts(objects))) as ObjectFacts;
+  }
+
+  /** What the source of an attachment has done since it was attached. */
+  sourceTally(attachment: number): SourceTally {
+    return called(() => this.#native.sourceTally(attachment));
   }
 
   /** Forgets all records of these segments (by number), then unlinks them; mappings of clients stay valid. */

@@ -21,10 +21,14 @@ export {
   type EngineHandlers,
   type Freed,
   identityHash,
+  type ObjectFacts,
   type Receipt,
+  type RecordFacts,
+  type RecordPlace,
   type SegmentStatus,
   type ServeConfig,
   type SourceSettings,
+  type SourceTally,
   type TenantStatus,
   type Urgency,
   type Verified,
@@ -32,6 +36,7 @@ export {
 export { Fetch, type FetchFailure, type FetchProgress } from './fetch.ts';
 export { type ClientState, FlowClient, type FlowClientConfig, type Ranges, type ReadOptions } from './flow-client.ts';
 export { addonPath } from './load.ts';
+export { directFault, ioUringFault } from './machine.ts';
 export { remedyFor } from './native-error.ts';
 export { countObjects, type ObjectEntry, packObjects, unpackObjects } from './object-list.ts';
 export { Order, type OrderConfig, Schedule, type ScheduleConfig, type Step } from './order.ts';

@@ -23,7 +23,17 @@ export { formatFreshness, parseFreshness } from './freshness.ts';
 export { formatBytes, formatSize, parseBytes, parseSize } from './size.ts';
 export type { Size } from './size.ts';
 export { formatDurationMs, parseDurationMs } from './duration.ts';
+export { waitCauses } from './activity.ts';
 export type {
+  LoaderActivity,
+  ReadActivity,
+  ReadCounts,
+  ReaderActivity,
+  SecondsByCause,
+  WaitCause,
+} from './activity.ts';
+export type {
+  Activity,
   AttachmentStatus,
   AttachRequest,
   CacheStatus,
@@ -45,6 +55,7 @@ export type {
   Method,
   Methods,
   PlanProgress,
+  PlanReport,
   PlanRequest,
   Reply,
   Request,
@@ -53,6 +64,18 @@ export type {
   StatResult,
   Status,
 } from './methods.ts';
+export type {
+  WhyAttachment,
+  WhyCost,
+  WhyEntry,
+  WhyMissing,
+  WhyOwner,
+  WhyPlace,
+  WhyReason,
+  WhyReply,
+  WhyResidency,
+  WhySource,
+} from './why.ts';
 export {
   checkRequest,
   datasetDiffLimitMax,

@@ -1,6 +1,8 @@
+import type { ReadActivity, SecondsByCause } from './activity.ts';
 import type { Attachment, Freshness, Policy, S3Settings } from './attachment.ts';
 import type { Entry } from './entry.ts';
 import type { ErrorShape } from './errors.ts';
+import type { WhyReply } from './why.ts';
 
 /**
  * What can be asked of a daemon: method → request and reply. Both roads, msgpack control frames over flow and messages
@@ -22,6 +24,8 @@ export interface Methods {
   'dataset-free': { request: { version: string }; reply: { version: string } };
   'plan-open': { request: PlanRequest; reply: { plan: number } };
   'plan-progress': { request: { plan: number }; reply: PlanProgress };
+  /** What a loop waited for since it told last. */
+  'plan-report': { request: PlanReport; reply: Record<string, never> };
   'plan-close': { request: { plan: number }; reply: PlanProgress };
 
   load: { request: { path: string; verify: boolean }; reply: { job: number } };
@@ -30,8 +34,10 @@ export interface Methods {
   jobs: { request: Record<string, never>; reply: { jobs: readonly JobStatus[] } };
   'job-cancel': { request: { job: number }; reply: Record<string, never> };
   free: { request: { path: string }; reply: { records: number; bytes: number } };
+  why: { request: { path: string }; reply: WhyReply };
 
   status: { request: Record<string, never>; reply: Status };
+  activity: { request: Record<string, never>; reply: Activity };
   /** The reply is sent before the daemon stops. */
   shutdown: { request: Record<string, never>; reply: { pid: number } };
 }
@@ -186,6 +192,11 @@ export interface PlanProgress {
   readonly fetchedBytes: number;
 }
 
+export interface PlanReport {
+  readonly plan: number;
+  readonly waitSeconds: SecondsByCause;
+}
+
 export interface JobStatus {
   readonly job: number;
   readonly path: string;
@@ -200,6 +211,13 @@ export interface JobStatus {
   /** The first 1,000; `failureCount` has them all. */
   readonly failures: readonly ErrorShape[];
   readonly failureCount: number;
+}
+
+/** What goes on at a daemon. */
+export interface Activity extends ReadActivity {
+  readonly status: Status;
+  /** Without the lists of their failures. */
+  readonly jobs: readonly JobStatus[];
 }
 
 export interface Status {

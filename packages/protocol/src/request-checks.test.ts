@@ -36,13 +36,19 @@ const good: { readonly [M in Method]: Methods[M]['request'] } = {
     world: 4,
   },
   'plan-progress': { plan: 7 },
+  'plan-report': {
+    plan: 7,
+    waitSeconds: { source: 1, peer: 0, device: 0.5, gather: 0, transform: 0, copy: 0, queue: 2 },
+  },
   'plan-close': { plan: 7 },
   load: { path: '/', verify: true },
   job: { job: 1, waitSeconds: 0.5 },
   jobs: {},
   'job-cancel': { job: 1 },
   free: { path: '/a' },
+  why: { path: '/a/b.png' },
   status: {},
+  activity: {},
   shutdown: {},
 };
 const methods = Object.keys(good) as Method[];

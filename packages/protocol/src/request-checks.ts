@@ -1,3 +1,5 @@
+import { waitCauses } from './activity.ts';
+import type { SecondsByCause } from './activity.ts';
 import { policies } from './attachment.ts';
 import type { Freshness, S3Settings } from './attachment.ts';
 import { flag, integer, invalidField, listOf, membersOf, numberWithin, oneOf, orNull, record, text } from './check.ts';
@@ -12,6 +14,7 @@ import type {
   ListRequest,
   Method,
   Methods,
+  PlanReport,
   PlanRequest,
   Request,
   ResolveRequest,
@@ -79,6 +82,12 @@ const s3Settings: Check<S3Settings> = record<S3Settings>({
 
 const planNumber = record<Methods['plan-close']['request']>({ plan: integer(0, uint32Max) });
 
+const waitSeconds: Check<SecondsByCause> = record(
+  Object.fromEntries(waitCauses.map((cause) => [cause, numberWithin(0, Number.MAX_SAFE_INTEGER)])) as {
+    readonly [cause in keyof SecondsByCause]: Check<number>;
+  },
+);
+
 const planFields: Check<PlanRequest> = record<PlanRequest>({
   version,
   seed: integer(0),
@@ -122,13 +131,16 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
   'dataset-free': record<Methods['dataset-free']['request']>({ version }),
   'plan-open': plan,
   'plan-progress': planNumber,
+  'plan-report': record<PlanReport>({ plan: integer(0, uint32Max), waitSeconds }),
   'plan-close': planNumber,
   load: record<Methods['load']['request']>({ path, verify: flag }),
   job: record<Methods['job']['request']>({ job, waitSeconds: numberWithin(0, jobWaitSecondsMax) }),
   jobs: nothing,
   'job-cancel': record<Methods['job-cancel']['request']>({ job }),
   free: record<Methods['free']['request']>({ path }),
+  why: record<Methods['why']['request']>({ path }),
   status: nothing,
+  activity: nothing,
   shutdown: nothing,
 };
 

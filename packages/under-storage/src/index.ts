@@ -1,3 +1,5 @@
+export { findAws } from './s3/aws-findings.ts';
+export type { AwsFindings } from './s3/aws-findings.ts';
 export { openUnderStorage } from './open.ts';
 export { parseSource, sourceName } from './source-uri.ts';
 export type { SourceUri } from './source-uri.ts';

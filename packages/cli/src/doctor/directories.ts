@@ -1,0 +1,116 @@
+import { constants } from 'node:fs';
+import { access, readFile, stat, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+import { directFault } from '@millpool/native';
+import { formatBytes } from '@millpool/protocol';
+
+import { fail, ok, warn } from './check.ts';
+import type { Check } from './check.ts';
+
+/** Magic numbers of statfs(2) that matter here. */
+const fileSystems: Readonly<Record<number, { readonly name: string; readonly remark: string }>> = {
+  0xef53: { name: 'ext4', remark: '' },
+  0x58465342: { name: 'xfs', remark: '' },
+  0x9123683e: { name: 'btrfs', remark: '' },
+  0x2fc12fc1: { name: 'zfs', remark: '' },
+  0xf2f52010: { name: 'f2fs', remark: '' },
+  0x01021994: { name: 'tmpfs', remark: 'it is memory: what is cached is gone with a restart' },
+  0x794c7630: { name: 'overlayfs', remark: "it is a container's own layer: slow, and gone with the container" },
+  0x6969: { name: 'nfs', remark: 'a network is no cache: every hit would go over it' },
+  0x65735546: { name: 'fuse', remark: 'every hit would go through another program' },
+  0xff534d42: { name: 'cifs', remark: 'a network is no cache: every hit would go over it' },
+  0x00c36400: { name: 'ceph', remark: 'a network is no cache: every hit would go over it' },
+  0x0bd00bd0: { name: 'lustre', remark: 'a network is no cache: every hit would go over it' },
+};
+
+/** Less is no cache (`sizeDevices`). */
+const roomMin = 64 * 1024 ** 2;
+const localDisk = 'Name a directory on a local disk with --data.';
+
+/** Whether a data directory can be one, what it lies on, and what is slow about that. */
+export async function directoryChecks(path: string): Promise<readonly Check[]> {
+  const name = (what: string): string => `${what} ${path}`;
+  const there = await nearest(path);
+  const refused = await refusal(there);
+  if (refused !== null) {
+    const remedy = 'Make it for the user that runs Millpool, or name another with --data.';
+    return [
+      fail(name('data'), `${there === path ? path : `${path} (by ${there})`} cannot be used: ${refused}.`, remedy),
+    ];
+  }
+  return [
+    await fileSystem(name('file system'), there),
+    await room(name('room'), there),
+    await device(name('device'), there),
+    direct(name('O_DIRECT'), there),
+  ];
+}
+
+/** The directory itself, or the one in which it would be made. */
+async function nearest(path: string): Promise<string> {
+  for (let at = path; ; at = dirname(at)) {
+    if ((await stat(at).catch(() => null)) !== null || at === '/') return at;
+  }
+}
+
+async function refusal(path: string): Promise<string | null> {
+  if (!(await stat(path)).isDirectory()) return 'it is no directory';
+  return access(path, constants.R_OK | constants.W_OK | constants.X_OK).then(
+    () => null,
+    (error: unknown) => ((error as NodeJS.ErrnoException).code === 'EROFS' ? 'it is read-only' : 'permission denied'),
+  );
+}
+
+async function fileSystem(name: string, path: string): Promise<Check> {
+  const { type } = await statfs(path);
+  const known = fileSystems[type];
+  if (known === undefined) return ok(name, `It is of a kind that Millpool does not know (0x${type.toString(16)}).`);
+  if (known.remark === '') return ok(name, `It is ${known.name}.`);
+  return warn(name, `It is ${known.name}: ${known.remark}.`, localDisk);
+}
+
+async function room(name: string, path: string): Promise<Check> {
+  const { blocks, bavail, bsize, files, ffree } = await statfs(path);
+  const free = bavail * bsize;
+  const sentence = `${formatBytes(free)} of ${formatBytes(blocks * bsize)} are free.`;
+  if (free < roomMin) return fail(name, sentence, 'Make room there, or name another directory with --data.');
+  if (files > 0 && ffree === 0)
+    return fail(name, 'No inode is free.', 'Remove files there, or name another directory.');
+  return free < 0.05 * blocks * bsize
+    ? warn(name, sentence, 'Make room there: most file systems get slow when they are nearly full.')
+    : ok(name, sentence);
+}
+
+/** By what sysfs says of the block device below. */
+async function device(name: string, path: string): Promise<Check> {
+  const { dev } = await stat(path);
+  const [major, minor] = [Math.floor(dev / 256) % 4096, dev % 256];
+  const base = `/sys/dev/block/${major}:${minor}`;
+  const read = (file: string): Promise<string> =>
+    readFile(file, 'utf8').then(
+      (text) => text.trim(),
+      () => '',
+    );
+  const rotational = (await read(`${base}/queue/rotational`)) || (await read(`${base}/../queue/rotational`));
+  const label = /^DEVNAME=(.+)$/m.exec(await read(`${base}/uevent`))?.[1];
+  if (label === undefined) return ok(name, 'No block device of this machine lies below it.');
+  // Virtual disks say that they rotate, whatever lies below them.
+  if (/^(vd|xvd|nbd)/.test(label)) return ok(name, `/dev/${label} is a virtual disk; what lies below it is not told.`);
+  if (rotational !== '1') return ok(name, `/dev/${label} does not rotate.`);
+  return warn(
+    name,
+    `/dev/${label} is a disk that rotates: reads in random order are slow there.`,
+    'Name a directory on NVMe or SSD with --data; a rotating one is good as a second tier.',
+  );
+}
+
+function direct(name: string, path: string): Check {
+  const fault = directFault(path);
+  if (fault === null) return ok(name, 'O_DIRECT reads work.');
+  return warn(
+    name,
+    `O_DIRECT does not work there (${fault}): cold reads go through the page cache.`,
+    'It is the file system that refuses; ext4 and xfs can.',
+  );
+}

@@ -1,0 +1,66 @@
+import { nameOf, parentOf } from '@millpool/protocol';
+import type { Attachment, ErrorShape } from '@millpool/protocol';
+
+import type { Attachments } from './attachments.ts';
+import type { Entries } from './entries.ts';
+import { floorMsOf } from './freshness.ts';
+import type { Listings } from './listings.ts';
+import { shardOf } from './partition-map.ts';
+import type { Partitions } from './partitions.ts';
+import { resolved } from './resolved-entry.ts';
+import type { ResolvedEntry } from './resolved-entry.ts';
+import { entryClasses } from './store/keys.ts';
+
+interface Parts {
+  readonly attachments: Attachments;
+  readonly listings: Listings;
+  readonly entries: Entries;
+  readonly partitions: Partitions;
+  readonly shards: number;
+  readonly nowMs: () => number;
+}
+
+/** Who owns the entry of a path, and what is stored of it, whatever its age. Nothing is asked of the source. */
+export interface Owner {
+  readonly attachment: Attachment;
+  /** Why the source cannot be reached. */
+  readonly sourceError: ErrorShape | null;
+  /** Whose listing has the entry; an attachment's own for the attachment. */
+  readonly directory: string;
+  readonly shard: number;
+  readonly partition: number;
+  readonly partitions: number;
+  readonly listing: 'never' | 'under-way' | 'whole';
+  readonly listingAgeSeconds: number | null;
+  readonly listingFresh: boolean;
+  readonly stored: ResolvedEntry | null;
+}
+
+/** Null for a path above all attachments, or beside them. */
+export function ownerOf(parts: Parts, path: string): Owner | null {
+  const { attachments, listings, entries, partitions, shards, nowMs } = parts;
+  const attached = attachments.covering(path);
+  if (attached === null) return null;
+  const { attachment } = attached;
+  const isRoot = path === attachment.path;
+  const directory = attached.directory(isRoot ? path : parentOf(path), shards);
+  const record = listings.record(directory);
+  const name = nameOf(path);
+  const stored = isRoot ? null : (entries.get(directory, 'file', name) ?? entries.get(directory, 'directory', name));
+  const map = partitions.mapOf(directory);
+  // The class of an entry has no part in where its name lies.
+  const { partition } = partitions.keyOf(directory, entryClasses.plainFile, Buffer.from(isRoot ? '' : name));
+  const isWhole = record?.state === 'complete';
+  return {
+    attachment,
+    sourceError: attached.error,
+    directory: directory.path,
+    shard: shardOf(map, partition),
+    partition,
+    partitions: map.shards.filter((shard) => shard !== undefined).length,
+    listing: record === null ? 'never' : isWhole ? 'whole' : 'under-way',
+    listingAgeSeconds: record === null || !isWhole ? null : Math.max(0, nowMs() - record.listedAtMs) / 1_000,
+    listingFresh: listings.fresh(directory, floorMsOf(attachment.freshness, nowMs())) !== null,
+    stored: stored === null || !isWhole ? null : resolved(directory, name, stored),
+  };
+}
