@@ -22,8 +22,7 @@ function commands() {
   const named = (text) => Array.from(text.matchAll(/^ {2}([a-z]+)\b.*$/gm), ([, name]) => name);
   const listed = help([]).split('\nCommands:\n')[1] ?? '';
   return named(listed.split('\n\n')[0])
-    .filter((name) => name !== 'help')
-    .flatMap((name) => [`## ${name}`, block('text', help([name])), ...below(name)])
+    .flatMap((name) => (name === 'help' ? [] : [`## ${name}`, block('text', help([name])), ...below(name)]))
     .join('\n\n');
 }
 
