@@ -52,8 +52,8 @@ function declarationOf(name, file) {
   const text = readFileSync(file, 'utf8');
   const own = declared(name, text);
   if (own !== null) return tidied(spelledOut(own, text));
-  for (const [, list, from] of text.matchAll(/^export (?:type )?\{ (.*) \} from '(.*)';$/gm)) {
-    if (list.split(', ').includes(name)) return declarationOf(name, resolve(from, file));
+  for (const [, list, from] of text.matchAll(/^export (?:type )?\{([^}]*)\} from '(.*)';$/gm)) {
+    if (list.split(',').some((each) => each.trim() === name)) return declarationOf(name, resolve(from, file));
   }
   throw new Error(`${file} does not say where ${name} is declared`);
 }
