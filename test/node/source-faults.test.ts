@@ -83,7 +83,8 @@ describe('a source that fails', { skip }, () => {
       const met = bed.proxy.count(kind) - earlier;
       assert.ok(met > 0, 'the fault was in force');
       const more = (await statusOfCache()).retries - retries;
-      assert.ok(kind === 'slow' ? more === 0 : more > 0, `${met} faults, ${more} retries`);
+      // Slow answers are answers; only on a busy machine may one of them be too late.
+      assert.ok(kind === 'slow' ? more < met : more > 0, `${met} faults, ${more} retries`);
     });
   }
 
