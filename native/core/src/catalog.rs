@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::fates::{Fate, Fates};
+use crate::pins::Pins;
 use crate::random::random_bytes;
 use crate::record_entry::RecordEntry;
 use crate::segment::{Segment, SegmentFile, SegmentParts, unix_seconds};
@@ -41,6 +42,7 @@ pub(crate) struct Catalog {
 
 struct State {
     table: TableWriter,
+    pins: Pins,
     /// Random: a client that still looks at the table of an earlier run never takes a segment of this one for its own.
     first_generation: u32,
     numbers: Vec<Number>,
@@ -62,7 +64,8 @@ impl Catalog {
         // Half of the numbers are left to go through, and 0 is nobody's.
         let first_generation = u32::from_le_bytes(random) / 2 + 1;
         let (numbers, free) = (Vec::new(), Vec::new());
-        let state = State { table, first_generation, numbers, free };
+        let pins = Pins::default();
+        let state = State { table, pins, first_generation, numbers, free };
         let (removals, tenants, fates) = Default::default();
         Ok(Catalog { state: Mutex::new(state), removals, tenants, fates })
     }
@@ -108,7 +111,10 @@ impl Catalog {
                 break;
             }
             segment.add_live(entry.stored_len);
-            emptied.extend(before.and_then(|before| state.release(&before)));
+            if state.pins.has(&entry.key) {
+                segment.add_pinned(entry.stored_len);
+            }
+            emptied.extend(before.and_then(|before| state.release(&entry.key, &before)));
         }
         drop(state);
         for segment in &emptied {
@@ -175,7 +181,7 @@ impl Catalog {
             freed.records += 1;
             freed.bytes += u64::from(location.stored_len);
             forgotten.push(*key);
-            emptied.extend(state.release(&location));
+            emptied.extend(state.release(key, &location));
         }
         drop(state);
         self.fates.note(forgotten, fate);
@@ -185,14 +191,38 @@ impl Catalog {
         freed
     }
 
+    /// What of these records is resident, or will be, is not evicted from now on.
+    pub fn pin(&self, keys: &[RecordKey]) {
+        let mut state = self.state();
+        for key in keys.iter().filter(|key| state.pins.add(key)).collect::<Vec<_>>() {
+            if let Some((segment, location)) = state.resident(key) {
+                segment.add_pinned(location.stored_len);
+            }
+        }
+    }
+
+    pub fn unpin_all(&self) {
+        let mut state = self.state();
+        state.pins.clear();
+        state.numbers.iter().filter_map(|number| number.segment.as_ref()).for_each(|segment| {
+            segment.clear_pinned();
+        });
+    }
+
+    pub fn is_pinned(&self, key: &RecordKey) -> bool {
+        self.state().pins.has(key)
+    }
+
+    /// A segment that holds something pinned stays.
     pub fn evict(&self, numbers: &[u32]) -> Freed {
         self.removals.fetch_add(1, Ordering::AcqRel);
         let taken: Vec<_> = {
             let mut state = self.state();
-            numbers
-                .iter()
-                .filter_map(|number| state.numbers.get_mut(*number as usize)?.segment.take())
-                .collect()
+            let take = |number: &u32| {
+                let place = state.numbers.get_mut(*number as usize)?;
+                place.segment.take_if(|segment| segment.pinned_bytes() == 0)
+            };
+            numbers.iter().filter_map(take).collect()
         };
         let mut freed = Freed::default();
         for segment in taken {
@@ -249,11 +279,19 @@ impl State {
         place.segment.as_ref().filter(|_| place.generation == generation)
     }
 
+    fn resident(&self, key: &RecordKey) -> Option<(&Arc<Segment>, Location)> {
+        let location = self.table.get(key)?;
+        Some((self.segment(location.segment, location.generation)?, location))
+    }
+
     /// One record less at `location`. A segment that has none left is taken from its number, and is the caller's to
     /// discard once the lock is released.
-    fn release(&mut self, location: &Location) -> Option<Arc<Segment>> {
-        let is_empty =
-            self.segment(location.segment, location.generation)?.take_live(location.stored_len);
+    fn release(&mut self, key: &RecordKey, location: &Location) -> Option<Arc<Segment>> {
+        let segment = self.segment(location.segment, location.generation)?;
+        if self.pins.has(key) {
+            segment.take_pinned(location.stored_len);
+        }
+        let is_empty = segment.take_live(location.stored_len);
         if is_empty { self.numbers[location.segment as usize].segment.take() } else { None }
     }
 

@@ -28,6 +28,7 @@ mod object;
 mod open_segment;
 mod order;
 mod page_cache;
+mod pins;
 mod prefetch;
 mod probe;
 mod random;

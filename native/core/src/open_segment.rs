@@ -152,6 +152,19 @@ impl OpenSegment {
         Ok(())
     }
 
+    /// Nothing more is written but the footer: what was claimed beyond it goes back at once, since sealing takes its
+    /// time and others look for room meanwhile.
+    pub fn give_back_tail(&mut self) -> io::Result<()> {
+        let end = self.at + footer_bytes(self.records);
+        if end < self.allocated {
+            self.file.set_len(end.into())?;
+            self.segment.change_claimed((self.allocated - self.at).into(), (end - self.at).into());
+            self.segment.settle_space(end.into());
+            self.allocated = end;
+        }
+        Ok(())
+    }
+
     /// Data, fdatasync; footer and trailer, fdatasync; rename; fsync of the directory. The tail behind the footer was
     /// never published, and cutting it is the one truncation there is.
     pub fn seal(self) -> io::Result<()> {

@@ -45,6 +45,8 @@ pub struct SegmentStatus {
     pub file_bytes: u64,
     pub live_bytes: u64,
     pub live_records: u64,
+    /// Of `live_bytes`: of records that are pinned.
+    pub pinned_bytes: u64,
     pub sealed: bool,
     /// Unix seconds; of the file's last change until somebody reads.
     pub last_read: u64,
@@ -73,9 +75,10 @@ pub(crate) struct Segment {
     sealed: AtomicBool,
     /// Published entries, while there is no footer to read them from.
     open_entries: Mutex<Vec<RecordEntry>>,
-    /// Both are changed under the catalog's lock only.
+    /// All three are changed under the catalog's lock only.
     live_records: AtomicU64,
     live_bytes: AtomicU64,
+    pinned_bytes: AtomicU64,
     last_read: AtomicU64,
     reads: AtomicU64,
 }
@@ -100,6 +103,7 @@ impl Segment {
             open_entries: Mutex::new(Vec::new()),
             live_records: AtomicU64::new(0),
             live_bytes: AtomicU64::new(0),
+            pinned_bytes: AtomicU64::new(0),
             last_read: AtomicU64::new(parts.last_read),
             reads: AtomicU64::new(0),
         }
@@ -162,6 +166,22 @@ impl Segment {
         self.live_records.fetch_sub(1, Ordering::Relaxed) == 1
     }
 
+    pub fn add_pinned(&self, stored_len: u32) {
+        self.pinned_bytes.fetch_add(u64::from(stored_len), Ordering::Relaxed);
+    }
+
+    pub fn take_pinned(&self, stored_len: u32) {
+        self.pinned_bytes.fetch_sub(u64::from(stored_len), Ordering::Relaxed);
+    }
+
+    pub fn clear_pinned(&self) {
+        self.pinned_bytes.store(0, Ordering::Relaxed);
+    }
+
+    pub fn pinned_bytes(&self) -> u64 {
+        self.pinned_bytes.load(Ordering::Relaxed)
+    }
+
     pub fn live_records(&self) -> u64 {
         self.live_records.load(Ordering::Relaxed)
     }
@@ -218,6 +238,7 @@ impl Segment {
             file_bytes: self.space.load(Ordering::Relaxed),
             live_bytes: self.live_bytes.load(Ordering::Relaxed),
             live_records: self.live_records(),
+            pinned_bytes: self.pinned_bytes(),
             sealed: self.sealed.load(Ordering::Relaxed),
             last_read: self.last_read.load(Ordering::Relaxed),
             reads: self.reads.load(Ordering::Relaxed),

@@ -121,13 +121,14 @@ impl Store {
             return Admission::Declined;
         }
         let tenant = self.catalog.tenants.of(&identity);
+        // Whoever pinned it has been told that there is room.
+        let is_within = tenant.room() >= len || self.catalog.is_pinned(&key);
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.writers.len();
         let (later, sooner) = self.writers.split_at(turn);
         let ready = sooner.iter().chain(later).filter(|writer| writer.device.accepts(len));
         let writer = ready.min_by_key(|writer| writer.device.queued_bytes());
-        let fate =
-            if writer.is_some() && tenant.room() < len { Fate::OverShare } else { Fate::NoRoom };
-        let writer = writer.filter(|_| fate == Fate::NoRoom);
+        let fate = if writer.is_some() && !is_within { Fate::OverShare } else { Fate::NoRoom };
+        let writer = writer.filter(|_| is_within);
         if writer.is_some_and(|writer| writer.push(identity, Record { key, piece, bytes })) {
             return Admission::Queued;
         }
@@ -150,6 +151,15 @@ impl Store {
         drop(attachments);
         let devices = self.writers.iter().map(|writer| writer.device.room_bytes());
         devices.sum::<u64>().min(self.catalog.tenants.of(identity).room())
+    }
+
+    /// What of these records is resident, or will be, is not evicted from now on, and is taken in above any quota.
+    pub fn pin(&self, keys: &[RecordKey]) {
+        self.catalog.pin(keys);
+    }
+
+    pub fn unpin_all(&self) {
+        self.catalog.unpin_all();
     }
 
     pub fn tenants(&self) -> Vec<TenantStatus> {
@@ -215,7 +225,8 @@ impl Store {
         self.damaged.load(Ordering::Relaxed)
     }
 
-    /// Forgets all records of these segments, then unlinks them; what is mapped stays readable.
+    /// Forgets all records of these segments, then unlinks them, but for those that hold something pinned; what is
+    /// mapped stays readable.
     pub fn evict(&self, segments: &[u32]) -> Freed {
         self.catalog.evict(segments)
     }

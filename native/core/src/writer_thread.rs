@@ -246,7 +246,11 @@ impl WriterThread {
     }
 
     /// Sealing waits for the device twice; records go on meanwhile.
-    fn seal_beside(&mut self, open: OpenSegment) {
+    fn seal_beside(&mut self, mut open: OpenSegment) {
+        if let Err(error) = open.give_back_tail() {
+            // Recovery seals it.
+            return refuse(&self.device, error.into());
+        }
         self.sealing.retain(|thread| !thread.is_finished());
         let device = self.device.clone();
         let seal = move || {

@@ -169,6 +169,7 @@ fn a_segment_that_nothing_is_added_to_is_sealed() {
         let [file] = &segment_files(place.path())[..] else { panic!("one segment") };
         let is_named = file.extension().is_some_and(|suffix| suffix == "seg");
         is_named
+            && store.segments()[0].sealed
             && fs::metadata(file).is_ok_and(|file| file.len() == store.segments()[0].file_bytes)
     };
     while !is_settled() {
@@ -176,7 +177,6 @@ fn a_segment_that_nothing_is_added_to_is_sealed() {
         std::thread::yield_now();
     }
     let status = &store.segments()[0];
-    assert!(status.sealed);
     assert_eq!(store.devices()[0].used_bytes, status.file_bytes);
     put(&store, 2, 5000);
     store.flush(SECONDS).unwrap();
@@ -265,6 +265,40 @@ fn an_identity_takes_no_more_than_its_quota_and_what_it_has_is_counted() {
     assert_eq!(space, store.devices()[0].used_bytes);
     store.evict(&segments.iter().map(|segment| segment.number).collect::<Vec<_>>());
     assert_eq!((of_test().stored_bytes, store.devices()[0].used_bytes), (0, 0));
+}
+
+#[test]
+fn what_is_pinned_is_not_evicted_and_is_kept_above_a_quota() {
+    let place = tempfile::tempdir().unwrap();
+    let store = open_at(&[place.path().to_path_buf()], 1 << 30);
+    let pinned_bytes = |store: &Store| -> u64 {
+        store.segments().iter().map(|segment| segment.pinned_bytes).sum()
+    };
+    put(&store, 1, 5000);
+    put(&store, 2, 7000);
+    store.flush(SECONDS).unwrap();
+    // One that is here, and one that is to come.
+    store.pin(&[key(1), key(9)]);
+    store.pin(&[key(1)]);
+    assert_eq!(pinned_bytes(&store), 5000);
+    let all: Vec<_> = store.segments().iter().map(|segment| segment.number).collect();
+    assert_eq!(store.evict(&all).records, 0);
+    assert_eq!(get(&store, 2), Some(content(2, 7000)));
+    store.set_quota(&Identity::of("test"), Some(0));
+    assert_eq!(put(&store, 3, 100), Admission::Declined);
+    assert_eq!(put(&store, 9, 300), Admission::Queued);
+    store.flush(SECONDS).unwrap();
+    assert_eq!(pinned_bytes(&store), 5300);
+    // The same record once more moves to its new place, and is pinned there.
+    put(&store, 9, 300);
+    store.flush(SECONDS).unwrap();
+    assert_eq!(pinned_bytes(&store), 5300);
+    store.forget(&[key(9)]);
+    assert_eq!(pinned_bytes(&store), 5000);
+    store.unpin_all();
+    assert_eq!(pinned_bytes(&store), 0);
+    assert!(store.evict(&all).records > 0);
+    assert!(get(&store, 1).is_none());
 }
 
 #[test]

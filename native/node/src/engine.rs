@@ -244,6 +244,7 @@ impl NativeEngine {
             bytes: segment.file_bytes as f64,
             live_bytes: segment.live_bytes as f64,
             records: segment.live_records as f64,
+            pinned_bytes: segment.pinned_bytes as f64,
             sealed: segment.sealed,
             idle_seconds: now.saturating_sub(segment.last_read) as f64,
             reads: segment.reads as f64,
@@ -317,13 +318,25 @@ impl NativeEngine {
     pub fn forget<'env>(&self, env: &'env Env, objects: &[u8]) -> Result<Object<'env>> {
         let (parts, objects) = (self.0.clone(), decode_objects(objects).map_err(thrown)?);
         promise(env, move || {
-            let mut keys = Vec::new();
-            for object in &objects {
-                keys.extend(parts.records(object)?.into_iter().map(|(key, _)| key));
-            }
+            let keys = parts.keys(&objects)?;
             let freed = parts.telling_clients(|store| store.forget(&keys));
             Ok(NativeFreed { records: freed.records as f64, bytes: freed.bytes as f64 })
         })
+    }
+
+    /// What is resident of these objects, or will be, is not evicted from now on.
+    #[napi(catch_unwind)]
+    pub fn pin<'env>(&self, env: &'env Env, objects: &[u8]) -> Result<Object<'env>> {
+        let (parts, objects) = (self.0.clone(), decode_objects(objects).map_err(thrown)?);
+        promise(env, move || {
+            parts.store.pin(&parts.keys(&objects)?);
+            Ok(())
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn unpin_all(&self) {
+        self.0.store.unpin_all();
     }
 
     #[napi(catch_unwind)]

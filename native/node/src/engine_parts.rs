@@ -135,6 +135,15 @@ impl Parts {
             .collect())
     }
 
+    /// Keys of the records of all these objects.
+    pub fn keys(&self, objects: &[ObjectRef]) -> millpool_core::Result<Vec<RecordKey>> {
+        let mut keys = Vec::new();
+        for object in objects {
+            keys.extend(self.records(object)?.into_iter().map(|(key, _)| key));
+        }
+        Ok(keys)
+    }
+
     pub fn verify_object(
         &self,
         index: u32,

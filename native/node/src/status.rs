@@ -25,6 +25,7 @@ pub struct NativeSegmentStatus {
     pub bytes: f64,
     pub live_bytes: f64,
     pub records: f64,
+    pub pinned_bytes: f64,
     pub sealed: bool,
     pub idle_seconds: f64,
     pub reads: f64,

@@ -6,7 +6,7 @@ import type { Deal, Room } from './deal.ts';
 import type { Tenant } from './tenants.ts';
 
 const hourMs = 3_600_000;
-const full: Room = { capacityBytes: 1000, freeBytes: 0, spareBytes: 20 };
+const full: Room = { capacityBytes: 1000, freeBytes: 0, spareBytes: 20, claimedBytes: null };
 
 function tenant(identity: string, facts: Partial<Tenant>): Tenant {
   const rest = { policy: 'auto', hasBytes: 0, wants: false, bytesPerSecond: 1, idleMs: 0 } as const;
@@ -94,4 +94,19 @@ test('the detached give first, then stream, then what nobody read for an hour, t
     ['gone', 'stream', 'longer', 'unread'],
   );
   assert.ok(found.wantedBytes > 0);
+});
+
+test('a load of what is pinned gets room from everybody, and nobody else takes it meanwhile', () => {
+  const kept = tenant('kept', { policy: 'keep', hasBytes: 800 });
+  const found = deal(
+    { ...full, freeBytes: 100, claimedBytes: 300 },
+    [kept, tenant('other', { hasBytes: 100 })],
+    hourMs,
+  );
+  assert.equal(found.wantedBytes, 200);
+  assert.deepEqual(
+    found.givers.map(({ identity }) => identity),
+    ['kept', 'other'],
+  );
+  assert.deepEqual(Object.fromEntries(found.quotas), { kept: 800, other: 100 });
 });

@@ -9,6 +9,8 @@ export interface Room {
   readonly freeBytes: number;
   /** As much as is made free ahead of need, so that a segment can always be begun. */
   readonly spareBytes: number;
+  /** Somebody loads what is pinned: so much is to come free for it, and nobody else gets any of it. Null: nobody. */
+  readonly claimedBytes: number | null;
 }
 
 /** Who may have how much, and who gives up how much for whom. */
@@ -40,7 +42,8 @@ const stepShare = 1 / 16;
  * detached, `stream`, and what was not read for `idleMs`. When it does not fit, each tenant in use has a share by what
  * it reads (`dealShares`): room that is free goes to anybody, but first to those below their share, and they get more
  * from those above theirs. `keep` gives nothing as long as it is in use. Whoever has its share keeps what it has: when
- * each sample is read once an epoch, no policy beats keeping what came first (DESIGN §5).
+ * each sample is read once an epoch, no policy beats keeping what came first (DESIGN §5). A load of what is pinned gets
+ * its room from everybody.
  */
 export function deal(room: Room, tenants: readonly Tenant[], idleMs: number): Deal {
   const inUse = tenants.filter((tenant) => isInUse(tenant, idleMs));
@@ -49,14 +52,17 @@ export function deal(room: Room, tenants: readonly Tenant[], idleMs: number): De
   const allLack = [...lacks.values()].reduce((sum, bytes) => sum + bytes, 0);
   const quotas = new Map(
     tenants.map(({ identity, hasBytes }) => {
+      if (room.claimedBytes !== null) return [identity, hasBytes];
       const share = shares?.get(identity);
       if (share === undefined) return [identity, null];
       const others = allLack - (lacks.get(identity) ?? 0);
       return [identity, Math.floor(Math.max(share, hasBytes + Math.max(0, room.freeBytes - others)))];
     }),
   );
-  const wantedBytes = allLack === 0 ? 0 : Math.max(0, Math.min(allLack, stepOf(room)) - room.freeBytes);
-  return { shares, quotas, wantedBytes, givers: giversOf(tenants, shares, idleMs) };
+  const forAll = Math.min(allLack, stepOf(room));
+  const wantedBytes = Math.max(0, (room.claimedBytes ?? forAll) - room.freeBytes);
+  const givers = giversOf(tenants, shares, idleMs);
+  return { shares, quotas, wantedBytes, givers: room.claimedBytes === null ? givers : [...givers, ...all(tenants)] };
 }
 
 function isInUse({ policy, idleMs: idle }: Tenant, idleMs: number): boolean {
@@ -87,6 +93,11 @@ function giversOf(tenants: readonly Tenant[], shares: Deal['shares'], idleMs: nu
     .filter(({ bytesMax }) => bytesMax > 0)
     .toSorted((a, b) => b.bytesMax - a.bytesMax);
   return [...unused, ...above];
+}
+
+/** What is pinned goes before what is not, whoever uses it. */
+function all(tenants: readonly Tenant[]): readonly Giver[] {
+  return tenants.toSorted((a, b) => b.hasBytes - a.hasBytes).map(({ identity }) => ({ identity, bytesMax: Infinity }));
 }
 
 function rank({ policy }: Tenant): number {

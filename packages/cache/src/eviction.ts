@@ -1,24 +1,38 @@
 import type { Clock, Log } from '@millpool/host';
 import type { Engine } from '@millpool/native';
+import { packObjects } from '@millpool/native';
+import type { ResolvedEntry } from '@millpool/metadata';
 
 import { deal } from './deal.ts';
 import type { Deal, Room } from './deal.ts';
+import type { Pins } from './pins.ts';
 import { SieveHand } from './sieve-hand.ts';
 import type { Tenant, Tenants } from './tenants.ts';
 import { pickVictims } from './victims.ts';
 import type { SegmentFacts } from './victims.ts';
 
 const lookEveryMs = 500;
+/** For what is pinned to find room. */
+const claimDeadlineMs = 30_000;
+/** What footers, headers and padding take, of small files. */
+const storedShare = 1.02;
 /** Segments that can always be begun. */
 const spareSegments = 2;
 
 interface Parts {
   readonly engine: Engine;
   readonly tenants: Tenants;
+  readonly pins: Pins;
   readonly clock: Clock;
   readonly log: Log;
   /** What nobody has read for so long may go. */
   readonly idleMs: number;
+}
+
+/** Room for a load of what is pinned. */
+interface Claim {
+  readonly bytes: number;
+  isMet: boolean;
 }
 
 /** Deals the cache again and again, and gives up segments where somebody is to get room. */
@@ -27,6 +41,7 @@ export class Eviction {
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
   readonly #hands = new Map<string, SieveHand>();
+  readonly #claims = new Set<Claim>();
   #deal: Deal | null = null;
   #evictedBytes = 0;
 
@@ -50,6 +65,27 @@ export class Eviction {
     return this.#evictedBytes;
   }
 
+  /**
+   * Loads files: what is pinned of them finds room, whatever else has to go, and nobody else takes it meanwhile.
+   */
+  async withRoom<T>(files: readonly ResolvedEntry[], load: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const { engine, pins, clock } = this.#parts;
+    const pinned = await pins.pinNewcomers(files);
+    const here = pinned.length === 0 ? [] : [...engine.residency(packObjects(pinned))];
+    const missing = pinned.reduce((sum, { size }, i) => sum + size - (here[i] ?? 0), 0);
+    if (missing === 0) return load();
+    const claim: Claim = { bytes: missing * storedShare + spareSegments * engine.segmentBytes(), isMet: false };
+    this.#claims.add(claim);
+    try {
+      const deadlineMs = clock.monotonicMs() + claimDeadlineMs;
+      // Where it is not met, the load says which files were not kept.
+      while (!claim.isMet && clock.monotonicMs() < deadlineMs) await clock.sleep(lookEveryMs / 5, signal);
+      return await load();
+    } finally {
+      this.#claims.delete(claim);
+    }
+  }
+
   async #run(): Promise<void> {
     const { clock, log } = this.#parts;
     const { signal } = this.#stop;
@@ -62,16 +98,24 @@ export class Eviction {
   async #look(): Promise<void> {
     const { engine, tenants, idleMs } = this.#parts;
     const who = tenants.look();
-    const room = roomFor(who, engine);
+    const room = roomFor(who, engine, this.#claimedBytes());
+    for (const claim of this.#claims) claim.isMet ||= room.freeBytes >= (room.claimedBytes ?? 0);
     const dealt = deal(room, who, idleMs);
     this.#deal = dealt;
     for (const [identity, bytes] of dealt.quotas) engine.setQuota(identity, bytes);
-    if (!who.some(({ wants }) => wants)) return;
-    const segments = segmentsOf(engine);
+    if (dealt.wantedBytes === 0 && !who.some(({ wants }) => wants)) return;
+    const unknown = this.#parts.pins.unmarkedIdentities;
+    const segments = segmentsOf(engine).filter(({ identity }) => !unknown.has(identity));
     await this.#evict(pickVictims(segments, dealt.givers, dealt.wantedBytes));
     for (const tenant of who) {
       if (tenant.policy === 'sieve' && tenant.wants) await this.#evict(this.#sieve(tenant, segments, room));
     }
+  }
+
+  /** Of those that are not met; null where nobody has any. */
+  #claimedBytes(): number | null {
+    if (this.#claims.size === 0) return null;
+    return [...this.#claims].reduce((sum, { bytes, isMet }) => sum + (isMet ? 0 : bytes), 0);
   }
 
   /** A sieve that has its share, or finds no room, gives up its own. */
@@ -94,10 +138,11 @@ export class Eviction {
   }
 }
 
-function roomFor(who: readonly Tenant[], engine: Engine): Room {
+function roomFor(who: readonly Tenant[], engine: Engine, claimedBytes: number | null): Room {
   const freeBytes = engine.devices().reduce((sum, { roomBytes }) => sum + roomBytes, 0);
   const hasBytes = who.reduce((sum, tenant) => sum + tenant.hasBytes, 0);
-  return { capacityBytes: hasBytes + freeBytes, freeBytes, spareBytes: spareSegments * engine.segmentBytes() };
+  const spareBytes = spareSegments * engine.segmentBytes();
+  return { capacityBytes: hasBytes + freeBytes, freeBytes, spareBytes, claimedBytes };
 }
 
 /** On devices that work: what lies on a failed one gives no room. */

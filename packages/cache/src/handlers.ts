@@ -9,6 +9,7 @@ import type { AttachedSources } from './attached-sources.ts';
 import type { Datasets } from './datasets.ts';
 import type { Eviction } from './eviction.ts';
 import type { LoadJobs } from './load-jobs.ts';
+import type { Pins } from './pins.ts';
 import type { Plans } from './plans.ts';
 import type { Readers } from './readers.ts';
 import type { ReadTally } from './read-tally.ts';
@@ -25,6 +26,7 @@ export interface DaemonParts {
   readonly tally: ReadTally;
   readonly eviction: Eviction;
   readonly readers: Readers;
+  readonly pins: Pins;
   readonly onShutdown: () => void;
   readonly version: string;
   readonly budgetBytes: number;
@@ -32,7 +34,7 @@ export interface DaemonParts {
 
 /** Everything that can be asked of a daemon, for one connection: plans are that connection's own. */
 export function daemonHandlers(parts: DaemonParts, connection: number): Handlers {
-  const { metadata, datasets, plans, jobs } = parts;
+  const { metadata, datasets, plans, jobs, pins } = parts;
   return {
     list: (request, context) => metadata.handlers.list(request, context),
     attachments: (request, context) => metadata.handlers.attachments(request, context),
@@ -51,6 +53,7 @@ export function daemonHandlers(parts: DaemonParts, connection: number): Handlers
     },
     detach: async (request, context) => {
       const found = metadata.attachments().find((attachment) => attachment.path === request.path);
+      if (found !== undefined) pins.checkFree(request.path);
       const detached = await metadata.handlers.detach(request, context);
       if (found !== undefined) await parts.sources.remove(found.id);
       return detached;
@@ -80,6 +83,7 @@ export function daemonHandlers(parts: DaemonParts, connection: number): Handlers
     },
     free: ({ path }, { signal }) => free(parts, path, signal),
     why: ({ path }, { signal }) => whyOf(parts, path, signal),
+    ...pinHandlers(pins),
 
     status: async () => statusOf(parts),
     activity: () => activityOf(parts),
@@ -90,8 +94,19 @@ export function daemonHandlers(parts: DaemonParts, connection: number): Handlers
   };
 }
 
+function pinHandlers(pins: Pins): Handlers<'pin' | 'unpin' | 'pins'> {
+  return {
+    pin: ({ path }, { signal }) => pins.pin(path, signal),
+    unpin: async ({ path }, { signal }) => {
+      await pins.unpin(path, signal);
+      return { path };
+    },
+    pins: async () => ({ pins: pins.list() }),
+  };
+}
+
 async function stat(
-  { engine, metadata }: DaemonParts,
+  { engine, metadata, pins }: DaemonParts,
   paths: readonly string[],
   signal: AbortSignal,
 ): Promise<{ results: readonly StatResult[] }> {
@@ -102,7 +117,8 @@ async function stat(
   const results = found.map((result): StatResult => {
     if ('error' in result) return result;
     const { path, type, size, mtimeMs, tag } = result;
-    return { path, type, size, mtimeMs, tag, cachedBytes: type === 'file' ? (resident[next++] ?? 0) : 0 };
+    const cachedBytes = type === 'file' ? (resident[next++] ?? 0) : 0;
+    return { path, type, size, mtimeMs, tag, cachedBytes, pinnedBy: pins.covering(path) };
   });
   return { results };
 }
@@ -127,10 +143,11 @@ async function resolve(
 }
 
 async function free(
-  { engine, metadata }: DaemonParts,
+  { engine, metadata, pins }: DaemonParts,
   path: string,
   signal: AbortSignal,
 ): Promise<{ records: number; bytes: number }> {
+  pins.checkFree(path);
   let records = 0;
   let bytes = 0;
   for await (const page of metadata.walk(path, signal)) {

@@ -6,6 +6,7 @@ import type { ErrorShape, JobStatus } from '@millpool/protocol';
 import type { Metadata, ResolvedEntry } from '@millpool/metadata';
 
 import { stateOf } from './admission.ts';
+import type { Eviction } from './eviction.ts';
 
 const failuresShown = 1000;
 /** For what is fetched to be written and reachable. */
@@ -25,12 +26,20 @@ export interface LoadRequest {
   readonly verify: boolean;
 }
 
+interface LoadParts {
+  readonly metadata: Metadata;
+  readonly engine: Engine;
+  readonly eviction: Eviction;
+  readonly clock: Clock;
+}
+
 /** Brings every byte below a path into segments. It is done only when each is there: looked up, not assumed. */
 export class LoadJob {
   readonly #request: LoadRequest;
   readonly #metadata: Metadata;
   readonly #engine: Engine;
   readonly #clock: Clock;
+  readonly #eviction: Eviction;
   readonly #stop = new AbortController();
   readonly #startedMs: number;
   readonly #failures: ErrorShape[] = [];
@@ -49,11 +58,12 @@ export class LoadJob {
   /** Read, and not kept though there is room: most likely written a moment ago. */
   #unsettled: ResolvedEntry[] = [];
 
-  constructor(request: LoadRequest, parts: { metadata: Metadata; engine: Engine; clock: Clock }) {
+  constructor(request: LoadRequest, parts: LoadParts) {
     this.#request = request;
     this.#metadata = parts.metadata;
     this.#engine = parts.engine;
     this.#clock = parts.clock;
+    this.#eviction = parts.eviction;
     this.#startedMs = parts.clock.nowMs();
     this.ended = this.#run();
   }
@@ -107,7 +117,7 @@ export class LoadJob {
   }
 
   async #loadPage(files: readonly ResolvedEntry[]): Promise<void> {
-    const unkept = await this.#fetch(files);
+    const unkept = await this.#eviction.withRoom(files, () => this.#fetch(files), this.#stop.signal);
     const hasRoom = this.#engine.devices().some((device) => stateOf(device) === 'ok');
     if (hasRoom) this.#unsettled.push(...unkept);
     else for (const file of unkept) this.#fail(notKept(file.path).shape);

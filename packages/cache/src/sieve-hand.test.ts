@@ -5,7 +5,16 @@ import { SieveHand } from './sieve-hand.ts';
 import type { SegmentFacts } from './victims.ts';
 
 function segment(number: number, reads = 0): SegmentFacts {
-  const rest = { identity: 'a', device: 0, bytes: 1, liveBytes: 1, sealed: true, idleSeconds: 0, generation: 1 };
+  const rest = {
+    identity: 'a',
+    device: 0,
+    bytes: 1,
+    liveBytes: 1,
+    pinnedBytes: 0,
+    sealed: true,
+    idleSeconds: 0,
+    generation: 1,
+  };
   return { number, reads, ...rest };
 }
 

@@ -1,3 +1,4 @@
+import { mayGo } from './victims.ts';
 import type { SegmentFacts } from './victims.ts';
 
 /**
@@ -16,7 +17,7 @@ export class SieveHand {
   /** Those to give up of `segments`, all of the ones that are there, so that `wantedBytes` come free. */
   pick(segments: readonly SegmentFacts[], wantedBytes: number): readonly SegmentFacts[] {
     this.#follow(segments);
-    const queue = segments.filter(({ sealed }) => sealed).toSorted((a, b) => this.#placeOf(a) - this.#placeOf(b));
+    const queue = segments.filter(mayGo).toSorted((a, b) => this.#placeOf(a) - this.#placeOf(b));
     const ahead = queue.filter((segment) => this.#placeOf(segment) > this.#hand);
     const behind = queue.slice(0, queue.length - ahead.length);
     const victims = new Set<SegmentFacts>();

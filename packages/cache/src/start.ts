@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 
+import type { CoordStore } from '@millpool/coordination';
 import type { Clock, Log } from '@millpool/host';
 import type { Metadata } from '@millpool/metadata';
 import type { Engine } from '@millpool/native';
@@ -11,6 +12,7 @@ import { Datasets } from './datasets.ts';
 import { Eviction } from './eviction.ts';
 import { daemonHandlers } from './handlers.ts';
 import { LoadJobs } from './load-jobs.ts';
+import { Pins } from './pins.ts';
 import { Plans } from './plans.ts';
 import { Readers } from './readers.ts';
 import { ReadTally } from './read-tally.ts';
@@ -34,6 +36,7 @@ export interface CacheParts {
   /** Opened, not serving yet; closed by `stop`. */
   readonly engine: Engine;
   readonly metadata: Metadata;
+  readonly coordination: CoordStore;
   readonly clock: Clock;
   readonly log: Log;
   /** Called when somebody asks the daemon to stop. */
@@ -53,14 +56,15 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   const datasets = await Datasets.at(datasetDirectory, metadata);
   const sources = await AttachedSources.start({ engine, metadata, clock, log, refreshMs: config.credentialsRefreshMs });
   const plans = new Plans(datasets, engine);
-  const jobs = new LoadJobs({ metadata, engine, clock });
   const tally = new ReadTally();
   const readers = new Readers();
+  const pins = await Pins.open({ coordination: parts.coordination, engine, metadata, clock, log });
   const tenants = new Tenants({ engine, metadata, plans, clock });
-  const eviction = new Eviction({ engine, tenants, clock, log, idleMs: config.keepUnreadMs });
+  const eviction = new Eviction({ engine, tenants, pins, clock, log, idleMs: config.keepUnreadMs });
+  const jobs = new LoadJobs({ metadata, engine, eviction, clock });
   const { version, budgetBytes } = config;
   const told = { onShutdown, version, budgetBytes };
-  const parted = { engine, metadata, sources, datasets, plans, jobs, tally, readers, eviction, ...told };
+  const parted = { engine, metadata, sources, datasets, plans, jobs, tally, readers, eviction, pins, ...told };
 
   const serving = engine.serve({
     socket: config.socket,
@@ -84,6 +88,7 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   });
   await serving.catch(async (error: unknown) => {
     await eviction.stop();
+    await pins.stop();
     await sources.stop();
     throw error;
   });
@@ -93,6 +98,7 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
       plans.stop();
       await eviction.stop();
       await jobs.stop();
+      await pins.stop();
       await sources.stop();
       await engine.close();
     },

@@ -6,6 +6,7 @@ import type { AttachmentStatus, CacheStatus, Status } from '@millpool/protocol';
 import { admission, stateOf } from './admission.ts';
 import type { AttachedSources } from './attached-sources.ts';
 import type { Eviction } from './eviction.ts';
+import type { Pins } from './pins.ts';
 import type { Plans } from './plans.ts';
 import type { ReadTally } from './read-tally.ts';
 
@@ -16,6 +17,7 @@ interface Parts {
   readonly plans: Plans;
   readonly tally: ReadTally;
   readonly eviction: Eviction;
+  readonly pins: Pins;
   readonly version: string;
   readonly budgetBytes: number;
 }
@@ -42,6 +44,7 @@ export function statusOf(parts: Parts): Status {
     pid: process.pid,
     uptimeSeconds: process.uptime(),
     attachments,
+    pins: parts.pins.list(),
     devices: engine.devices().map((device) => {
       const { path, sizeBytes, usedBytes } = device;
       return { path, sizeBytes, usedBytes, state: stateOf(device) };

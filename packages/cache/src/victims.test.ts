@@ -7,7 +7,16 @@ import type { SegmentFacts } from './victims.ts';
 let last = 0;
 
 function segment(identity: string, facts: Partial<SegmentFacts> = {}): SegmentFacts {
-  const rest = { device: 0, bytes: 100, liveBytes: 100, sealed: true, idleSeconds: 10, reads: 0, generation: 1 };
+  const rest = {
+    device: 0,
+    bytes: 100,
+    liveBytes: 100,
+    pinnedBytes: 0,
+    sealed: true,
+    idleSeconds: 10,
+    reads: 0,
+    generation: 1,
+  };
   return { number: ++last, identity, ...rest, ...facts };
 }
 
@@ -21,10 +30,11 @@ test('the first giver gives first: what has the least live, then what is longest
   assert.deepEqual(pickVictims([warm, cold, halfDead, other], givers, Infinity), [other, halfDead, cold, warm]);
 });
 
-test('no more goes than is wanted, nor than a giver is to give, nor anything open or of nobody who gives', () => {
+test('no more goes than is wanted or than a giver is to give, and nothing open, pinned, or of another', () => {
   const segments = [segment('a', { sealed: false }), segment('a'), segment('a'), segment('a'), segment('c')];
   const givers = [{ identity: 'a', bytesMax: Infinity }];
-  assert.deepEqual(pickVictims(segments, givers, 150), [segments[1], segments[2]]);
+  const pinned = segment('a', { pinnedBytes: 1, liveBytes: 1 });
+  assert.deepEqual(pickVictims([pinned, ...segments], givers, 150), [segments[1], segments[2]]);
   assert.deepEqual(pickVictims(segments, givers, 0), []);
   assert.deepEqual(pickVictims(segments, [{ identity: 'a', bytesMax: 199 }], Infinity), [segments[1]]);
 });

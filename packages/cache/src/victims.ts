@@ -8,6 +8,8 @@ export interface SegmentFacts {
   readonly device: number;
   readonly bytes: number;
   readonly liveBytes: number;
+  /** Of `liveBytes`; a segment with any of it stays. */
+  readonly pinnedBytes: number;
   readonly sealed: boolean;
   /** Seconds since some reader last took a sample from it. */
   readonly idleSeconds: number;
@@ -17,7 +19,8 @@ export interface SegmentFacts {
 
 /**
  * The segments to give up so that `wantedBytes` come free: of the first giver first, and of each those with the least
- * live in them, then the longest unread. Open segments stay, and nobody gives more than it is to. Pure.
+ * live in them, then the longest unread. Open segments stay, and those with something pinned; nobody gives more than it
+ * is to. Pure.
  */
 export function pickVictims(
   segments: readonly SegmentFacts[],
@@ -28,7 +31,7 @@ export function pickVictims(
   let left = wantedBytes;
   for (const { identity, bytesMax } of givers) {
     let given = 0;
-    const own = segments.filter((segment) => segment.identity === identity && segment.sealed);
+    const own = segments.filter((segment) => segment.identity === identity && mayGo(segment));
     for (const segment of own.toSorted((a, b) => liveShare(a) - liveShare(b) || b.idleSeconds - a.idleSeconds)) {
       if (left <= 0) return victims;
       if (given + segment.bytes > bytesMax) break;
@@ -38,6 +41,11 @@ export function pickVictims(
     }
   }
   return victims;
+}
+
+/** Whatever else is said of it. */
+export function mayGo({ sealed, pinnedBytes }: SegmentFacts): boolean {
+  return sealed && pinnedBytes === 0;
 }
 
 /** In eighths: a record that was forgotten makes no segment less worth than another. */

@@ -85,7 +85,7 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
     parts.onClose('the metadata service', () => metadata.stop());
     const cache = await startCache(
       { stateDirectory, socket, socketMode, budgetBytes, version, credentialsRefreshMs, keepUnreadMs },
-      { engine, metadata, clock: systemClock, log: log.with({ part: 'cache' }), onShutdown },
+      { engine, metadata, coordination: store, clock: systemClock, log: log.with({ part: 'cache' }), onShutdown },
     );
     parts.onClose('the cache daemon', () => cache.stop());
     const control = await listenTransport(controlSocketOf(socket), cache.handlers);

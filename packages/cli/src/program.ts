@@ -18,9 +18,11 @@ import { freeCommand } from './commands/free.ts';
 import { jobsCommand } from './commands/jobs.ts';
 import { loadCommand } from './commands/load.ts';
 import { lsCommand } from './commands/ls.ts';
+import { pinCommand } from './commands/pin.ts';
 import { statCommand } from './commands/stat.ts';
 import { statusCommand } from './commands/status.ts';
 import { topCommand } from './commands/top.ts';
+import { unpinCommand } from './commands/unpin.ts';
 import { upCommand } from './commands/up.ts';
 import { whyCommand } from './commands/why.ts';
 import { Output } from './output.ts';
@@ -51,6 +53,8 @@ const verbs = [
   loadCommand,
   jobsCommand,
   freeCommand,
+  pinCommand,
+  unpinCommand,
   datasetCommand,
   configCommand,
   completionCommand,

@@ -85,6 +85,8 @@ export interface NativeEngine {
   sourceTally(attachment: number): NativeSourceTally;
   evict(segments: Uint32Array): Promise<NativeFreed>;
   forget(objects: Uint8Array): Promise<NativeFreed>;
+  pin(objects: Uint8Array): Promise<void>;
+  unpinAll(): void;
   verify(objects: Uint8Array): Promise<NativeVerified>;
   fetchObjects(objects: Uint8Array, urgency: number): NativeFetch;
   fetchSamples(version: string, samples: Float64Array, urgency: number): NativeFetch;
@@ -133,6 +135,8 @@ export interface NativeSegmentStatus {
   readonly bytes: number;
   readonly liveBytes: number;
   readonly records: number;
+  /** Of `liveBytes`. */
+  readonly pinnedBytes: number;
   readonly sealed: boolean;
   readonly idleSeconds: number;
   /** Batches of this run that some of it was read for. */

@@ -209,12 +209,22 @@ export class Engine {
   }
 
   /** Forgets all records of these segments (by number), then unlinks them; mappings of clients stay valid. */
+  /** Forgets all records of these segments (by number) but those with something pinned, then unlinks them. */
   evict(segments: Uint32Array): Promise<Freed> {
     return settled(() => this.#native.evict(segments));
   }
 
   forget(objects: Uint8Array): Promise<Freed> {
     return settled(() => this.#native.forget(objects));
+  }
+
+  /** What is resident of these objects, or will be, is not evicted from now on, and is kept above any quota. */
+  pin(objects: Uint8Array): Promise<void> {
+    return settled(() => this.#native.pin(objects));
+  }
+
+  unpinAll(): void {
+    called(() => this.#native.unpinAll());
   }
 
   /** Reads all resident records of these objects from their device against their checksums; forgets bad ones. */

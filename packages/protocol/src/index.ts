@@ -54,6 +54,7 @@ export type {
   ListRequest,
   Method,
   Methods,
+  Pin,
   PlanProgress,
   PlanReport,
   PlanRequest,

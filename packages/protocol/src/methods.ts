@@ -35,6 +35,9 @@ export interface Methods {
   'job-cancel': { request: { job: number }; reply: Record<string, never> };
   free: { request: { path: string }; reply: { records: number; bytes: number } };
   why: { request: { path: string }; reply: WhyReply };
+  pin: { request: { path: string }; reply: Pin & { readonly cachedBytes: number } };
+  unpin: { request: { path: string }; reply: { path: string } };
+  pins: { request: Record<string, never>; reply: { pins: readonly Pin[] } };
 
   status: { request: Record<string, never>; reply: Status };
   activity: { request: Record<string, never>; reply: Activity };
@@ -79,7 +82,12 @@ export interface ListReply {
 }
 
 /** A path's entry, with how much of it is in segments here; or why there is none. */
-export type StatResult = (Entry & { readonly cachedBytes: number }) | { readonly error: ErrorShape };
+export type StatResult =
+  | (Entry & {
+      readonly cachedBytes: number;
+      /** The pinned path that it is at or below. */ readonly pinnedBy: string | null;
+    })
+  | { readonly error: ErrorShape };
 
 export interface ResolveRequest {
   readonly paths: readonly string[];
@@ -197,6 +205,14 @@ export interface PlanReport {
   readonly waitSeconds: SecondsByCause;
 }
 
+/** What is never evicted: all files at or below a path, as it was listed when it was pinned or last loaded. */
+export interface Pin {
+  readonly path: string;
+  readonly files: number;
+  readonly bytes: number;
+  readonly pinnedAt: string;
+}
+
 export interface JobStatus {
   readonly job: number;
   readonly path: string;
@@ -225,6 +241,7 @@ export interface Status {
   readonly pid: number;
   readonly uptimeSeconds: number;
   readonly attachments: readonly AttachmentStatus[];
+  readonly pins: readonly Pin[];
   readonly devices: readonly DeviceStatus[];
   readonly cache: CacheStatus;
   readonly rssBytes: number;

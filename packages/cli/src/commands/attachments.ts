@@ -1,4 +1,6 @@
 import type { Command } from 'commander';
+import { isBelow } from '@millpool/protocol';
+import type { Attachment } from '@millpool/protocol';
 
 import type { CommandContext } from '../command-context.ts';
 import { table } from '../output.ts';
@@ -11,8 +13,24 @@ export function attachmentsCommand(program: Command, context: CommandContext): v
     .action(() =>
       context.run(async ({ session, output, signal }) => {
         const { attachments } = await session.call('attachments', {}, { signal });
-        if (output.json) for (const attachment of attachments) output.result(attachmentJson(attachment), '');
-        else output.result({}, table(attachments.map(({ path, source, policy }) => [path, source, policy])));
+        const { pins } = await session.call('pins', {}, { signal });
+        const pinnedIn = (at: string): string[] =>
+          pins.map(({ path }) => path).filter((path) => path === at || isBelow(path, at));
+        const rows = attachments.map((attachment) => ({ attachment, pinned: pinnedIn(attachment.path) }));
+        if (output.json)
+          for (const { attachment, pinned } of rows) output.result({ ...attachmentJson(attachment), pinned }, '');
+        else output.result({}, table(rows.map(rowOf)));
       }),
     );
+}
+
+function rowOf({
+  attachment,
+  pinned,
+}: {
+  readonly attachment: Attachment;
+  readonly pinned: readonly string[];
+}): string[] {
+  const { path, source, policy } = attachment;
+  return [path, source, policy, pinned.length === 0 ? '' : `pinned: ${pinned.join(', ')}`];
 }

@@ -18,7 +18,11 @@ export function statCommand(program: Command, context: CommandContext): void {
         const failures: ErrorShape[] = [];
         for (const result of results) {
           if ('error' in result) failures.push(result.error);
-          else output.result({ ...entryJson(result), cachedBytes: result.cachedBytes }, describe(result));
+          else
+            output.result(
+              { ...entryJson(result), cachedBytes: result.cachedBytes, pinnedBy: result.pinnedBy },
+              describe(result),
+            );
         }
         if (failures.length === 0) return;
         const [first] = failures;
@@ -38,6 +42,7 @@ function describe(entry: Exclude<StatResult, { readonly error: ErrorShape }>): s
     lines.push(['etag', etagOf(entry.tag) ?? (isWeak(entry.tag) ? 'none: identity weak (size and time)' : entry.tag)]);
     lines.push(['cached', `${formatBytes(entry.cachedBytes)} of ${formatBytes(entry.size)}`]);
   }
+  if (entry.pinnedBy !== null) lines.push(['pinned', entry.pinnedBy === entry.path ? 'yes' : `by ${entry.pinnedBy}`]);
   if (entry.mtimeMs !== null) lines.push(['mtime', new Date(entry.mtimeMs).toISOString()]);
   return table(lines);
 }

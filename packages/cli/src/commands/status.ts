@@ -45,5 +45,9 @@ function describe(status: Status): string {
       ]),
     );
   }
+  if (status.pins.length > 0) {
+    const rows = status.pins.map(({ path, files, bytes }) => [path, String(files), formatBytes(bytes)]);
+    lines.push('', table([['pinned', 'files', 'bytes'], ...rows]));
+  }
   return lines.join('\n');
 }

@@ -12,6 +12,11 @@ import { viewOf } from './view.ts';
 const none = Object.fromEntries(waitCauses.map((cause) => [cause, 0])) as SecondsByCause;
 const canvas: Canvas = { columns: 140, rows: 30, blocks: true, colours: false };
 
+const devices = [
+  { path: '/fast', sizeBytes: 100, usedBytes: 50, state: 'ok' },
+  { path: '/dead', sizeBytes: 100, usedBytes: 0, state: 'failed' },
+] as const;
+
 /** A daemon after so many seconds of 1,000 samples and 1 MiB a second, half of it fetched. */
 function activityAt(seconds: number): Activity {
   const read = { samples: 1_000 * seconds, hitSamples: 500 * seconds, bytes: seconds * 2 ** 20 };
@@ -22,10 +27,8 @@ function activityAt(seconds: number): Activity {
       pid: 7,
       uptimeSeconds: seconds,
       attachments: [],
-      devices: [
-        { path: '/fast', sizeBytes: 100, usedBytes: 50, state: 'ok' },
-        { path: '/dead', sizeBytes: 100, usedBytes: 0, state: 'failed' },
-      ],
+      pins: [],
+      devices,
       cache: {
         state: 'on',
         why: '',
