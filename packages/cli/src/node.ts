@@ -34,6 +34,7 @@ export type NodeConfig = Pick<
   | 'sourceTimeoutMs'
   | 'credentialsRefreshMs'
   | 'keepUnreadMs'
+  | 'listsAtOnce'
   | 'stateDirectory'
   | 'stopTimeoutMs'
   | 'metrics'
@@ -51,7 +52,7 @@ export interface Node {
  */
 export async function startNode(config: NodeConfig, log: Log, onShutdown: () => void): Promise<Node> {
   const { dataDirectories, socket, size, budgetBytes, extentDelayMs, idleSealMs, sourceTimeoutMs } = config;
-  const { credentialsRefreshMs, keepUnreadMs } = config;
+  const { credentialsRefreshMs, keepUnreadMs, listsAtOnce } = config;
   const patience = { requestMs: sourceTimeoutMs, credentialsMs: credentialsRefreshMs };
   const { stateDirectory, stopTimeoutMs, metrics } = config;
   const parts = new Shutdown({ clock: systemClock, log, partTimeoutMs: stopTimeoutMs });
@@ -81,6 +82,7 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
       open: (source, s3) => openUnderStorage(source, s3, patience),
       clock: systemClock,
       log: log.with({ part: 'metadata' }),
+      listsAtOnce,
     });
     parts.onClose('the metadata service', () => metadata.stop());
     const cache = await startCache(

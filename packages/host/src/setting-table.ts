@@ -23,6 +23,7 @@ export interface Config {
   readonly extentDelayMs: number;
   readonly idleSealMs: number;
   readonly sourceTimeoutMs: number;
+  readonly listsAtOnce: number;
   readonly credentialsRefreshMs: number;
   readonly keepUnreadMs: number;
   readonly callTimeoutMs: number;
@@ -134,6 +135,12 @@ export const settingTable: { readonly [N in SettingName]: SettingRow<Config[N]> 
     parse: only(durationBetween(100, 3_600_000)),
     otherwise: () => 90_000,
   },
+  listsAtOnce: {
+    env: 'MILLPOOL_LISTS_AT_ONCE',
+    doc: 'how many LISTs of one directory or bucket may be under way at the same time',
+    parse: only(wholeNumberBetween(1, 256)),
+    otherwise: () => 16,
+  },
   credentialsRefreshMs: {
     env: 'MILLPOOL_CREDENTIALS_REFRESH',
     doc: 'how often credentials that do not expire are asked for again, so that new ones in their file are used',
@@ -197,6 +204,15 @@ function durationBetween(minMs: number, maxMs: number): (text: string) => number
     const durationMs = parseDurationMs(text);
     if (durationMs < minMs || durationMs > maxMs) throw invalid(`${text} is not from ${minMs}ms to ${maxMs}ms`);
     return durationMs;
+  };
+}
+
+function wholeNumberBetween(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const number = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(number >= min && number <= max))
+      throw invalid(`${JSON.stringify(text)} is no whole number from ${min} to ${max}`);
+    return number;
   };
 }
 

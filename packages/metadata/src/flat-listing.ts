@@ -1,10 +1,10 @@
 import { nameOfBytes } from '@millpool/protocol';
-import type { UnderStorage } from '@millpool/under-storage';
+import type { RangedListing } from '@millpool/under-storage';
 
 import { childOf, directoryEnd, nameOfKey } from './directory.ts';
 import type { Directory } from './directory.ts';
 import type { SkippedKeys } from './skipped.ts';
-import { directoryEntry, fileEntry, pagesBelow } from './source-pages.ts';
+import { directoryEntry, fileEntry } from './source-pages.ts';
 import type { ListedTimes, Update } from './update.ts';
 
 /** A directory being filled: its update, and what gives its lock back. */
@@ -18,10 +18,10 @@ export interface OpenDirectory {
 
 export interface FlatListing {
   readonly root: Directory;
-  readonly storage: UnderStorage;
+  /** Of all below `root`. */
+  readonly listing: RangedListing;
   readonly shards: number;
   readonly listedAtMs: number;
-  readonly signal: AbortSignal;
   readonly skipped: SkippedKeys;
   open(directory: Directory): Promise<OpenDirectory>;
 }
@@ -31,17 +31,17 @@ export interface FlatListing {
  * files are ten thousand LISTs more than none, instead of ten million. Keys come in order, so the open directories are
  * those from the root to the last key; locks are taken downwards only. A failure leaves the open ones as they were.
  */
-export async function fillBelow(listing: FlatListing): Promise<void> {
-  const times = { listedAtMs: listing.listedAtMs, subtreeListedAtMs: listing.listedAtMs };
-  const levels = [await listing.open(listing.root)];
+export async function fillBelow(filling: FlatListing): Promise<void> {
+  const times = { listedAtMs: filling.listedAtMs, subtreeListedAtMs: filling.listedAtMs };
+  const levels = [await filling.open(filling.root)];
   try {
-    for await (const page of pagesBelow(listing.storage, listing.root.prefix, listing.signal)) {
+    for await (const page of filling.listing.pages()) {
       for (const file of page.files) {
         await leaveUpTo(levels, file.key, times);
-        const { directory, update } = await enter(listing, levels, file.key);
+        const { directory, update } = await enter(filling, levels, file.key);
         update.add(nameOfKey(directory.prefix, file.key), fileEntry(file));
       }
-      listing.skipped.add(page.skipped);
+      filling.skipped.add(page.skipped);
       for (const { update } of levels) await update.settle();
     }
     for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
@@ -62,7 +62,7 @@ async function leaveUpTo(levels: OpenDirectory[], key: Uint8Array, times: Listed
 }
 
 /** Begins the directories that lead to `key`; gives the last. */
-async function enter(listing: FlatListing, levels: OpenDirectory[], key: Uint8Array): Promise<OpenDirectory> {
+async function enter(filling: FlatListing, levels: OpenDirectory[], key: Uint8Array): Promise<OpenDirectory> {
   let level = levels.at(-1) as OpenDirectory;
   for (;;) {
     const { prefix } = level.directory;
@@ -70,7 +70,7 @@ async function enter(listing: FlatListing, levels: OpenDirectory[], key: Uint8Ar
     if (end === -1) return level;
     const name = nameOfBytes(key.subarray(prefix.length, end - 1));
     level.update.add(name, directoryEntry);
-    level = await listing.open(childOf(level.directory, name, listing.shards));
+    level = await filling.open(childOf(level.directory, name, filling.shards));
     levels.push(level);
   }
 }

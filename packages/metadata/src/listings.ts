@@ -1,6 +1,8 @@
 import { unlessAborted } from '@millpool/host';
 import type { Log } from '@millpool/host';
 import { nameOfBytes } from '@millpool/protocol';
+import { RangedListing } from '@millpool/under-storage';
+import type { UnderStorage } from '@millpool/under-storage';
 
 import type { Attached } from './attached.ts';
 import { Changes } from './changes.ts';
@@ -13,7 +15,7 @@ import type { OpenDirectory } from './flat-listing.ts';
 import { Locks } from './locks.ts';
 import { Relisting } from './relisting.ts';
 import { SkippedKeys } from './skipped.ts';
-import { directoryEntry, fileEntry, pagesOf } from './source-pages.ts';
+import { directoryEntry, fileEntry } from './source-pages.ts';
 import { directoryKey, entryClasses } from './store/keys.ts';
 import { decodeDirectory } from './store/records.ts';
 import type { DirectoryRecord } from './store/records.ts';
@@ -26,6 +28,8 @@ interface Parts {
   /** Milliseconds since 1970, never going back. */
   readonly nowMs: () => number;
   readonly log: Log;
+  /** Of one listing under way at the same time, at most. */
+  readonly listsAtOnce: number;
 }
 
 const namesAtOnce = 1_000;
@@ -39,6 +43,7 @@ export class Listings {
   readonly #shards: number;
   readonly #nowMs: () => number;
   readonly #log: Log;
+  readonly #listsAtOnce: number;
   readonly #locks = new Locks();
   readonly #flights = new Map<string, Promise<void>>();
 
@@ -47,6 +52,7 @@ export class Listings {
     this.#shards = parts.shards;
     this.#nowMs = parts.nowMs;
     this.#log = parts.log;
+    this.#listsAtOnce = parts.listsAtOnce;
   }
 
   /**
@@ -124,13 +130,14 @@ export class Listings {
   async #listOne(attached: Attached, directory: Directory): Promise<void> {
     const storage = await attached.storage();
     const { signal } = attached;
+    const listing = this.#listing(storage, { directory, recursive: false, signal });
     const listedAtMs = this.#nowMs();
     const buffer = new WriteBuffer(this.#shelf.store);
     const { former, update } = await this.#begin(directory, buffer);
     const skipped = new SkippedKeys();
     let gone: readonly string[];
     try {
-      for await (const page of pagesOf(storage, directory.prefix, signal)) {
+      for await (const page of listing.pages()) {
         for (const file of page.files) update.add(nameOfKey(directory.prefix, file.key), fileEntry(file));
         for (const prefix of page.directories) {
           update.add(nameOfBytes(prefix.subarray(directory.prefix.length, -1)), directoryEntry);
@@ -146,6 +153,7 @@ export class Listings {
       throw error;
     }
     skipped.tell(this.#log, directory.path);
+    this.#tellSequential(listing, directory);
     await this.#forgetGone(directory, gone);
   }
 
@@ -153,20 +161,37 @@ export class Listings {
     const storage = await attached.storage();
     const buffer = new WriteBuffer(this.#shelf.store);
     const skipped = new SkippedKeys();
+    const listing = this.#listing(storage, { directory: root, recursive: true, signal: attached.signal });
     try {
       await fillBelow({
         root,
-        storage,
+        listing,
         shards: this.#shards,
         listedAtMs: this.#nowMs(),
-        signal: attached.signal,
         skipped,
         open: (directory) => this.#open(directory, buffer),
       });
       skipped.tell(this.#log, root.path);
+      this.#tellSequential(listing, root);
     } finally {
       await buffer.flush();
     }
+  }
+
+  #listing(
+    storage: UnderStorage,
+    { directory, recursive, signal }: { directory: Directory; recursive: boolean; signal: AbortSignal },
+  ): RangedListing {
+    // A folder's names come out of one walk; ranges would read its directories again.
+    const atOnce = storage.scheme === 's3' ? this.#listsAtOnce : 1;
+    return new RangedListing(storage, { prefix: directory.prefix, recursive, atOnce, signal });
+  }
+
+  #tellSequential({ isSequential }: RangedListing, { path }: Directory): void {
+    if (!isSequential) return;
+    this.#log.warn('the source changes while it is listed, or does not begin where it is told to: listed slowly', {
+      path,
+    });
   }
 
   /** Under its lock until what it became is on disk: who gets the lock next reads it there. */

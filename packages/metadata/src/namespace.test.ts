@@ -293,7 +293,8 @@ test('a directory of 100,000 names in 64 partitions is listed in order, each nam
     assert.equal(new Set(paths).size, 100_000);
     assert.deepEqual(paths, paths.toSorted());
   }
-  assert.equal(bucket.asked.lists, 100);
+  // One a thousand names, and those by which ranges overlap.
+  assert.ok(bucket.asked.lists >= 100 && bucket.asked.lists <= 130, `${bucket.asked.lists} LISTs`);
 });
 
 test('a walk that is under way when the node stops, or its source is detached, throws', async (t) => {

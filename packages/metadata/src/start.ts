@@ -29,6 +29,8 @@ export interface MetadataConfig {
   readonly shards?: number;
   /** A partition of more names is split. */
   readonly partitionNamesMax?: number;
+  /** LISTs of one listing under way at the same time, at most. */
+  readonly listsAtOnce?: number;
 }
 
 export interface Metadata {
@@ -55,6 +57,7 @@ export interface Metadata {
 const shardsDefault = 1_024;
 const shardsMax = 1_024;
 const partitionNamesMaxDefault = 32_768;
+const listsAtOnceDefault = 16;
 const nameKey = 'coordination-name';
 
 /** The namespace of one node over its coordination store. Attachments made earlier come back, reachable or not. */
@@ -68,7 +71,8 @@ export async function startMetadata(config: MetadataConfig): Promise<Metadata> {
   const attachments = await Attachments.open({ coordination, open, clock, log });
   const entries = new Entries(store, partitions);
   const nowMs = steadyTime(clock);
-  const listings = new Listings({ shelf: { store, partitions, entries }, shards, nowMs, log });
+  const listsAtOnce = config.listsAtOnce ?? listsAtOnceDefault;
+  const listings = new Listings({ shelf: { store, partitions, entries }, shards, nowMs, log, listsAtOnce });
   const namespace = new Namespace({ attachments, listings, entries, shards, nowMs });
   const sweep = new Sweep(store, partitions);
   const sweepSoon = (): void => {
