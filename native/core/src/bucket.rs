@@ -92,13 +92,25 @@ impl Entry {
     /// `None` for an offset that no writer could have meant.
     pub fn location(&self) -> Option<Location> {
         Some(Location {
-            segment: self.0[2] as u32,
+            segment: self.segment(),
             generation: self.0[4] as u32,
             offset: ((self.0[2] >> 32) as u32).checked_mul(OFFSET_UNIT_BYTES)?,
-            stored_len: self.0[3] as u32,
+            stored_len: self.stored_len(),
             crc: (self.0[3] >> 32) as u32,
             verified: self.0[4] & VERIFIED != 0,
         })
+    }
+
+    pub fn record_key(&self) -> RecordKey {
+        key_of(self.key())
+    }
+
+    pub fn segment(&self) -> u32 {
+        self.0[2] as u32
+    }
+
+    pub fn stored_len(&self) -> u32 {
+        self.0[3] as u32
     }
 
     fn is_of(&self, key: [u64; 2]) -> bool {
@@ -192,6 +204,24 @@ impl<W: Word, const ENTRIES: usize> Bucket<W, ENTRIES> {
         }
         let head = u64::from(inside.wrapping_add(1)) | u64::from(Self::checksum(&after)) << 32;
         self.head.store(head, Ordering::Release);
+    }
+
+    /// For whoever fills a table that nobody else knows yet: the place as it is, whatever the checksum says.
+    pub fn unsealed(&self, slot: usize) -> Entry {
+        Entry(self.entries[slot].each_ref().map(W::own))
+    }
+
+    /// For the same: the bucket is not intact before it is sealed.
+    pub fn put_unsealed(&self, slot: usize, entry: Entry) {
+        for (word, new) in self.entries[slot].iter().zip(entry.0) {
+            word.store(new, Ordering::Relaxed);
+        }
+    }
+
+    /// What was put is from now on what readers find.
+    pub fn seal(&self) {
+        let checksum = Self::checksum(&self.entries(W::own));
+        self.head.store(u64::from(checksum) << 32, Ordering::Release);
     }
 
     const CRC_OF_ZEROS: u32 = crc_of_zeros(ENTRIES * size_of::<Entry>());

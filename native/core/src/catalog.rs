@@ -8,6 +8,7 @@ use crate::pins::Pins;
 use crate::random::random_bytes;
 use crate::record_entry::RecordEntry;
 use crate::segment::{Segment, SegmentFile, SegmentParts, unix_seconds};
+use crate::table_builder::{Built, TableBuilder};
 use crate::tenant::Tenants;
 use crate::{Code, Error, Location, RecordKey, Result, TableFull, TableHandle, TableWriter};
 
@@ -86,21 +87,44 @@ impl Catalog {
         segment
     }
 
+    /// Takes over what was found of segments that were registered before, and nothing else of them is known yet. One of
+    /// which nothing can be found is removed: later segments have all its records.
+    pub fn install(&self, built: Built) -> Result<()> {
+        let Built { table, mut live, crowded } = built;
+        let mut state = self.state();
+        state.table = table;
+        for (key, location) in crowded {
+            if let Some(before) = state.table.get(&key) {
+                if before.segment > location.segment {
+                    continue;
+                }
+                live[before.segment as usize].take(before.stored_len);
+            }
+            state.insert(&key, &location)?;
+            live[location.segment as usize].add(location.stored_len);
+        }
+        let mut emptied = Vec::new();
+        for (place, live) in state.numbers.iter_mut().zip(&live) {
+            if let Some(segment) = &place.segment {
+                segment.set_live(live.records, live.bytes);
+            }
+            emptied.extend(place.segment.take_if(|_| live.records == 0));
+        }
+        drop(state);
+        for segment in &emptied {
+            self.discard(segment);
+        }
+        Ok(())
+    }
+
     /// Makes records findable, after the write of their extent returned. A key that is there already moves to its new
     /// place: both hold the same bytes.
-    pub fn publish(
-        &self,
-        segment: &Arc<Segment>,
-        entries: &[RecordEntry],
-        keep_entries: bool,
-    ) -> Published {
+    pub fn publish(&self, segment: &Arc<Segment>, entries: &[RecordEntry]) -> Published {
         let mut state = self.state();
         if state.segment(segment.number(), segment.generation()).is_none() {
             return Published::SegmentGone;
         }
-        if keep_entries {
-            segment.remember(entries);
-        }
+        segment.remember(entries);
         let mut emptied = Vec::new();
         let mut outcome = Published::Done;
         for entry in entries {
@@ -243,6 +267,15 @@ impl Catalog {
         }
     }
 
+    /// Takes a segment back whose file is nobody's to remove here.
+    pub fn unregister(&self, segment: &Segment) {
+        let mut state = self.state();
+        state.numbers[segment.number() as usize].segment = None;
+        state.free.push(segment.number());
+        drop(state);
+        segment.give_back_space();
+    }
+
     /// Ends a segment that no number leads to any more. Its number is free only after its keys are out of the table, so
     /// no location of it can ever seem to be of a later one.
     fn discard(&self, segment: &Segment) -> Freed {
@@ -306,11 +339,11 @@ impl State {
 
     /// A new table of `capacity` with all that can still be found takes the place of the old one.
     fn grow(&mut self, capacity: usize) -> Result<()> {
-        let mut larger = TableWriter::create(capacity)?;
-        for (key, location) in self.table.entries() {
-            if self.segment(location.segment, location.generation).is_none() {
-                continue;
-            }
+        let mut larger = TableBuilder::create(capacity, self.numbers.len())?;
+        let is_live = |at: &Location| self.segment(at.segment, at.generation).is_some();
+        larger.add(self.table.entries().filter(|(_, location)| is_live(location)));
+        let Built { table: mut larger, crowded, .. } = larger.finish()?;
+        for (key, location) in crowded {
             if let Err(TableFull) = larger.insert(&key, &location) {
                 let message = format!(
                     "a key table of {capacity} records has no place for what a smaller one held"

@@ -79,9 +79,22 @@ impl Footer {
         put(trailer, TRAILER_CRC_AT, &crc.to_le_bytes());
         bytes
     }
+}
 
-    /// Believed only when the file ends in a trailer and footer whose checksums and numbers are all right.
-    pub fn read(file: &File, file_len: u32) -> Result<Footer, FooterBreak> {
+/// The last block of a sealed segment, whose checksum and numbers are right: where its footer is and what it is of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Trailer {
+    pub label: SegmentLabel,
+    pub stripe: StripePlace,
+    pub extents: u32,
+    pub records: usize,
+    pub data_end: u32,
+    pub sealed_at: u64,
+    footer_crc: u32,
+}
+
+impl Trailer {
+    pub fn read(file: &File, file_len: u32) -> Result<Trailer, FooterBreak> {
         let trailer_at = file_len.checked_sub(TRAILER_BYTES).ok_or(FooterBreak::Absent)?;
         let mut trailer = [0u8; TRAILER_BYTES as usize];
         file.read_exact_at(&mut trailer, trailer_at.into()).map_err(|_| FooterBreak::Absent)?;
@@ -92,39 +105,59 @@ impl Footer {
         if u16_at(&trailer, 4) != FORMAT_VERSION {
             return Err(FooterBreak::Version(u16_at(&trailer, 4)));
         }
-        Self::of_trailer(file, file_len, &trailer).ok_or(FooterBreak::Absent)
-    }
-
-    fn of_trailer(file: &File, file_len: u32, trailer: &[u8]) -> Option<Footer> {
-        let records = u32_at(trailer, 68) as usize;
-        let data_end = u32_at(trailer, 88);
-        let is_of_its_length = records <= file_len as usize / ENTRY_BYTES
-            && data_end.checked_add(footer_bytes(records)) == Some(file_len);
-        if !is_of_its_length {
-            return None;
-        }
-        let mut bytes = vec![0u8; records * ENTRY_BYTES];
-        file.read_exact_at(&mut bytes, u64::from(data_end)).ok()?;
-        if crc_fast::crc32_iscsi(&bytes) != u32_at(trailer, 92) {
-            return None;
-        }
-        let entries = bytes
-            .chunks_exact(ENTRY_BYTES)
-            .map(|entry| RecordEntry::decode(entry, BLOCK_BYTES..data_end));
-        Some(Footer {
+        let found = Trailer {
             label: SegmentLabel {
-                id: bytes_at(trailer, 8),
-                identity: Identity(bytes_at(trailer, 24)),
+                id: bytes_at(&trailer, 8),
+                identity: Identity(bytes_at(&trailer, 24)),
             },
             stripe: StripePlace {
-                set: bytes_at(trailer, 40),
-                device: u32_at(trailer, 56),
-                devices: u32_at(trailer, 60),
+                set: bytes_at(&trailer, 40),
+                device: u32_at(&trailer, 56),
+                devices: u32_at(&trailer, 60),
             },
-            extents: u32_at(trailer, 64),
-            data_end,
-            sealed_at: u64_at(trailer, 80),
-            entries: entries.collect::<Option<_>>()?,
-        })
+            extents: u32_at(&trailer, 64),
+            records: u32_at(&trailer, 68) as usize,
+            data_end: u32_at(&trailer, 88),
+            sealed_at: u64_at(&trailer, 80),
+            footer_crc: u32_at(&trailer, 92),
+        };
+        let is_of_its_length = found.records <= file_len as usize / ENTRY_BYTES
+            && found.data_end.checked_add(footer_bytes(found.records)) == Some(file_len);
+        if is_of_its_length { Ok(found) } else { Err(FooterBreak::Absent) }
+    }
+
+    /// Bytes of all entries, which a reader of the footer holds at once.
+    pub fn entries_bytes(&self) -> usize {
+        self.records * ENTRY_BYTES
+    }
+
+    /// Reads the footer into `bytes`, whose old content goes; `None` when it is not what was sealed.
+    pub fn entries<'a>(&self, file: &File, bytes: &'a mut Vec<u8>) -> Option<FooterEntries<'a>> {
+        bytes.resize(self.entries_bytes(), 0);
+        file.read_exact_at(bytes, u64::from(self.data_end)).ok()?;
+        if crc_fast::crc32_iscsi(bytes) != self.footer_crc {
+            return None;
+        }
+        let entries = FooterEntries { bytes, data_end: self.data_end };
+        let is_sound = entries.iter().all(|entry| entry.is_some());
+        is_sound.then_some(entries)
+    }
+}
+
+/// The entries of a footer, every one of them sound.
+pub(crate) struct FooterEntries<'a> {
+    bytes: &'a [u8],
+    data_end: u32,
+}
+
+impl FooterEntries<'_> {
+    fn iter(&self) -> impl Iterator<Item = Option<RecordEntry>> {
+        let within = BLOCK_BYTES..self.data_end;
+        let entries = self.bytes.chunks_exact(ENTRY_BYTES);
+        entries.map(move |entry| RecordEntry::decode(entry, within.clone()))
+    }
+
+    pub fn records(&self) -> impl Iterator<Item = RecordEntry> {
+        self.iter().flatten()
     }
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 use rustix::fs::{MemfdFlags, SealFlags};
 
 use crate::extent::{Extent, ExtentBreak, Record, SegmentLabel};
-use crate::footer::{Footer, StripePlace};
+use crate::footer::{Footer, StripePlace, Trailer};
 use crate::record_entry::RecordEntry;
-use crate::segment_contents::examine;
+use crate::segment_contents::{Glance, examine, glance};
 use crate::{
     Dataset, DatasetRoot, DatasetWriter, DeviceConfig, Identity, Location, ObjectKey, ObjectRef,
     RecordBytes, RecordKey, Store, StoreConfig, TableReader, TableWriter,
@@ -110,13 +110,20 @@ fn a_segment_is_read_as_its_fields() {
     assert_same_extent(&Extent::read(&file, 0, len).unwrap(), &first);
     assert_same_extent(&Extent::read(&file, first.bytes, len).unwrap(), &second);
     let footer = footer_of(&vector);
-    assert_eq!(Footer::read(&file, len).as_ref(), Ok(&footer));
+    let trailer = Trailer::read(&file, len).unwrap();
+    assert_eq!((trailer.label, trailer.stripe), (footer.label, footer.stripe));
+    assert_eq!((trailer.extents, trailer.data_end), (footer.extents, footer.data_end));
+    assert_eq!((trailer.records, trailer.sealed_at), (footer.entries.len(), footer.sealed_at));
+    let mut bytes = Vec::new();
+    let entries = trailer.entries(&file, &mut bytes).unwrap();
+    assert!(entries.records().eq(footer.entries.iter().copied()));
     let found = examine(&file).unwrap();
-    assert_eq!((found.label, found.sealed, found.extents), (footer.label, true, 2));
+    assert_eq!((found.label, found.extents), (footer.label, 2));
     assert_eq!((found.data_end, &found.entries), (footer.data_end, &footer.entries));
     let unsealed = file_of(&vector.bytes[..footer.data_end as usize]);
     let found = examine(&unsealed).unwrap();
-    assert_eq!((found.sealed, found.extents, found.data_end), (false, 2, footer.data_end));
+    assert!(matches!(glance(&unsealed), Ok(Glance::Unsealed(_))));
+    assert_eq!((found.extents, found.data_end), (2, footer.data_end));
     assert_eq!(found.entries, [first.entries, second.entries].concat());
     let past_the_end = Extent::read(&unsealed, footer.data_end, footer.data_end);
     assert!(matches!(past_the_end, Err(ExtentBreak::End)));

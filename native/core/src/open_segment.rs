@@ -188,12 +188,6 @@ impl OpenSegment {
         Ok(())
     }
 
-    /// For one whose footer was written and whose name was not changed: whether both are durable is not known either.
-    pub fn name_sealed(self) -> io::Result<()> {
-        self.file.sync_data()?;
-        self.segment.rename_sealed()
-    }
-
     /// Its segment was evicted, or nothing was ever written to it: the file is gone or goes with it.
     pub fn abandon(self) {
         self.segment.change_claimed(u64::from(self.allocated - self.at), 0);

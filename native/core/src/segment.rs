@@ -160,6 +160,12 @@ impl Segment {
         self.live_bytes.fetch_add(u64::from(stored_len), Ordering::Relaxed);
     }
 
+    /// Of one that a start has found.
+    pub fn set_live(&self, records: u64, bytes: u64) {
+        self.live_records.store(records, Ordering::Relaxed);
+        self.live_bytes.store(bytes, Ordering::Relaxed);
+    }
+
     /// Says whether nothing is left.
     pub fn take_live(&self, stored_len: u32) -> bool {
         self.live_bytes.fetch_sub(u64::from(stored_len), Ordering::Relaxed);

@@ -4,14 +4,12 @@ use std::fs::File;
 use std::io;
 
 use crate::extent::{Extent, ExtentBreak, SegmentLabel};
-use crate::footer::{Footer, FooterBreak};
+use crate::footer::{FooterBreak, Trailer};
 use crate::record_entry::RecordEntry;
 
 #[derive(Debug)]
 pub(crate) struct Found {
     pub label: SegmentLabel,
-    /// Its footer is whole, so nothing needs to be written again.
-    pub sealed: bool,
     pub extents: u32,
     /// Where the last whole extent ends.
     pub data_end: u32,
@@ -29,18 +27,53 @@ pub(crate) enum Unusable {
     Unreadable(io::Error),
 }
 
+/// What the end of a file tells.
+pub(crate) enum Glance {
+    /// A trailer; whether the footer is whole too is seen when it is read.
+    Sealed(Trailer),
+    Unsealed(Found),
+}
+
+/// By the trailer where there is one, else extent by extent.
+pub(crate) fn glance(file: &File) -> Result<Glance, Unusable> {
+    let len = len_of(file)?;
+    match Trailer::read(file, len) {
+        Ok(trailer) => Ok(Glance::Sealed(trailer)),
+        Err(FooterBreak::Version(version)) => Err(Unusable::Version(version)),
+        Err(FooterBreak::Absent) => by_extents(file, len).map(Glance::Unsealed),
+    }
+}
+
 /// By the footer where it is whole, else extent by extent up to the first break. Payloads are not read: their records
 /// are unverified, and checked against their CRC when they are first read.
 pub(crate) fn examine(file: &File) -> Result<Found, Unusable> {
-    let len = file.metadata().map_err(Unusable::Unreadable)?.len();
-    let len = u32::try_from(len).map_err(|_| Unusable::Damaged)?;
-    match Footer::read(file, len) {
-        Ok(Footer { label, extents, data_end, entries, .. }) => {
-            return Ok(Found { label, sealed: true, extents, data_end, entries });
-        }
-        Err(FooterBreak::Version(version)) => return Err(Unusable::Version(version)),
-        Err(FooterBreak::Absent) => {}
+    let trailer = match glance(file)? {
+        Glance::Unsealed(found) => return Ok(found),
+        Glance::Sealed(trailer) => trailer,
+    };
+    let mut bytes = Vec::new();
+    match trailer.entries(file, &mut bytes) {
+        Some(footer) => Ok(Found {
+            label: trailer.label,
+            extents: trailer.extents,
+            data_end: trailer.data_end,
+            entries: footer.records().collect(),
+        }),
+        None => examine_extents(file),
     }
+}
+
+/// Without a look at its end.
+pub(crate) fn examine_extents(file: &File) -> Result<Found, Unusable> {
+    by_extents(file, len_of(file)?)
+}
+
+fn len_of(file: &File) -> Result<u32, Unusable> {
+    let len = file.metadata().map_err(Unusable::Unreadable)?.len();
+    u32::try_from(len).map_err(|_| Unusable::Damaged)
+}
+
+fn by_extents(file: &File, len: u32) -> Result<Found, Unusable> {
     let first = match Extent::read(file, 0, len) {
         Ok(extent) if extent.number == 0 => extent,
         Ok(_) | Err(ExtentBreak::Damaged) => return Err(Unusable::Damaged),
@@ -48,13 +81,8 @@ pub(crate) fn examine(file: &File) -> Result<Found, Unusable> {
         Err(ExtentBreak::Version(version)) => return Err(Unusable::Version(version)),
         Err(ExtentBreak::Unreadable(error)) => return Err(Unusable::Unreadable(error)),
     };
-    let mut found = Found {
-        label: first.label,
-        sealed: false,
-        extents: 1,
-        data_end: first.bytes,
-        entries: first.entries,
-    };
+    let mut found =
+        Found { label: first.label, extents: 1, data_end: first.bytes, entries: first.entries };
     while let Ok(next) = Extent::read(file, found.data_end, len) {
         if next.label != found.label || next.number != found.extents {
             break;

@@ -79,10 +79,7 @@ impl Store {
             .map(|(n, device)| Device::open(device, n as u32).map(Arc::new))
             .collect::<Result<_>>()?;
         let catalog = Arc::new(Catalog::new(FIRST_TABLE_RECORDS)?);
-        let mut notices = Vec::new();
-        for device in &devices {
-            notices.extend(Recovery::new(device, &catalog).run()?);
-        }
+        let notices = Recovery::new(&catalog).run(&devices)?;
         let start = |device: Arc<Device>| Writer::start(device, catalog.clone(), writer.clone());
         let writers = devices.into_iter().map(start).collect::<Result<_>>()?;
         let (attachments, turn, damaged) = Default::default();

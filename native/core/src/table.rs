@@ -6,49 +6,10 @@ use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use memmap2::{MmapOptions, MmapRaw};
-use rustix::fs::{MemfdFlags, SealFlags};
-
-use crate::bucket::{Bucket, Entry, key_of, key_words};
+use crate::bucket::{Entry, key_of, key_words};
 use crate::cuckoo::{Cuckoo, Inserted, TableFull};
-use crate::random::random_bytes;
-use crate::{Code, Error, Location, RecordKey, Result};
-
-pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"MPKEYTAB");
-pub(crate) const VERSION: u64 = 1;
-pub(crate) const HEADER_BYTES: usize = 4096;
-pub(crate) const BUCKET_BYTES: usize = size_of::<Bucket>();
-pub(crate) const ENTRIES_A_BUCKET: usize = 3;
-/// Two choices of buckets of three fill to 95 % (0.959 in the limit); above this, paths grow long.
-const MAX_LOAD_PERCENT: usize = 90;
-const MIN_BUCKETS: usize = 64;
-/// 2^36 records: 3 TiB of table.
-const MAX_CAPACITY: usize = 1 << 36;
-
-/// First words of the file. All but `retired` are written once, before anybody else sees the file.
-#[repr(C)]
-pub(crate) struct Header {
-    magic: AtomicU64,
-    version: AtomicU64,
-    incarnation: AtomicU64,
-    bucket_count: AtomicU64,
-    /// CRC32C of the words above.
-    pub checksum: AtomicU64,
-    unused: [AtomicU64; 11],
-    /// Not 0: a newer table took this one's place. On a cache line of its own.
-    pub retired: AtomicU64,
-}
-
-impl Header {
-    pub fn constants(&self) -> [u64; 4] {
-        [&self.magic, &self.version, &self.incarnation, &self.bucket_count]
-            .map(|word| word.load(Ordering::Relaxed))
-    }
-}
-
-pub(crate) fn checksum_of(constants: &[u64; 4]) -> u64 {
-    u64::from(crc_fast::crc32_iscsi(&constants.map(u64::to_le_bytes).concat()))
-}
+use crate::table_memory::{ENTRIES_A_BUCKET, MAX_LOAD_PERCENT, TableMemory};
+use crate::{Error, Location, RecordKey, Result};
 
 /// What a reader is given: the memory file, sealed, and the number that tells it from the tables before it.
 #[derive(Clone, Debug)]
@@ -59,49 +20,24 @@ pub struct TableHandle {
 
 /// The only one who changes the table.
 pub struct TableWriter {
-    memory: MmapRaw,
+    memory: TableMemory,
     handle: TableHandle,
-    bucket_count: usize,
     len: usize,
 }
 
 impl TableWriter {
     /// A table for `record_capacity` records, in a new memory file that nobody can resize, nor map for writing.
     pub fn create(record_capacity: usize) -> Result<TableWriter> {
-        if record_capacity > MAX_CAPACITY {
-            let message =
-                format!("a key table of {record_capacity} records is above {MAX_CAPACITY}");
-            return Err(Error::new(Code::Invalid, message));
-        }
-        let bucket_count =
-            (record_capacity * 100).div_ceil(ENTRIES_A_BUCKET * MAX_LOAD_PERCENT).max(MIN_BUCKETS);
-        let size = HEADER_BYTES + bucket_count * BUCKET_BYTES;
-        let io = |error: std::io::Error| Error::io("making the key table's memory", &error);
-        let fd = rustix::fs::memfd_create(
-            "millpool-table",
-            MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
-        )
-        .map_err(|error| io(error.into()))?;
-        rustix::fs::ftruncate(&fd, size as u64).map_err(|error| io(error.into()))?;
-        let file = File::from(fd);
-        let memory = MmapOptions::new().len(size).map_raw(&file).map_err(io)?;
-        let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL;
-        rustix::fs::fcntl_add_seals(&file, seals).map_err(|error| io(error.into()))?;
-        let incarnation = u64::from_le_bytes(random_bytes().map_err(io)?).max(1);
-        let handle = TableHandle { file: Arc::new(file), incarnation };
-        let writer = TableWriter { memory, handle, bucket_count, len: 0 };
-        writer.write_header();
-        Ok(writer)
+        Self::over(TableMemory::create(record_capacity)?, 0)
     }
 
-    fn write_header(&self) {
-        let header = self.header();
-        let constants = [MAGIC, VERSION, self.handle.incarnation, self.bucket_count as u64];
-        header.magic.store(constants[0], Ordering::Relaxed);
-        header.version.store(constants[1], Ordering::Relaxed);
-        header.incarnation.store(constants[2], Ordering::Relaxed);
-        header.bucket_count.store(constants[3], Ordering::Relaxed);
-        header.checksum.store(checksum_of(&constants), Ordering::Release);
+    /// Over memory whose buckets hold `len` records, each intact.
+    pub(crate) fn over(memory: TableMemory, len: usize) -> Result<TableWriter> {
+        memory.seal()?;
+        let file = memory.file.try_clone();
+        let file = file.map_err(|error| Error::io("handing out the key table's memory", &error))?;
+        let handle = TableHandle { file: Arc::new(file), incarnation: memory.incarnation };
+        Ok(TableWriter { memory, handle, len })
     }
 
     /// Puts or replaces. `TableFull` leaves the table as it was.
@@ -148,24 +84,17 @@ impl TableWriter {
         true
     }
 
-    /// All keys and their locations, in no order.
+    /// All keys and their locations, in the order of their buckets.
     pub fn entries(&self) -> impl Iterator<Item = (RecordKey, Location)> {
-        let cuckoo = self.cuckoo();
-        let places = (0..self.bucket_count)
-            .flat_map(|bucket| (0..ENTRIES_A_BUCKET).map(move |slot| (bucket, slot)));
-        places.filter_map(move |place| {
-            let entry = cuckoo.at(place);
-            entry
-                .occupied()
-                .then(|| entry.location())
-                .flatten()
-                .map(|location| (key_of(entry.key()), location))
-        })
+        let entries = self.memory.buckets().iter().flat_map(|bucket| bucket.owned());
+        entries
+            .filter(Entry::occupied)
+            .filter_map(|entry| Some((key_of(entry.key()), entry.location()?)))
     }
 
     /// Tells every reader to ask for the table that takes this one's place.
     pub fn retire(&self) {
-        self.header().retired.store(1, Ordering::Release);
+        self.memory.header().retired.store(1, Ordering::Release);
     }
 
     pub fn handle(&self) -> TableHandle {
@@ -182,40 +111,33 @@ impl TableWriter {
 
     /// Records that fit; insertions of new keys beyond it are refused.
     pub fn capacity(&self) -> usize {
-        self.bucket_count * ENTRIES_A_BUCKET * MAX_LOAD_PERCENT / 100
+        self.memory.bucket_count * ENTRIES_A_BUCKET * MAX_LOAD_PERCENT / 100
     }
 
     /// Memory that the table takes when all of it has been touched.
     pub fn bytes(&self) -> u64 {
-        self.memory.len() as u64
-    }
-
-    fn header(&self) -> &Header {
-        // SAFETY: the mapping is page-aligned, larger than a header, and lives as long as self; all fields are atomic.
-        unsafe { &*self.memory.as_ptr().cast() }
+        self.memory.bytes()
     }
 
     fn cuckoo(&self) -> Cuckoo<'_, AtomicU64, ENTRIES_A_BUCKET> {
-        // SAFETY: the mapping holds a header page and `bucket_count` buckets behind it; all of a bucket is atomic.
-        Cuckoo::new(unsafe { buckets_at(self.memory.as_ptr(), self.bucket_count) })
+        Cuckoo::new(self.memory.buckets())
     }
-}
-
-/// # Safety
-/// `memory` is page-aligned and holds a header page and `count` buckets, for as long as the result is used.
-pub(crate) unsafe fn buckets_at<'a>(memory: *const u8, count: usize) -> &'a [Bucket] {
-    unsafe { std::slice::from_raw_parts(memory.add(HEADER_BYTES).cast(), count) }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
     use std::io::Write;
+    use std::os::unix::fs::FileExt;
 
     use proptest::prelude::*;
 
+    use memmap2::MmapOptions;
+    use rustix::fs::{MemfdFlags, SealFlags};
+
     use super::*;
-    use crate::{Identity, ObjectKey, TableReader};
+    use crate::table_memory::{BUCKET_BYTES, HEADER_BYTES};
+    use crate::{Code, Identity, ObjectKey, TableReader};
 
     fn key(n: u64) -> RecordKey {
         ObjectKey::new(&Identity([0; 16]), &n.to_le_bytes(), 0, b"").piece(0)
@@ -299,8 +221,9 @@ mod tests {
     }
 
     fn content_of(table: &TableWriter) -> Vec<u8> {
-        // SAFETY: nobody writes meanwhile.
-        unsafe { std::slice::from_raw_parts(table.memory.as_ptr(), table.memory.len()) }.to_vec()
+        let mut bytes = vec![0; table.bytes() as usize];
+        table.handle().file.read_exact_at(&mut bytes, 0).unwrap();
+        bytes
     }
 
     #[test]

@@ -10,7 +10,7 @@ use rustix::fs::SealFlags;
 use crate::bucket::key_words;
 use crate::cuckoo::Cuckoo;
 use crate::prefetch::prefetch;
-use crate::table::{
+use crate::table_memory::{
     BUCKET_BYTES, ENTRIES_A_BUCKET, HEADER_BYTES, Header, MAGIC, VERSION, buckets_at, checksum_of,
 };
 use crate::{Code, Error, Location, RecordKey, Result};

@@ -191,7 +191,7 @@ impl WriterThread {
                 return Err(reason);
             }
         };
-        match self.catalog.publish(&open.segment, &entries, true) {
+        match self.catalog.publish(&open.segment, &entries) {
             Published::Done => self.put_back(identity, open),
             Published::SegmentGone => open.abandon(),
             Published::TableFull(error) => {
