@@ -105,6 +105,16 @@ pub fn on_top() -> bool {
     current().is_ok_and(|action| action.sa_sigaction == handler_address())
 }
 
+/// How often this thread waited for the device because a page was not in memory.
+pub fn major_faults() -> i64 {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: zeros are a valid structure, which the call fills; it cannot fail for this thread.
+    unsafe {
+        libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
+        usage.assume_init().ru_majflt
+    }
+}
+
 fn handler_address() -> usize {
     on_fault as extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void) as usize
 }

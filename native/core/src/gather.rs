@@ -1,10 +1,15 @@
 //! A batch of resident samples, copied from mapped segments into a slot in one call.
 
+use std::collections::HashMap;
+use std::fs::File;
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::ptr;
 use std::sync::atomic::{Ordering, fence};
 
 use crate::crc::copy_with_crc;
+use crate::device_reader::{DeviceRead, DeviceReader};
 use crate::fault;
 use crate::prefetch::prefetch;
 use crate::{Location, Mapping};
@@ -70,6 +75,21 @@ impl<'a> Copy<'a> {
         )
     }
 
+    /// Whether copying it waits for no device, as far as the kernel says.
+    /// A mapping that failed has its own way.
+    pub fn is_in_memory(&self) -> bool {
+        let Range { start, end } = self.part;
+        self.mapping.failed() || self.mapping.in_memory(self.offset + start, end - start)
+    }
+
+    /// Starts the device on what is not in memory, and does not wait for it.
+    pub fn read_ahead(&self) {
+        let at = u64::from(self.offset) + u64::from(self.part.start);
+        let len = NonZeroU64::new(self.part.len() as u64);
+        // A filesystem that knows no such thing is read when it is read.
+        let _ = rustix::fs::fadvise(self.mapping.file(), at, len, rustix::fs::Advice::WillNeed);
+    }
+
     fn len(&self) -> usize {
         self.part.len()
     }
@@ -80,6 +100,16 @@ impl<'a> Copy<'a> {
 
     fn judge(&self, crc: u32) -> Outcome {
         if crc == self.crc { Outcome::Verified } else { Outcome::Mismatch }
+    }
+
+    /// After its target was filled with the part.
+    fn judge_target(&self) -> Outcome {
+        if !self.verify {
+            return Outcome::Copied;
+        }
+        // SAFETY: by the contract of `new`.
+        let target = unsafe { std::slice::from_raw_parts(self.target, self.len()) };
+        self.judge(crc_fast::crc32_iscsi(target))
     }
 
     fn prefetch(&self) {
@@ -129,6 +159,41 @@ impl<'a> Copy<'a> {
             Ok(()) if verify => self.judge(crc_fast::crc32_iscsi(target)),
             Ok(()) => Outcome::Copied,
         }
+    }
+}
+
+/// Makes all `copies` from their devices and past the page cache, many at once, where the filesystem lets us; whoever
+/// reads more than memory holds pays for nothing else.
+pub fn gather_direct(copies: &[Copy<'_>], reader: &DeviceReader, outcomes: &mut Vec<Outcome>) {
+    let mut files: HashMap<*const Mapping, Option<File>> = HashMap::new();
+    for copy in copies {
+        files.entry(copy.mapping).or_insert_with(|| copy.mapping.open_direct());
+    }
+    // A part whose whole record is to be checked takes the long way.
+    let (short, long): (Vec<usize>, Vec<usize>) =
+        (0..copies.len()).partition(|n| !copies[*n].verify || copies[*n].is_whole());
+    let mut reads: Vec<DeviceRead<'_>> = short
+        .iter()
+        .map(|n| {
+            let copy = &copies[*n];
+            let direct = files.get(&ptr::from_ref(copy.mapping)).and_then(Option::as_ref);
+            DeviceRead {
+                file: direct.unwrap_or(copy.mapping.file()),
+                offset: u64::from(copy.offset) + u64::from(copy.part.start),
+                // SAFETY: by the contract of `new`; whatever the memory held, bytes are bytes.
+                target: unsafe { std::slice::from_raw_parts_mut(copy.target, copy.len()) },
+            }
+        })
+        .collect();
+    let failed = reader.read(&mut reads).unwrap_or_else(|_| (0..short.len()).collect());
+    drop(reads);
+    outcomes.clear();
+    outcomes.resize(copies.len(), Outcome::Copied);
+    for n in &short {
+        outcomes[*n] = copies[*n].judge_target();
+    }
+    for n in long.into_iter().chain(failed.into_iter().map(|read| short[read])) {
+        outcomes[n] = copies[n].read_file();
     }
 }
 

@@ -1,6 +1,8 @@
 //! A file in memory, read-only, that may be cut or lose its device at any time without taking the program with it.
 
 use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
@@ -9,6 +11,9 @@ use crate::extent::{Extent, ExtentBreak, FORMAT_VERSION};
 use crate::fault::{self, Registration};
 use crate::segment::MAX_SEGMENT_BYTES;
 use crate::{Code, Error, Identity, Result};
+
+/// Pages that the kernel is asked about at once: a record of the largest size has few times as many.
+const PAGES_ASKED: usize = 256;
 
 /// Mapped bytes that the fault handler guards. Reading past the file's end is allowed, gives zeros, and is remembered.
 #[derive(Debug)]
@@ -90,6 +95,30 @@ impl Mapping {
         let Ok(metadata) = self.file.metadata() else { return false };
         self.known_len.store(metadata.len(), Ordering::Relaxed);
         end <= metadata.len()
+    }
+
+    /// Whether all pages of these bytes are in memory, so that reading them waits for no device. By mincore, which says
+    /// yes of everything to a process that neither owns the file nor may write it.
+    pub(crate) fn in_memory(&self, offset: u32, len: u32) -> bool {
+        let page = rustix::param::page_size();
+        let start = offset as usize / page * page;
+        let bytes = (offset as usize + len as usize - start).next_multiple_of(page);
+        let mut pages = [0u8; PAGES_ASKED];
+        (0..bytes.div_ceil(page)).step_by(PAGES_ASKED).all(|first| {
+            let count = (bytes / page - first).min(PAGES_ASKED);
+            // SAFETY: the range lies in the mapping, and the array has a byte for each of its pages.
+            let asked = unsafe {
+                let address = self.start().add(start + first * page).cast_mut().cast();
+                libc::mincore(address, count * page, pages.as_mut_ptr())
+            };
+            asked != 0 || pages[..count].iter().all(|page| page & 1 == 1)
+        })
+    }
+
+    /// The file once more, for reads past the page cache; `None` where its filesystem or its owner does not let us.
+    pub(crate) fn open_direct(&self) -> Option<File> {
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        File::options().read(true).custom_flags(libc::O_DIRECT).open(path).ok()
     }
 
     /// Asked after copying: everything that was read of this segment since the last time it was false is worthless.

@@ -2,6 +2,7 @@
 
 mod batch;
 mod cancel;
+mod cold;
 mod delivery;
 mod layout;
 mod link;

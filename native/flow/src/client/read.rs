@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use millpool_core::{
-    Code, Copy, Error, Location, Mapping, Outcome, RecordKey, Result, Slot, gather,
+    Code, Copy, Error, Location, Mapping, Outcome, RecordKey, Result, Slot, gather, gather_direct,
 };
 
+use millpool_core::fault::major_faults;
+
 use super::batch::{Batch, Sample, Waits, timed};
+use super::cold::fits_memory;
 use super::delivery::{Arrival, Delivery, Target};
 use super::layout::{BatchRequest, Layout, Part, Selection, keys_of};
 use super::link::Link;
@@ -81,6 +84,26 @@ impl Resident {
     }
 }
 
+/// Records to copy, and which parts they are.
+#[derive(Default)]
+struct Copies<'a> {
+    copies: Vec<Copy<'a>>,
+    parts: Vec<(usize, SegmentId)>,
+}
+
+impl<'a> Copies<'a> {
+    /// Those that are not, and those that are.
+    fn split(self, is_cold: &[bool]) -> (Copies<'a>, Copies<'a>) {
+        let (mut warm, mut cold) = (Copies::default(), Copies::default());
+        for ((copy, part), is_cold) in self.copies.into_iter().zip(self.parts).zip(is_cold) {
+            let side = if *is_cold { &mut cold } else { &mut warm };
+            side.copies.push(copy);
+            side.parts.push(part);
+        }
+        (warm, cold)
+    }
+}
+
 /// One READ, and which parts its items are.
 struct UnderWay {
     request: u64,
@@ -129,25 +152,18 @@ impl Reading<'_> {
     /// daemon is told not to trust it.
     fn gather(&mut self, resident: &[Resident]) {
         let start = Instant::now();
-        let mut copies = Vec::with_capacity(resident.len());
-        let mut indices = Vec::with_capacity(resident.len());
-        for (n, (part, resident)) in self.parts.iter().zip(resident).enumerate() {
-            let Some((location, mapping)) = &resident.0 else { continue };
-            let range = part.skip..part.skip + part.len;
-            // SAFETY: the layout gives each part bytes of the slot of its own, and the slot is this read's alone.
-            let copy =
-                unsafe { Copy::new(mapping, location, range, self.slot.as_ptr().add(part.at)) };
-            if let Some(copy) = copy {
-                copies.push(copy);
-                indices.push((n, segment_of(location)));
-            }
+        let warm = self.copies_of(resident);
+        let (warm, cold) = match self.session.cold.cold_of(&warm.copies) {
+            None => (warm, Copies::default()),
+            Some(is_cold) => warm.split(&is_cold),
+        };
+        self.waits.gather += start.elapsed();
+        let is_direct = !cold.copies.is_empty() && self.reads_past_memory();
+        if !is_direct {
+            cold.copies.iter().for_each(Copy::read_ahead);
         }
-        let mut outcomes = Vec::new();
-        gather(&copies, &mut outcomes);
-        drop(copies);
-        for ((n, segment), outcome) in indices.into_iter().zip(outcomes) {
-            self.gathered(n, segment, outcome);
-        }
+        self.copy(warm);
+        self.copy_cold(cold, is_direct);
         self.receipt.segments.sort_unstable();
         self.receipt.segments.dedup();
         for (_, mapping) in resident.iter().filter_map(|resident| resident.0.as_ref()) {
@@ -155,7 +171,69 @@ impl Reading<'_> {
                 self.session.segments.spoil((mapping.name().number, mapping.name().generation));
             }
         }
-        self.waits.gather += start.elapsed();
+    }
+
+    fn copies_of<'a>(&self, resident: &'a [Resident]) -> Copies<'a> {
+        let mut found = Copies::default();
+        for (n, (part, resident)) in self.parts.iter().zip(resident).enumerate() {
+            let Some((location, mapping)) = &resident.0 else { continue };
+            let range = part.skip..part.skip + part.len;
+            // SAFETY: the layout gives each part bytes of the slot of its own, and the slot is this read's alone.
+            let copy =
+                unsafe { Copy::new(mapping, location, range, self.slot.as_ptr().add(part.at)) };
+            if let Some(copy) = copy {
+                found.copies.push(copy);
+                found.parts.push((n, segment_of(location)));
+            }
+        }
+        found
+    }
+
+    /// What is cold of a plan over more than memory holds is read past the page cache: nobody would find it there
+    /// again, and bringing it in costs several times what reading it does.
+    fn reads_past_memory(&self) -> bool {
+        match self.selection {
+            Selection::Dataset(dataset, _) => {
+                self.receipt.plan != 0 && !fits_memory(dataset.summary().bytes)
+            }
+            Selection::Objects(_) => false,
+        }
+    }
+
+    /// Copies from mapped memory. Time in which it waited for the device is the device's.
+    fn copy(&mut self, from: Copies<'_>) {
+        let (start, faults) = (Instant::now(), major_faults());
+        let mut outcomes = Vec::new();
+        gather(&from.copies, &mut outcomes);
+        self.settle(from, outcomes);
+        if major_faults() == faults {
+            self.waits.gather += start.elapsed();
+        } else {
+            self.session.cold.met_device();
+            self.waits.device += start.elapsed();
+        }
+    }
+
+    /// All of the time is the device's, which is what it is spent on.
+    fn copy_cold(&mut self, from: Copies<'_>, is_direct: bool) {
+        if from.copies.is_empty() {
+            return;
+        }
+        let start = Instant::now();
+        let mut outcomes = Vec::new();
+        if is_direct {
+            gather_direct(&from.copies, &self.session.reader, &mut outcomes);
+        } else {
+            gather(&from.copies, &mut outcomes);
+        }
+        self.settle(from, outcomes);
+        self.waits.device += start.elapsed();
+    }
+
+    fn settle(&mut self, from: Copies<'_>, outcomes: Vec<Outcome>) {
+        for ((n, segment), outcome) in from.parts.into_iter().zip(outcomes) {
+            self.gathered(n, segment, outcome);
+        }
     }
 
     fn gathered(&mut self, n: usize, segment: SegmentId, outcome: Outcome) {

@@ -7,11 +7,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use millpool_core::{
-    Code, Error, Identity, Location, Mapping, Result, Ring, SegmentName, Slot, TableReader,
+    Code, DeviceReader, Error, Identity, Location, Mapping, Result, Ring, SegmentName, Slot,
+    TableReader,
 };
 
 use super::ClientConfig;
 use super::cancel::Cancel;
+use super::cold::ColdWatch;
 use super::link::Link;
 use super::mailbox::Mailbox;
 use super::pending::Pending;
@@ -30,6 +32,8 @@ pub struct Session {
     config: ClientConfig,
     pub ring: Arc<Ring>,
     pub segments: Arc<Segments>,
+    pub cold: ColdWatch,
+    pub reader: DeviceReader,
     state: Mutex<State>,
     changed: Condvar,
     closed: AtomicBool,
@@ -66,6 +70,8 @@ impl Session {
         Session {
             ring: Ring::new(config.ring_bytes),
             segments: Arc::default(),
+            cold: ColdWatch::default(),
+            reader: DeviceReader::default(),
             state: Mutex::default(),
             changed: Condvar::new(),
             closed: AtomicBool::new(false),
