@@ -21,7 +21,7 @@ const columnsMax = 120;
 const parametersMax = 4;
 const optionalFieldsMax = 6;
 
-/** Which of ours a package may import (DESIGN §4). Adding an arrow is a change of the design. */
+/** Which of ours a package may import (docs/architecture.md). Adding an arrow is a change of the design. */
 const arrows: Readonly<Record<string, readonly string[] | 'all'>> = {
   protocol: [],
   host: ['protocol'],
@@ -73,11 +73,11 @@ export const rules: readonly Rule[] = [
   ),
   {
     name: 'arrows between packages go one way',
-    instead: 'See DESIGN §4 for the arrows that there are.',
+    instead: 'See docs/architecture.md for the arrows that there are.',
     find: wrongArrows,
   },
   { name: 'every import is declared', instead: 'Name the package in package.json.', find: undeclared },
-  { name: 'crates need only what is below them', instead: 'See DESIGN §4.', find: wrongCrates },
+  { name: 'crates need only what is below them', instead: 'See docs/architecture.md.', find: wrongCrates },
   {
     name: 'files import no cycle',
     instead: 'Move what both need below both.',

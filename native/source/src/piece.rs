@@ -43,5 +43,5 @@ pub(crate) struct Fetched {
     pub young: bool,
 }
 
-/// In seconds. DESIGN §3, rule 4.
+/// In seconds. docs/semantics.md, 6.
 pub(crate) const YOUNG_SECONDS: i64 = 2;

@@ -42,8 +42,8 @@ const stepShare = 1 / 16;
  * detached, `stream`, and what was not read for `idleMs`. When it does not fit, each tenant in use has a share by what
  * it reads (`dealShares`): room that is free goes to anybody, but first to those below their share, and they get more
  * from those above theirs. `keep` gives nothing as long as it is in use. Whoever has its share keeps what it has: when
- * each sample is read once an epoch, no policy beats keeping what came first (DESIGN §5). A load of what is pinned gets
- * its room from everybody.
+ * each sample is read once an epoch, no policy beats keeping what came first (docs/concepts.md). A load of what is
+ * pinned gets its room from everybody.
  */
 export function deal(room: Room, tenants: readonly Tenant[], idleMs: number): Deal {
   const inUse = tenants.filter((tenant) => isInUse(tenant, idleMs));

@@ -7,6 +7,7 @@ import { deal } from './deal.ts';
 import type { Deal, Room } from './deal.ts';
 import type { Pins } from './pins.ts';
 import { SieveHand } from './sieve-hand.ts';
+import { storedShare } from './tenants.ts';
 import type { Tenant, Tenants } from './tenants.ts';
 import { pickVictims } from './victims.ts';
 import type { SegmentFacts } from './victims.ts';
@@ -14,8 +15,6 @@ import type { SegmentFacts } from './victims.ts';
 const lookEveryMs = 500;
 /** For what is pinned to find room. */
 const claimDeadlineMs = 30_000;
-/** What footers, headers and padding take, of small files. */
-const storedShare = 1.02;
 /** Segments that can always be begun. */
 const spareSegments = 2;
 

@@ -12,7 +12,7 @@ const failuresShown = 1000;
 /** For what is fetched to be written and reachable. */
 const flushTimeoutMs = 120_000;
 const pollMs = 200;
-/** A file is kept once it is older than 2 s by its source's clock (DESIGN §3, rule 4). */
+/** A file is kept once it is older than 2 s by its source's clock (docs/semantics.md, 6). */
 const settleMs = 2_500;
 /** Files that wait for their age together. */
 const unsettledMax = 10_000;

@@ -36,8 +36,8 @@ interface Row {
 const wantMs = 3_000;
 /** Who was declined less than this ago may have use for more than it has. */
 const hungryMs = 60_000;
-/** Footers, headers and padding, in a dataset of small files. */
-const storedShare = 1.02;
+/** What is stored of a byte, with footers, headers and padding, in a dataset of small files. */
+export const storedShare = 1.02;
 /** Of two attachments of one bucket, the policy that gives up less. */
 const mildestFirst: readonly Policy[] = ['keep', 'auto', 'order', 'sieve', 'stream'];
 

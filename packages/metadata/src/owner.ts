@@ -1,5 +1,5 @@
 import { nameOf, parentOf } from '@millpool/protocol';
-import type { Attachment, ErrorShape } from '@millpool/protocol';
+import type { Attachment, ErrorShape, WhyOwner } from '@millpool/protocol';
 
 import type { Attachments } from './attachments.ts';
 import type { Entries } from './entries.ts';
@@ -21,18 +21,10 @@ interface Parts {
 }
 
 /** Who owns the entry of a path, and what is stored of it, whatever its age. Nothing is asked of the source. */
-export interface Owner {
+export interface Owner extends Omit<WhyOwner, 'node'> {
   readonly attachment: Attachment;
   /** Why the source cannot be reached. */
   readonly sourceError: ErrorShape | null;
-  /** Whose listing has the entry; an attachment's own for the attachment. */
-  readonly directory: string;
-  readonly shard: number;
-  readonly partition: number;
-  readonly partitions: number;
-  readonly listing: 'never' | 'under-way' | 'whole';
-  readonly listingAgeSeconds: number | null;
-  readonly listingFresh: boolean;
   readonly stored: ResolvedEntry | null;
 }
 

@@ -9,7 +9,7 @@ import { called, errorOf, remedyFor } from './native-error.ts';
  */
 export type Origin = 'hit' | 'fetched' | 'joined' | 'failed';
 
-/** Nanoseconds that a batch was waited for, by cause (DESIGN §2). */
+/** Nanoseconds that a batch was waited for, by cause (docs/concepts.md). */
 export interface Waits {
   readonly sourceNs: number;
   readonly peerNs: number;

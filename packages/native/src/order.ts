@@ -62,7 +62,7 @@ export interface Step {
   readonly nextPosition: number;
 }
 
-/** The steps of one rank through an epoch (DESIGN §7): every rank gets the same number of steps. */
+/** The steps of one rank through an epoch: every rank gets the same number of steps. */
 export class Schedule {
   readonly #native: NativeSchedule;
 

@@ -16,7 +16,7 @@ pub enum Sample {
     Failed(Error),
 }
 
-/// How long a read waited, by cause (DESIGN §2).
+/// How long a read waited, by cause (docs/concepts.md).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Waits {
     /// For the daemon, while some of what was asked of it came from the source.
