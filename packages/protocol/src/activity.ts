@@ -1,4 +1,4 @@
-/** Why a consumer waited, the one list of docs/concepts.md. `copy` is the copy to a GPU; `queue` is none of the others. */
+/** Why a consumer waited (docs/concepts.md). `copy` is the copy to a GPU; `queue` is none of the others. */
 export const waitCauses = ['source', 'peer', 'device', 'gather', 'transform', 'copy', 'queue'] as const;
 export type WaitCause = (typeof waitCauses)[number];
 export type SecondsByCause = { readonly [cause in WaitCause]: number };
