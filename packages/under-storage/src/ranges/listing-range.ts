@@ -69,9 +69,12 @@ export class ListingRange {
    */
   agreesWith(next: ListingRange): boolean | null {
     const { to } = next;
-    const expected = (this.beyond ?? []).filter((key) => to === null || Buffer.compare(key, to) <= 0);
+    const behind = this.beyond ?? [];
+    const expected = behind.filter((key) => to === null || Buffer.compare(key, to) <= 0);
     const found = next.pages.flatMap(itemsOf);
     if (found.length === 0 && !next.isListed) return null;
+    // It was told of an end where there are keys: nothing would be left to hold the range behind it to.
+    if (next.beyond?.length === 0 && behind.length > expected.length) return false;
     if (expected.length === 0) return found.length === 0;
     const compared = next.isListed ? expected : expected.slice(0, found.length);
     return compared.every((key, at) => found[at] !== undefined && Buffer.compare(key, found[at]) === 0);
