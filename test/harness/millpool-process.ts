@@ -95,6 +95,15 @@ export class MillpoolNode {
     return open;
   }
 
+  hangUp(): void {
+    this.#child.kill('SIGHUP');
+  }
+
+  /** Nobody reads any more what it writes to its standard error. */
+  closeStderr(): void {
+    this.#child.stderr?.destroy();
+  }
+
   /** Runs a CLI verb against this node. */
   run(...args: readonly string[]): Promise<CommandResult> {
     return runMillpool(args, this.#env);

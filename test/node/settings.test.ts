@@ -27,5 +27,10 @@ test('what an attachment does not say comes from the settings, and numbers are w
   assert.match(text, new RegExp(`^millpool_cache_records ${files.files}$`, 'm'));
   assert.match(text, /^millpool_attachment_reachable\{path="\/source"\} 1$/m);
   assert.match(text, /^millpool_device_state\{device=".*data",state="ok"\} 1$/m);
+  assert.match(text, /^millpool_wait_seconds_total\{cause="source"\} 0$/m);
+  assert.match(text, /^process_cpu_seconds_total \d/m);
+  const fetched = /^millpool_fetch_seconds_count\{path="\/source"\} (\d+)$/m.exec(text)?.[1];
+  assert.equal(fetched, String(files.files));
+  assert.match(text, new RegExp(`^millpool_fetch_seconds_bucket\\{path="/source",le="\\+Inf"\\} ${files.files}$`, 'm'));
   assert.equal((await fetch(`http://${address}/else`)).status, 404);
 });

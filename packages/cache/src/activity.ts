@@ -1,5 +1,6 @@
 import { systemClock } from '@millpool/host';
-import type { Activity } from '@millpool/protocol';
+import type { SourceTally } from '@millpool/native';
+import type { Activity, SourceActivity } from '@millpool/protocol';
 
 import type { LoadJobs } from './load-jobs.ts';
 import type { Readers } from './readers.ts';
@@ -9,7 +10,7 @@ type Parts = Parameters<typeof statusOf>[0] & { readonly jobs: LoadJobs; readonl
 
 /** What goes on now: who reads what, which loads run, what loops wait for. */
 export async function activityOf(parts: Parts): Promise<Activity> {
-  const { engine, plans, jobs, readers, tally } = parts;
+  const { engine, metadata, plans, jobs, readers, tally } = parts;
   const { inFlight, queued } = engine.counters();
   return {
     status: statusOf(parts),
@@ -19,8 +20,14 @@ export async function activityOf(parts: Parts): Promise<Activity> {
     waitSeconds: plans.waitSeconds,
     fetching: inFlight,
     queued,
+    sources: metadata.attachments().map(({ id, path }) => sourceActivity(path, engine.sourceTally(id))),
     readers: await readers.list(),
     loaders: plans.activity(),
     jobs: jobs.list().map((job) => ({ ...job, failures: [] })),
   };
+}
+
+function sourceActivity(path: string, tally: SourceTally): SourceActivity {
+  const { fetches, bytes, errors, seconds, boundsSeconds, durations } = tally;
+  return { path, fetches, bytes, errors, seconds, boundsSeconds, durations };
 }

@@ -2,20 +2,22 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 
 import { asMillpoolError, MillpoolError } from '@millpool/protocol';
-import type { Status } from '@millpool/protocol';
+import type { Activity } from '@millpool/protocol';
 
-import { statusMetrics } from './status-metrics.ts';
+import { activityMetrics } from './activity-metrics.ts';
 
 export interface MetricsEndpoint {
   close(): Promise<void>;
 }
 
+const textForm = 'text/plain; version=0.0.4';
+
 /** Serves a daemon's numbers to Prometheus at `http://HOST:PORT/metrics`. `address`: `HOST:PORT`, `[HOST]:PORT`. */
-export async function listenMetrics(address: string, read: () => Promise<Status>): Promise<MetricsEndpoint> {
+export async function listenMetrics(address: string, read: () => Promise<Activity>): Promise<MetricsEndpoint> {
   const server = createServer((request, response) => {
     if (request.method !== 'GET' || request.url !== '/metrics') return void response.writeHead(404).end();
     const answered = read().then(
-      (status) => response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(statusMetrics(status)),
+      (activity) => response.writeHead(200, { 'content-type': textForm }).end(activityMetrics(activity)),
       (error: unknown) => response.writeHead(500).end(`${asMillpoolError(error).message}\n`),
     );
     void answered;

@@ -94,7 +94,7 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
     parts.onClose('the control socket', () => control.close());
     if (metrics !== null) {
       const { signal } = new AbortController();
-      const endpoint = await listenMetrics(metrics, () => cache.handlers.status({}, { signal }));
+      const endpoint = await listenMetrics(metrics, () => cache.handlers.activity({}, { signal }));
       parts.onClose('the metrics endpoint', () => endpoint.close());
     }
     return { handlers: cache.handlers, stop: () => parts.close() };

@@ -24,6 +24,26 @@ test('counters and gauges in the text form of Prometheus', () => {
   );
 });
 
+test('values that were counted elsewhere are a histogram, each bucket with all below it', () => {
+  const metrics = new Metrics();
+  const fetches = metrics.histogram({ name: 'fetch_seconds', help: 'Took.', labels: ['path'] });
+  fetches.set({ bounds: [0.1, 1], counts: [3, 0, 2], sum: 7.5 }, '/a');
+  assert.equal(
+    metrics.text(),
+    [
+      '# HELP fetch_seconds Took.',
+      '# TYPE fetch_seconds histogram',
+      'fetch_seconds_bucket{path="/a",le="0.1"} 3',
+      'fetch_seconds_bucket{path="/a",le="1"} 3',
+      'fetch_seconds_bucket{path="/a",le="+Inf"} 5',
+      'fetch_seconds_sum{path="/a"} 7.5',
+      'fetch_seconds_count{path="/a"} 5',
+      '',
+    ].join('\n'),
+  );
+  assert.throws(() => fetches.set({ bounds: [1], counts: [1], sum: 1 }, '/a'), RangeError);
+});
+
 test('a metric is made once, with good names, and counted as it was declared', () => {
   const metrics = new Metrics();
   const counter = metrics.counter({ name: 'a_total', help: '', labels: ['x'] });

@@ -7,6 +7,19 @@ export interface Gauge {
   set(value: number, ...labelValues: readonly string[]): void;
 }
 
+export interface Histogram {
+  /** What was counted elsewhere: how many values up to each bound and above the one before, last those above all. */
+  set(counted: CountedValues, ...labelValues: readonly string[]): void;
+}
+
+export interface CountedValues {
+  /** Ascending; `counts` has one more. */
+  readonly bounds: readonly number[];
+  readonly counts: readonly number[];
+  /** Of all values. */
+  readonly sum: number;
+}
+
 export interface MetricHead {
   /** With the unit last; a counter's ends in `_total`. */
   readonly name: string;
@@ -35,6 +48,25 @@ export class Metrics {
   gauge(head: MetricHead): Gauge {
     const family = this.#family('gauge', head);
     return { set: (value, ...labelValues) => family.set(family.pairs(labelValues), value) };
+  }
+
+  histogram(head: MetricHead): Histogram {
+    const family = this.#family('histogram', head);
+    return {
+      set({ bounds, counts, sum }, ...labelValues) {
+        if (counts.length !== bounds.length + 1)
+          throw new RangeError(`${head.name} has a count for each of its bounds`);
+        const pairs = family.pairs(labelValues);
+        let below = 0;
+        for (const [at, count] of counts.entries()) {
+          below += count;
+          const bound = formatNumber(bounds[at] ?? Number.POSITIVE_INFINITY);
+          family.set([...pairs, ['le', bound]], below, '_bucket');
+        }
+        family.set(pairs, sum, '_sum');
+        family.set(pairs, below, '_count');
+      },
+    };
   }
 
   text(): string {
@@ -71,12 +103,13 @@ class Family {
     return labels.map((label, index) => [label, labelValues[index] ?? '']);
   }
 
-  set(pairs: readonly LabelPair[], value: number): void {
-    this.#series.set(this.#key(pairs), value);
+  /** `part`: which of a histogram's series it is. */
+  set(pairs: readonly LabelPair[], value: number, part = ''): void {
+    this.#series.set(this.#key(pairs, part), value);
   }
 
   add(pairs: readonly LabelPair[], amount: number): void {
-    const key = this.#key(pairs);
+    const key = this.#key(pairs, '');
     this.#series.set(key, (this.#series.get(key) ?? 0) + amount);
   }
 
@@ -86,9 +119,9 @@ class Family {
     return `# HELP ${name} ${escaped(help)}\n# TYPE ${name} ${this.#type}\n${lines.join('')}`;
   }
 
-  #key(pairs: readonly LabelPair[]): string {
+  #key(pairs: readonly LabelPair[], part: string): string {
     const inner = pairs.map(([label, value]) => `${label}="${escaped(value).replaceAll('"', '\\"')}"`).join(',');
-    return `${this.#head.name}${inner === '' ? '' : `{${inner}}`}`;
+    return `${this.#head.name}${part}${inner === '' ? '' : `{${inner}}`}`;
   }
 }
 

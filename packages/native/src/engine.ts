@@ -208,8 +208,10 @@ export class Engine {
     return called(() => this.#native.sourceTally(attachment));
   }
 
-  /** Forgets all records of these segments (by number), then unlinks them; mappings of clients stay valid. */
-  /** Forgets all records of these segments (by number) but those with something pinned, then unlinks them. */
+  /**
+   * Forgets all records of these segments (by number) but those with something pinned, then unlinks them; mappings of
+   * clients stay valid.
+   */
   evict(segments: Uint32Array): Promise<Freed> {
     return settled(() => this.#native.evict(segments));
   }

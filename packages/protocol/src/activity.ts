@@ -16,6 +16,7 @@ export interface ReadActivity {
   /** Fetches that run and that wait to begin. */
   readonly fetching: number;
   readonly queued: number;
+  readonly sources: readonly SourceActivity[];
   readonly readers: readonly ReaderActivity[];
   readonly loaders: readonly LoaderActivity[];
 }
@@ -25,6 +26,22 @@ export interface ReadCounts {
   /** Those found in segments. */
   readonly hitSamples: number;
   readonly bytes: number;
+}
+
+/** What the source of one attachment has done since it was attached, or the daemon started. */
+export interface SourceActivity {
+  /** Where it is attached. */
+  readonly path: string;
+  /** Records that were fetched whole, their bytes, and those that could not be. */
+  readonly fetches: number;
+  readonly bytes: number;
+  readonly errors: number;
+  /** That all fetches took together, from the request to the last byte, with all that was tried again. */
+  readonly seconds: number;
+  /** Upper bounds of classes of durations, ascending. */
+  readonly boundsSeconds: readonly number[];
+  /** How many fetches took up to each bound and more than the one before; those above all come last. */
+  readonly durations: readonly number[];
 }
 
 /** One process that is connected, as far as it has asked for anything. */

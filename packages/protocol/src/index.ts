@@ -30,6 +30,7 @@ export type {
   ReadCounts,
   ReaderActivity,
   SecondsByCause,
+  SourceActivity,
   WaitCause,
 } from './activity.ts';
 export type {

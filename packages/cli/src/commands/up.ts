@@ -1,10 +1,9 @@
 import { once } from 'node:events';
-import { appendFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import { openLog } from '@millpool/host';
+import { openLog, openLogSink } from '@millpool/host';
 import { checkRequest, formatBytes, MillpoolError, parseSize, policies } from '@millpool/protocol';
 import type { Attachment, Freshness, Policy } from '@millpool/protocol';
 import { parseSource, sourceName } from '@millpool/under-storage';
@@ -64,9 +63,12 @@ async function runUp(
     size: options.size === undefined ? config.size : parseSize(options.size),
     stateDirectory: origins.stateDirectory.kind === 'default' ? join(first, 'state') : config.stateDirectory,
   };
-  const log = openLog({ level: config.logLevel, format: config.logFormat, write: logWriter(config.logFile) });
+  const log = openLog({ level: config.logLevel, format: config.logFormat, write: openLogSink(config.logFile) });
   const asked = new AbortController();
   const node = await startNode(wanted, log, () => asked.abort());
+  // Whoever rotates logs sends it too, and the log file is opened for each line.
+  const onHangup = (): void => (process.stderr.isTTY ? asked.abort() : log.info('hangup passed over'));
+  process.on('SIGHUP', onHangup);
   try {
     const { at = null, policy = config.policy } = options;
     await attachAll(node, sources, { at, policy, freshness: config.freshness }, signal);
@@ -86,11 +88,8 @@ async function runUp(
     if (!stopping.aborted) await once(stopping, 'abort');
   } finally {
     for (const { shape } of await node.stop()) output.error(shape);
+    process.removeListener('SIGHUP', onHangup);
   }
-}
-
-function logWriter(file: string | null): (line: string) => void {
-  return file === null ? (line) => void process.stderr.write(line) : (line) => appendFileSync(file, line);
 }
 
 interface AttachHow {

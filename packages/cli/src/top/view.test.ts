@@ -52,6 +52,7 @@ function activityAt(seconds: number): Activity {
     waitSeconds,
     fetching: 3,
     queued: 4,
+    sources: [],
     readers: [{ connection: 1, pid: 42, program: '/usr/bin/python3 -u /home/a/train.py --lr 1', read }],
     loaders: [
       {
