@@ -17,9 +17,14 @@ export interface Detached {
   readonly log: string;
 }
 
+/** Where a detached daemon writes what it says, its log too unless that has a file of its own. */
+export function logOfDetached(socket: string): string {
+  return `${socket}.log`;
+}
+
 /** Starts this same command line again without `--detach`, in a session of its own, and returns when it answers. */
 export async function startDetached(socket: string, session: Session, signal: AbortSignal): Promise<Detached> {
-  const log = `${socket}.log`;
+  const log = logOfDetached(socket);
   mkdirSync(dirname(socket), { recursive: true });
   const descriptor = openSync(log, 'a');
   const args = process.argv.slice(1).filter((argument) => argument !== '--detach');

@@ -21,10 +21,12 @@ import { lsCommand } from './commands/ls.ts';
 import { pinCommand } from './commands/pin.ts';
 import { statCommand } from './commands/stat.ts';
 import { statusCommand } from './commands/status.ts';
+import { supportCommand } from './commands/support.ts';
 import { topCommand } from './commands/top.ts';
 import { unpinCommand } from './commands/unpin.ts';
 import { upCommand } from './commands/up.ts';
 import { whyCommand } from './commands/why.ts';
+import { exampleText } from './examples.ts';
 import { Output } from './output.ts';
 import { loadSettings } from './settings.ts';
 import { version } from './version.ts';
@@ -41,6 +43,7 @@ const verbs = [
   topCommand,
   whyCommand,
   doctorCommand,
+  supportCommand,
   attachCommand,
   detachCommand,
   attachmentsCommand,
@@ -60,8 +63,8 @@ const verbs = [
   completionCommand,
 ] as const;
 
-/** Runs one command line to its end; the result is the exit code. */
-export async function program(argv: readonly string[]): Promise<number> {
+/** All verbs, and what runs them. */
+export function rootCommand(): { readonly root: Command; readonly context: CommandContext } {
   const root = new Command('millpool')
     .description('A data-loading and caching layer between object storage and training loops.')
     .version(version, '-V, --version')
@@ -75,7 +78,13 @@ export async function program(argv: readonly string[]): Promise<number> {
     .configureOutput({ outputError: () => undefined });
   const context = new CommandContext(() => loadSettings(root.opts(), process.env));
   for (const verb of verbs) verb(root, context);
-  root.commands.forEach(tellNothing);
+  for (const command of root.commands) finish(command, command.name());
+  return { root, context };
+}
+
+/** Runs one command line to its end; the result is the exit code. */
+export async function program(argv: readonly string[]): Promise<number> {
+  const { root, context } = rootCommand();
   try {
     await root.parseAsync(argv);
     return context.exitCode;
@@ -85,18 +94,21 @@ export async function program(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** Errors of a verb, and of those below it, are thrown and not printed. */
-function tellNothing(command: Command): void {
+/** Errors of a verb, and of those below it, are thrown and not printed; its help ends with examples. */
+function finish(command: Command, names: string): void {
   command.exitOverride().configureOutput({ outputError: () => undefined });
-  command.commands.forEach(tellNothing);
+  command.addHelpText('after', exampleText(names));
+  for (const below of command.commands) finish(below, `${names} ${below.name()}`);
 }
 
 /** What commander says of a wrong command line, as our one kind of error. */
 function usage(error: CommanderError, argv: readonly string[]): number {
   if (error.exitCode === 0) return 0;
   if (error.code === 'commander.help') return 2;
-  const message = error.message.replace(/^error: /, '').replace(/^\w/, (first) => first.toUpperCase());
-  const remedy = 'See `millpool --help`, or `millpool VERB --help`.';
+  // With `(Did you mean …?)` on a line of its own, where something is much like it.
+  const [said = '', guess = ''] = error.message.replace(/^error: /, '').split('\n');
+  const message = said.replace(/^\w/, (first) => first.toUpperCase());
+  const remedy = `${guess.replace(/^\((.*)\)$/, '$1 ')}See \`millpool --help\`, or \`millpool VERB --help\`.`;
   new Output({ json: argv.includes('--json'), quiet: false }).error(
     new MillpoolError({ code: 'invalid', message, remedy }).shape,
   );

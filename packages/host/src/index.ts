@@ -5,7 +5,7 @@ export type { Wait } from './deadline.ts';
 export { logFormats, logLevels, openLog, silentLog } from './log.ts';
 export type { Log, LogConfig, LogFields, LogFormat, LogLevel } from './log.ts';
 export { openLogSink } from './log-sink.ts';
-export { redactText } from './redact.ts';
+export { redact, redactText } from './redact.ts';
 export { formatOrigin, loadConfig } from './config.ts';
 export type { ConfigSources, LoadedConfig, Origin, Written } from './config.ts';
 export { defaultSocket, placeOf } from './place.ts';

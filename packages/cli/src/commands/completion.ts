@@ -10,18 +10,12 @@ import { zshScript } from '../completion/zsh.ts';
 const scripts = { bash: bashScript, zsh: zshScript, fish: fishScript } as const;
 type Shell = keyof typeof scripts;
 
-const howTo = `
-  bash: source <(millpool completion bash)       in ~/.bashrc
-  zsh:  source <(millpool completion zsh)        in ~/.zshrc, after compinit
-  fish: millpool completion fish | source        in ~/.config/fish/config.fish
-Paths of the namespace are completed while a daemon runs.`;
-
 export function completionCommand(program: Command, context: CommandContext): void {
   program
     .command('completion')
     .description('A script that completes verbs, options and paths in a shell')
     .addArgument(new Argument('<shell>', 'whose script').choices(Object.keys(scripts)))
-    .addHelpText('after', howTo)
+    .addHelpText('after', '\nPaths of the namespace are completed while a daemon runs.')
     .action((shell: Shell) =>
       context.run(async ({ output }) => {
         const script = scripts[shell](verbOf(program));

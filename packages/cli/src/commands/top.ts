@@ -27,10 +27,7 @@ export function topCommand(program: Command, context: CommandContext): void {
     .option('--once', 'one reading, over the first delay, and no more')
     .option('-n, --count <n>', 'end after so many readings', wholeNumber)
     .option('-d, --delay <seconds>', 'between two readings', secondsOf, delayDefault)
-    .addHelpText(
-      'after',
-      '\nq quits. Without a terminal, and with --json, it is a line a reading.\nExample: millpool top',
-    )
+    .addHelpText('after', '\nq quits. Without a terminal, and with --json, it is a line a reading.')
     .action((options: TopOptions) => context.run((tools) => runTop(options, tools)));
 }
 

@@ -10,7 +10,6 @@ import { parseSource, sourceName } from '@millpool/under-storage';
 
 import type { CommandContext, Tools } from '../command-context.ts';
 import { startDetached } from '../detached.ts';
-import { startNode } from '../node.ts';
 import type { Node, NodeConfig } from '../node.ts';
 import { absoluteSource } from '../source-argument.ts';
 import { attachmentJson } from './attach.ts';
@@ -65,6 +64,8 @@ async function runUp(
   };
   const log = openLog({ level: config.logLevel, format: config.logFormat, write: openLogSink(config.logFile) });
   const asked = new AbortController();
+  // Verbs that start no daemon need not load one.
+  const { startNode } = await import('../node.ts');
   const node = await startNode(wanted, log, () => asked.abort());
   // Whoever rotates logs sends it too, and the log file is opened for each line.
   const onHangup = (): void => (process.stderr.isTTY ? asked.abort() : log.info('hangup passed over'));

@@ -12,10 +12,7 @@ export function whyCommand(program: Command, context: CommandContext): void {
     .command('why')
     .description('Where the bytes of a path are, why it is cached or not, and what a read would cost now')
     .argument('<path>', 'absolute path in the namespace')
-    .addHelpText(
-      'after',
-      '\nThe source is asked once, for what it has at this path now.\nExample: millpool why /train/a.png',
-    )
+    .addHelpText('after', '\nThe source is asked once, for what it has at this path now.')
     .action((path: string) =>
       context.run(async ({ session, output, signal }) => {
         const why = await session.call('why', { path }, { signal });

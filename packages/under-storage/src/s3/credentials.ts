@@ -1,4 +1,4 @@
-import { fromNodeProviderChain } from '@aws-sdk/credential-providers';
+import type { fromNodeProviderChain } from '@aws-sdk/credential-providers';
 import { systemClock, withDeadline } from '@millpool/host';
 
 import type { SourceCredentials } from '@millpool/protocol';
@@ -17,13 +17,12 @@ const sdkMarginMs = 5 * 60_000;
  * without an end are asked for again every `refreshMs`: their file may have been given others.
  */
 export class ProviderChain {
-  readonly #fresh: () => Provider;
+  readonly #settings: Parameters<typeof fromNodeProviderChain>[0];
   readonly #refreshMs: number;
 
   constructor(profile: string | null, region: string, refreshMs: number) {
     const settings = { clientConfig: { region }, timeout: metadataTimeoutMs, maxRetries: 1, ignoreCache: true };
-    // A chain keeps what it found first, as the reading of its files does: so each time another one is asked.
-    this.#fresh = () => fromNodeProviderChain({ ...settings, ...(profile === null ? {} : { profile }) });
+    this.#settings = { ...settings, ...(profile === null ? {} : { profile }) };
     this.#refreshMs = refreshMs;
   }
 
@@ -46,6 +45,11 @@ export class ProviderChain {
 
   #ask(): ReturnType<Provider> {
     const wait = { name: 'the AWS credentials provider chain', timeoutMs: chainTimeoutMs, clock: systemClock };
-    return withDeadline(wait, () => this.#fresh()());
+    return withDeadline(wait, async () => {
+      // Loaded when it is asked for: it costs more than a whole command that needs none.
+      const { fromNodeProviderChain } = await import('@aws-sdk/credential-providers');
+      // A chain keeps what it found first, as the reading of its files does: so each time another one is asked.
+      return fromNodeProviderChain(this.#settings)();
+    });
   }
 }
