@@ -27,7 +27,7 @@ export async function runEpochs(
     const samples = after.report.samples - before.report.samples;
     const bytes = after.report.bytes - before.report.bytes;
     const sourceBytes = after.cache.sourceBytes - before.cache.sourceBytes;
-    const gets = after.cache.gets - before.cache.gets;
+    const gets = after.cache.gets - after.cache.hedges.sent - (before.cache.gets - before.cache.hedges.sent);
     show.epoch({
       epoch,
       samples,

@@ -79,6 +79,7 @@ pub fn open_engine<'env>(env: &'env Env, config: NativeEngineConfig) -> Result<O
             runtime: runtime.handle().clone(),
             timeouts: Timeouts::within(source_timeout),
             max_requests: REQUESTS_MAX,
+            hedge: config.hedge,
         })?;
         Ok(NativeEngine(Arc::new(Parts {
             store,

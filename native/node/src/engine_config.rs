@@ -21,6 +21,7 @@ pub struct NativeEngineConfig {
     pub idle_seal_ms: f64,
     pub budget_bytes: f64,
     pub source_timeout_ms: f64,
+    pub hedge: bool,
     pub threads: u32,
 }
 

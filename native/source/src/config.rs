@@ -100,4 +100,6 @@ pub struct FillerConfig {
     pub timeouts: Timeouts,
     /// Requests at once to one endpoint, at most; 512 is a good value for S3.
     pub max_requests: usize,
+    /// A slow GET that somebody waits for may be sent a second time.
+    pub hedge: bool,
 }

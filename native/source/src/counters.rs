@@ -12,6 +12,13 @@ pub struct FillCounters {
     /// Bytes of bodies that arrived, those of failed attempts included.
     pub source_bytes: u64,
     pub retries: u64,
+    /// Of the requests, those that were sent a second time because the first was slow: also how often the second was
+    /// first, and the bytes that they asked for.
+    pub hedges: u64,
+    pub hedges_won: u64,
+    pub hedged_bytes: u64,
+    /// Slow requests that were not sent a second time: too many were, or the source has enough to do.
+    pub hedges_held: u64,
     /// Fetches that ended in an error, after their retries.
     pub errors: u64,
     /// Wants that joined a fetch that was under way, or its bytes still in memory.
@@ -51,6 +58,10 @@ pub(crate) struct Counters {
     pub heads: Count,
     pub source_bytes: Count,
     pub retries: Count,
+    pub hedges: Count,
+    pub hedges_won: Count,
+    pub hedged_bytes: Count,
+    pub hedges_held: Count,
     pub errors: Count,
     pub joined: Count,
     pub resident: Count,
@@ -67,6 +78,10 @@ impl Counters {
             heads: self.heads.get(),
             source_bytes: self.source_bytes.get(),
             retries: self.retries.get(),
+            hedges: self.hedges.get(),
+            hedges_won: self.hedges_won.get(),
+            hedged_bytes: self.hedged_bytes.get(),
+            hedges_held: self.hedges_held.get(),
             errors: self.errors.get(),
             joined: self.joined.get(),
             resident: self.resident.get(),

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+use crate::awaited::Awaited;
 use crate::buffer::{BufferPool, Lease, RecordBuffer, RecordWriter};
 use crate::config::{FillerConfig, LEAST_BUDGET_BYTES, SourceConfig};
 use crate::counters::{Counters, FillCounters};
@@ -21,7 +22,7 @@ use crate::flights::{Errand, Flights, UnderWay, Waiter};
 use crate::folder_source::{FolderSource, FolderTerms};
 use crate::lane::{Lane, Slot};
 use crate::piece::{Fetched, Piece};
-use crate::s3_source::S3Source;
+use crate::s3_source::{S3Source, S3Terms};
 use crate::source::Source;
 use crate::tally::{SourceTally, Tally};
 
@@ -182,7 +183,9 @@ impl Inner {
                 let endpoint = Endpoint::of(&endpoint, &region, &name, path_style)?;
                 let bucket =
                     Bucket { name, region, anonymous, requester_pays, endpoint, authority_files };
-                Source::S3(Box::new(S3Source::new(bucket, lane, timeouts, counters)?))
+                let pool = self.pool.clone();
+                let terms = S3Terms { lane, pool, timeouts, counters };
+                Source::S3(Box::new(S3Source::new(bucket, terms)?))
             }
             SourceConfig::Away { code, why } => Source::Away(Error::new(code, why)),
         })
@@ -235,8 +238,8 @@ impl Inner {
         let (head, lane) = flights.next()?;
         let lease = self.pool.take(head.len, head.urgency)?;
         let slot = lane.try_start()?;
-        let errand = flights.begin(&head.key)?;
-        Some(Departure { key: head.key, errand, lease, slot })
+        let (errand, awaited) = flights.begin(&head.key)?;
+        Some(Departure { key: head.key, errand, awaited, lease, slot })
     }
 
     /// Offers what was fetched to the store. Those who come before it is in a segment find it in memory.
@@ -288,7 +291,7 @@ impl Inner {
             SourceConfig::Folder { .. } => self.config.max_requests.min(MOST_FILE_READS),
         };
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Lane::new(most, self.stirred.clone());
+        let new = || Lane::new(most, self.config.hedge, self.stirred.clone());
         lanes.entry(name).or_insert_with(new).clone()
     }
 
@@ -316,17 +319,19 @@ async fn dispatch(inner: Arc<Inner>) {
 struct Departure {
     key: RecordKey,
     errand: Errand,
+    awaited: Arc<Awaited>,
     lease: Lease,
     slot: Slot,
 }
 
 /// One fetch, which is landed whatever happens to it.
 async fn fly(inner: Arc<Inner>, departure: Departure) {
-    let Departure { key, errand: Errand { piece, source, .. }, lease, slot } = departure;
+    let Departure { key, errand: Errand { piece, source, .. }, awaited, lease, slot } = departure;
     let landing = Landing { inner, key, landed: false };
     let tally = landing.inner.attached(piece.object.attachment).map(|attached| attached.tally);
     let begun = Instant::now();
-    let fetched = source.fetch(&piece, RecordWriter::new(lease, piece.len()), slot).await;
+    let into = RecordWriter::new(lease, piece.len());
+    let fetched = source.fetch(&piece, into, slot, &awaited).await;
     if let Some(tally) = tally {
         let outcome = fetched.as_ref().map(|_| u64::from(piece.len())).map_err(Error::clone);
         tally.fetched(&outcome, begun.elapsed());

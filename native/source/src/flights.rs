@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use millpool_core::{Done, RecordKey, Urgency};
 
+use crate::awaited::Awaited;
 use crate::buffer::RecordBuffer;
 use crate::lane::Lane;
 use crate::piece::Piece;
@@ -46,6 +47,7 @@ struct Flight {
     errand: Errand,
     waiters: Vec<Waiter>,
     urgency: Urgency,
+    awaited: Arc<Awaited>,
     begun: bool,
     wanted_at: Instant,
 }
@@ -89,7 +91,7 @@ impl Flights {
         if let Some(flight) = self.flights.get_mut(&key) {
             flight.waiters.push(Waiter { first: false, ..waiter });
             if urgency < flight.urgency {
-                flight.urgency = urgency;
+                flight.raise(urgency);
                 if !flight.begun {
                     let lane = flight.errand.lane.clone();
                     self.queue_of(&lane).waiting[urgency as usize].push_back(key);
@@ -98,8 +100,15 @@ impl Flights {
             return true;
         }
         self.queue_of(&errand.lane).waiting[urgency as usize].push_back(key);
-        let wanted_at = Instant::now();
-        let flight = Flight { errand, waiters: vec![waiter], urgency, begun: false, wanted_at };
+        let mut flight = Flight {
+            errand,
+            waiters: vec![waiter],
+            urgency,
+            awaited: Arc::default(),
+            begun: false,
+            wanted_at: Instant::now(),
+        };
+        flight.raise(urgency);
         self.flights.insert(key, flight);
         false
     }
@@ -125,13 +134,13 @@ impl Flights {
         heads.min_by_key(|(head, _)| *head).map(|(head, lane)| (head, lane.clone()))
     }
 
-    pub fn begin(&mut self, key: &RecordKey) -> Option<Errand> {
+    pub fn begin(&mut self, key: &RecordKey) -> Option<(Errand, Arc<Awaited>)> {
         let flight = self.flights.get_mut(key).filter(|flight| !flight.begun)?;
         flight.begun = true;
         self.begun += 1;
-        let errand = flight.errand.clone();
+        let (errand, awaited) = (flight.errand.clone(), flight.awaited.clone());
         self.queue_of(&errand.lane).last_begun = Instant::now();
-        Some(errand)
+        Some((errand, awaited))
     }
 
     /// Ends a flight; its waiters are the caller's to tell.
@@ -201,6 +210,15 @@ impl Flights {
     /// Under way, and waiting to begin.
     pub fn counts(&self) -> (u64, u64) {
         (self.begun as u64, (self.flights.len() - self.begun) as u64)
+    }
+}
+
+impl Flight {
+    fn raise(&mut self, urgency: Urgency) {
+        self.urgency = urgency;
+        if urgency == Urgency::Reader {
+            self.awaited.tell();
+        }
     }
 }
 

@@ -230,7 +230,7 @@ mod tests {
         symlink("../secret", root.join("out")).unwrap();
         symlink("loop", root.join("loop")).unwrap();
         let terms = FolderTerms {
-            lane: Lane::new(1, Arc::new(Notify::new())),
+            lane: Lane::new(1, false, Arc::new(Notify::new())),
             patience: Duration::from_secs(10),
             counters: Arc::default(),
         };

@@ -1,5 +1,6 @@
 //! Where bytes come from: GETs from S3 and reads from folders, each want answered once however many have it.
 
+mod awaited;
 mod buffer;
 mod calendar;
 mod config;
@@ -11,6 +12,7 @@ mod exchange;
 mod filler;
 mod flights;
 mod folder_source;
+mod hedge;
 mod lane;
 mod limit;
 mod piece;

@@ -1,7 +1,7 @@
 //! How many requests an endpoint gets at once: additive increase, multiplicative decrease.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const START: usize = 32;
 const LEAST: usize = 1;
@@ -9,6 +9,10 @@ const LEAST: usize = 1;
 const FLAT_WINDOWS: u32 = 3;
 /// Less than this is no rise.
 const RISE: f64 = 1.05;
+/// The source had enough to do so long ago that it may be asked for more than is needed.
+const CALM: Duration = Duration::from_secs(10);
+/// One in so many may be under way beyond the limit.
+const BEYOND: usize = 16;
 
 /// Starts at 32. While throughput rises it doubles each window (as many completions as the limit); when some windows in
 /// a row brought no rise, it goes back to what the best of them needed. From then on it grows by a sixteenth a window
@@ -27,6 +31,8 @@ struct State {
     /// Bytes a second of the window before.
     last_rate: f64,
     last_cut: Option<Instant>,
+    /// The last sign of overload, whether it cut or not.
+    last_sign: Option<Instant>,
 }
 
 /// The best window so far, and how many came after it.
@@ -61,6 +67,7 @@ impl Limit {
             window: Window::starting(now),
             last_rate: 0.0,
             last_cut: None,
+            last_sign: None,
         };
         Limit { state: Mutex::new(state), maximum }
     }
@@ -74,6 +81,16 @@ impl Limit {
     pub fn try_start(&self) -> bool {
         let mut state = self.lock();
         let started = state.has_room();
+        state.in_flight += usize::from(started);
+        started
+    }
+
+    /// The same for a request that is made twice. It takes the place of the slow one, so it need not wait until others
+    /// are finished; but never while the source shows that it has too much to do.
+    pub fn try_start_beyond(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        let most = state.limit + (state.limit / BEYOND).max(1);
+        let started = state.is_calm(now) && state.in_flight < most;
         state.in_flight += usize::from(started);
         started
     }
@@ -102,6 +119,7 @@ impl Limit {
     /// A request that was sent at `sent` was told to slow down, or had no answer in time.
     pub fn overloaded(&self, sent: Instant, now: Instant) {
         let mut state = self.lock();
+        state.last_sign = Some(now);
         if state.last_cut.is_some_and(|cut| sent < cut) {
             return;
         }
@@ -127,6 +145,10 @@ impl State {
         room
     }
 
+    fn is_calm(&self, now: Instant) -> bool {
+        self.last_sign.is_none_or(|sign| now.saturating_duration_since(sign) >= CALM)
+    }
+
     fn grow(&mut self, rate: f64, maximum: usize) {
         match self.ramp {
             Some(ramp) => self.climb(ramp, rate),
@@ -149,8 +171,6 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     /// Completes one window under full demand that took `millis`.
@@ -217,6 +237,24 @@ mod tests {
             limit.finished();
         }
         assert_eq!(limit.current(), 32);
+    }
+
+    #[test]
+    fn a_second_request_goes_a_little_beyond_the_limit_and_not_into_a_storm() {
+        let now = Instant::now();
+        let limit = Limit::new(512, now);
+        let ordinary = (0..100).filter(|_| limit.try_start()).count();
+        let beyond = (0..100).filter(|_| limit.try_start_beyond(now)).count();
+        assert_eq!((ordinary, beyond), (32, 2));
+        (0..34).for_each(|_| limit.finished());
+        limit.overloaded(now, now + Duration::from_millis(1));
+        assert!(!limit.try_start_beyond(now));
+        let later = now + CALM / 2;
+        // Too old to cut once more, and a sign all the same.
+        limit.overloaded(now, later);
+        assert_eq!(limit.current(), 16);
+        assert!(!limit.try_start_beyond(now + CALM));
+        assert!(limit.try_start_beyond(later + CALM));
     }
 
     #[test]

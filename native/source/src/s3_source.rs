@@ -2,22 +2,24 @@
 
 use std::future::Future;
 use std::io::ErrorKind;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{Request, response};
-use millpool_core::{Code, Error, Result};
+use millpool_core::{Code, Error, Result, Urgency};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use crate::buffer::RecordWriter;
+use crate::awaited::Awaited;
+use crate::buffer::{BufferPool, RecordWriter};
 use crate::config::Timeouts;
 use crate::connection::{Connection, ConnectionPool};
 use crate::counters::Counters;
 use crate::credentials::Credentials;
 use crate::endpoint::Bucket;
 use crate::exchange::{Broken, Exchange};
-use crate::lane::{Lane, Slot};
+use crate::lane::Lane;
 use crate::piece::{Fetched, Piece};
 use crate::retry::{ATTEMPTS, Again, Failure, pause};
 use crate::s3_request::{self, Stamped};
@@ -32,11 +34,22 @@ pub(crate) struct S3Source {
     connections: ConnectionPool,
     signer: watch::Sender<Option<Arc<Signer>>>,
     lane: Arc<Lane>,
+    pool: Arc<BufferPool>,
     timeouts: Timeouts,
     counters: Arc<Counters>,
 }
 
+/// What a source has from its filler.
+pub(crate) struct S3Terms {
+    pub lane: Arc<Lane>,
+    /// Of the memory that a second GET arrives in.
+    pub pool: Arc<BufferPool>,
+    pub timeouts: Timeouts,
+    pub counters: Arc<Counters>,
+}
+
 /// What one attempt gets to know.
+#[derive(Clone)]
 struct Attempt<'a> {
     asked: Asked<'a>,
     number: u32,
@@ -44,19 +57,15 @@ struct Attempt<'a> {
 }
 
 impl S3Source {
-    pub fn new(
-        bucket: Bucket,
-        lane: Arc<Lane>,
-        timeouts: Timeouts,
-        counters: Arc<Counters>,
-    ) -> Result<Self> {
+    pub fn new(bucket: Bucket, terms: S3Terms) -> Result<Self> {
+        let S3Terms { lane, pool, timeouts, counters } = terms;
         let connections = ConnectionPool::new(
             bucket.endpoint.clone(),
             &bucket.authority_files,
             counters.clone(),
         )?;
         let (signer, _) = watch::channel(None);
-        Ok(S3Source { bucket, connections, signer, lane, timeouts, counters })
+        Ok(S3Source { bucket, connections, signer, lane, pool, timeouts, counters })
     }
 
     pub fn set_credentials(&self, credentials: Option<Credentials>) {
@@ -70,10 +79,10 @@ impl S3Source {
         &self,
         piece: &Piece,
         mut into: RecordWriter,
-        _slot: Slot,
+        awaited: &Awaited,
     ) -> Result<Fetched> {
         let deadline = Instant::now() + self.timeouts.total;
-        let young = self.until_it_works(piece, &mut into, deadline).await?;
+        let young = self.until_it_works(piece, &mut into, awaited, deadline).await?;
         let record = into
             .finish()
             .ok_or_else(|| Error::new(Code::Internal, "a record ended before its last byte"))?;
@@ -85,6 +94,7 @@ impl S3Source {
         &self,
         piece: &Piece,
         into: &mut RecordWriter,
+        awaited: &Awaited,
         deadline: Instant,
     ) -> Result<bool> {
         let asked = Asked { bucket: &self.bucket, piece };
@@ -95,7 +105,7 @@ impl S3Source {
             let sent = Instant::now();
             let attempt = Attempt { asked, number, signer: signer.clone() };
             let limit = deadline.min(sent + self.timeouts.attempt);
-            let ended = match timeout_at(limit, self.attempt(attempt, into)).await {
+            let ended = match timeout_at(limit, self.attempt_hedged(attempt, into, awaited)).await {
                 Ok(ended) => ended,
                 Err(_) => Err(self.too_slow(&asked, "the whole answer", sent.elapsed())),
             };
@@ -116,13 +126,17 @@ impl S3Source {
                     renewed = true;
                     continue;
                 }
-                Again::Slower => {
-                    self.lane.limit.overloaded(sent.into_std(), Instant::now().into_std())
-                }
-                Again::Later => {}
+                Again::Slower | Again::Later => self.heed(&failure, sent),
             }
             number += 1;
             self.pause_or_give_up(number, deadline, failure.error).await?;
+        }
+    }
+
+    /// What the source asks for by a failure, of a GET that was sent at `sent`.
+    fn heed(&self, failure: &Failure, sent: Instant) {
+        if failure.again == Again::Slower {
+            self.lane.limit.overloaded(sent.into_std(), Instant::now().into_std());
         }
     }
 
@@ -141,6 +155,102 @@ impl S3Source {
             return Ok(());
         };
         Err(Error::new(error.code, format!("{}; {why}", error.message)))
+    }
+
+    /// An attempt; and where it is the first one, somebody waits for it, and it is slow, a second one beside it. Both
+    /// ask for the same version, and the first to have it all wins; the connection of the other is closed, not kept.
+    async fn attempt_hedged(
+        &self,
+        attempt: Attempt<'_>,
+        into: &mut RecordWriter,
+        awaited: &Awaited,
+    ) -> Result<bool, Failure> {
+        let (hedges, len) = (&self.lane.hedges, attempt.asked.piece.len());
+        if attempt.number > 0 {
+            return self.attempt(attempt, into).await;
+        }
+        let sent = Instant::now();
+        let ended = match hedges.begun(len) {
+            Some(patience) => self.race(attempt, into, awaited, patience).await,
+            None => self.attempt(attempt, into).await,
+        };
+        if ended.is_ok() {
+            hedges.ended(len, sent.elapsed());
+        }
+        ended
+    }
+
+    /// The first attempt, and a second one when it takes longer than `patience`. Where there may be none then, it is
+    /// asked again after as long again.
+    async fn race(
+        &self,
+        attempt: Attempt<'_>,
+        into: &mut RecordWriter,
+        awaited: &Awaited,
+        patience: Duration,
+    ) -> Result<bool, Failure> {
+        let sent = Instant::now();
+        let (young, won) = {
+            let mut first = pin!(self.attempt(attempt.clone(), into));
+            let (mut due, mut held) = (sent + patience, false);
+            let second = loop {
+                let slow = async {
+                    sleep_until(due).await;
+                    awaited.told().await;
+                };
+                tokio::select! {
+                    biased;
+                    ended = &mut first => return ended,
+                    () = slow => {}
+                }
+                if let Some(second) = self.second(attempt.clone()) {
+                    break second;
+                }
+                self.counters.hedges_held.add(u64::from(!held));
+                (due, held) = (Instant::now() + patience, true);
+            };
+            let (mut second, sent_again) = (pin!(second), Instant::now());
+            tokio::select! {
+                biased;
+                ended = &mut first => match ended {
+                    // The second is the retry that this one would have had.
+                    Err(failure) if matches!(failure.again, Again::Later | Again::Slower) => {
+                        self.heed(&failure, sent);
+                        second.await.map_err(|_| failure)?
+                    }
+                    ended => return ended,
+                },
+                ended = &mut second => match ended {
+                    Ok(won) => won,
+                    Err(failure) => {
+                        self.heed(&failure, sent_again);
+                        return first.await;
+                    }
+                },
+            }
+        };
+        *into = won;
+        self.counters.hedges_won.add(1);
+        Ok(young)
+    }
+
+    /// The attempt once more, into memory of its own; `None` when that is more than may be asked of the source, or of
+    /// this machine.
+    fn second<'a>(
+        &'a self,
+        attempt: Attempt<'a>,
+    ) -> Option<impl Future<Output = Result<(bool, RecordWriter), Failure>> + 'a> {
+        let len = attempt.asked.piece.len();
+        let lease = self.pool.take(len, Urgency::Reader)?;
+        let slot = self.lane.try_hedge(len)?;
+        self.counters.hedges.add(1);
+        self.counters.hedged_bytes.add(u64::from(len));
+        Some(async move {
+            let mut into = RecordWriter::new(lease, len);
+            let young = self.attempt(attempt, &mut into).await;
+            drop(slot);
+            Ok((young?, into))
+        })
     }
 
     /// One GET, and a HEAD where only that tells that the range was of the right version. True: the object is young.

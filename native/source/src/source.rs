@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use millpool_core::{Error, Result};
 
+use crate::awaited::Awaited;
 use crate::buffer::RecordWriter;
 use crate::folder_source::FolderSource;
 use crate::lane::Slot;
@@ -18,15 +19,20 @@ pub(crate) enum Source {
 
 impl Source {
     /// Reads one piece, all of it, of exactly the version that its object names. `slot` is held for as long as the
-    /// source is kept busy, which can be longer than the caller waits.
+    /// source is kept busy, which can be longer than the caller waits. What is `awaited` may be asked for twice.
     pub async fn fetch(
         &self,
         piece: &Piece,
         into: RecordWriter,
         slot: Slot,
+        awaited: &Awaited,
     ) -> Result<Fetched, Error> {
         match self {
-            Source::S3(source) => source.fetch(piece, into, slot).await,
+            Source::S3(source) => {
+                let fetched = source.fetch(piece, into, awaited).await;
+                drop(slot);
+                fetched
+            }
             Source::Folder(source) => source.fetch(piece, into, slot).await,
             Source::Away(error) => Err(error.clone()),
         }

@@ -56,7 +56,8 @@ export function statusOf(parts: Parts): Status {
 }
 
 function cacheStatus({ engine, plans, tally, eviction }: Parts): CacheStatus {
-  const { records, recordBytes, sourceBytes, gets, retries, errors, damagedRecords } = engine.counters();
+  const { records, recordBytes, sourceBytes, gets, retries, errors, damagedRecords, ...counted } = engine.counters();
+  const { hedges, hedgesWon, hedgedBytes, hedgesHeld } = counted;
   const devices = engine.devices();
   const { state, why } = admission(devices);
   return {
@@ -71,6 +72,7 @@ function cacheStatus({ engine, plans, tally, eviction }: Parts): CacheStatus {
     evictedBytes: eviction.evictedBytes,
     retries,
     sourceErrors: errors,
+    hedges: { sent: hedges, won: hedgesWon, bytes: hedgedBytes, held: hedgesHeld },
     damagedRecords,
   };
 }

@@ -1,7 +1,7 @@
 import { Metrics } from '@millpool/host';
 import type { Counter, Gauge } from '@millpool/host';
 import { waitCauses } from '@millpool/protocol';
-import type { Activity, JobStatus, Status } from '@millpool/protocol';
+import type { Activity, HedgeStatus, JobStatus, Status } from '@millpool/protocol';
 
 const deviceStates = ['ok', 'full', 'failed'] as const;
 const cacheStates = ['on', 'full', 'off'] as const;
@@ -62,6 +62,7 @@ function addSources(metrics: Metrics, { status, sources, fetching, queued }: Act
   counter(metrics, 'millpool_source_bytes_total', 'Bytes that came from sources.').add(status.cache.sourceBytes);
   counter(metrics, 'millpool_source_retries_total', 'GETs that were sent again.').add(status.cache.retries);
   counter(metrics, 'millpool_source_errors_total', 'Fetches that failed in the end.').add(status.cache.sourceErrors);
+  addHedges(metrics, status.cache.hedges);
   gauge(metrics, 'millpool_fetches_running', 'Fetches under way.').set(fetching);
   gauge(metrics, 'millpool_fetches_queued', 'Fetches that wait to begin.').set(queued);
   const help = 'How long records took to be fetched, with all that was tried again.';
@@ -74,6 +75,13 @@ function addSources(metrics: Metrics, { status, sources, fetching, queued }: Act
     bytes.add(counted.bytes, path);
     failed.add(counted.errors, path);
   }
+}
+
+function addHedges(metrics: Metrics, { sent, won, bytes, held }: HedgeStatus): void {
+  counter(metrics, 'millpool_source_hedges_total', 'GETs sent a second time, the first being slow.').add(sent);
+  counter(metrics, 'millpool_source_hedges_won_total', 'Second GETs that were faster than the first.').add(won);
+  counter(metrics, 'millpool_source_hedged_bytes_total', 'Bytes that second GETs asked for.').add(bytes);
+  counter(metrics, 'millpool_source_hedges_held_total', 'Slow GETs sent once: the cap, or a busy source.').add(held);
 }
 
 function addDevices(metrics: Metrics, { devices }: Status): void {

@@ -32,6 +32,7 @@ export type NodeConfig = Pick<
   | 'extentDelayMs'
   | 'idleSealMs'
   | 'sourceTimeoutMs'
+  | 'hedge'
   | 'credentialsRefreshMs'
   | 'keepUnreadMs'
   | 'listsAtOnce'
@@ -52,7 +53,7 @@ export interface Node {
  */
 export async function startNode(config: NodeConfig, log: Log, onShutdown: () => void): Promise<Node> {
   const { dataDirectories, socket, size, budgetBytes, extentDelayMs, idleSealMs, sourceTimeoutMs } = config;
-  const { credentialsRefreshMs, keepUnreadMs, listsAtOnce } = config;
+  const { credentialsRefreshMs, keepUnreadMs, listsAtOnce, hedge } = config;
   const patience = { requestMs: sourceTimeoutMs, credentialsMs: credentialsRefreshMs };
   const { stateDirectory, stopTimeoutMs, metrics } = config;
   const parts = new Shutdown({ clock: systemClock, log, partTimeoutMs: stopTimeoutMs });
@@ -70,6 +71,7 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
       idleSealMs,
       budgetBytes,
       sourceTimeoutMs,
+      hedge: hedge === 'on',
       threads: Math.max(2, Math.min(16, availableParallelism())),
     });
     parts.onClose('the cache', () => engine.close());

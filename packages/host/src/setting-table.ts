@@ -23,6 +23,7 @@ export interface Config {
   readonly extentDelayMs: number;
   readonly idleSealMs: number;
   readonly sourceTimeoutMs: number;
+  readonly hedge: (typeof switchStates)[number];
   readonly listsAtOnce: number;
   readonly credentialsRefreshMs: number;
   readonly keepUnreadMs: number;
@@ -47,6 +48,7 @@ export interface SettingRow<T> {
 }
 
 const giB = 1024 ** 3;
+const switchStates = ['on', 'off'] as const;
 
 export const settingTable: { readonly [N in SettingName]: SettingRow<Config[N]> } = {
   dataDirectories: {
@@ -134,6 +136,12 @@ export const settingTable: { readonly [N in SettingName]: SettingRow<Config[N]> 
     doc: 'how long one request to a source may take, with all that is tried again',
     parse: only(durationBetween(100, 3_600_000)),
     otherwise: () => 90_000,
+  },
+  hedge: {
+    env: 'MILLPOOL_HEDGE',
+    doc: 'whether a slow GET that somebody waits for may be sent a second time: on, off',
+    parse: only(oneOf(switchStates)),
+    otherwise: () => 'on',
   },
   listsAtOnce: {
     env: 'MILLPOOL_LISTS_AT_ONCE',

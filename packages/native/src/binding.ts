@@ -34,6 +34,7 @@ export interface NativeEngineConfig {
   readonly idleSealMs: number;
   readonly budgetBytes: number;
   readonly sourceTimeoutMs: number;
+  readonly hedge: boolean;
   readonly threads: number;
 }
 
@@ -165,6 +166,10 @@ export interface NativeCounters {
   readonly gets: number;
   readonly sourceBytes: number;
   readonly retries: number;
+  readonly hedges: number;
+  readonly hedgesWon: number;
+  readonly hedgedBytes: number;
+  readonly hedgesHeld: number;
   readonly errors: number;
   readonly inFlight: number;
   readonly queued: number;

@@ -60,6 +60,8 @@ export interface EngineConfig {
   readonly budgetBytes: number;
   /** One request to a source, with all that is tried again. */
   readonly sourceTimeoutMs: number;
+  /** A slow GET that somebody waits for may be sent a second time. */
+  readonly hedge: boolean;
   /** Threads for sockets and fetching. */
   readonly threads: number;
 }

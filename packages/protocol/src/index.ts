@@ -50,6 +50,7 @@ export type {
   DatasetRequest,
   DeviceStatus,
   Handlers,
+  HedgeStatus,
   JobStatus,
   ListReply,
   ListRequest,

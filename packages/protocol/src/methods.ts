@@ -269,6 +269,17 @@ export interface DeviceStatus {
   readonly state: 'ok' | 'full' | 'failed';
 }
 
+/** Of the GETs, those that were sent a second time because the first was slow. */
+export interface HedgeStatus {
+  readonly sent: number;
+  /** How often the second was the faster one. */
+  readonly won: number;
+  /** Asked for by them. */
+  readonly bytes: number;
+  /** Slow GETs that were not sent twice when they were due: the cap, or a busy source. */
+  readonly held: number;
+}
+
 export interface CacheStatus {
   readonly state: 'on' | 'full' | 'off';
   /** Empty when the state is `on`; else a sentence with the remedy. */
@@ -286,6 +297,7 @@ export interface CacheStatus {
   /** GETs that were sent again, and fetches that failed after all. */
   readonly retries: number;
   readonly sourceErrors: number;
+  readonly hedges: HedgeStatus;
   /** Stored records that did not match their checksum when they were read; they are fetched again. */
   readonly damagedRecords: number;
 }

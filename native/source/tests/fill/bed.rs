@@ -27,10 +27,11 @@ pub struct Terms {
     pub timeouts: Timeouts,
     pub max_requests: usize,
     pub budget_bytes: u64,
+    pub hedge: bool,
 }
 
 impl Default for Terms {
-    /// Patient, so that a slow machine changes no count of requests.
+    /// Patient, so that a slow machine changes no count of requests; and without second ones.
     fn default() -> Self {
         let timeouts = Timeouts {
             first_byte_small: PATIENCE,
@@ -38,7 +39,7 @@ impl Default for Terms {
             progress: PATIENCE,
             ..Timeouts::default()
         };
-        Terms { timeouts, max_requests: 512, budget_bytes: 64 << 20 }
+        Terms { timeouts, max_requests: 512, budget_bytes: 64 << 20, hedge: false }
     }
 }
 
@@ -81,6 +82,7 @@ impl Bed {
             runtime: runtime.handle().clone(),
             timeouts: terms.timeouts,
             max_requests: terms.max_requests,
+            hedge: terms.hedge,
         })
         .unwrap();
         Bed { store, filler, runtime: Some(runtime), place }

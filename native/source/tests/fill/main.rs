@@ -4,6 +4,7 @@ mod bed;
 mod credentials;
 mod faults;
 mod folder;
+mod hedge;
 mod hostile;
 mod origin;
 mod queue;

@@ -13,7 +13,7 @@ use rustix::net::sockopt::set_socket_linger;
 use crate::bed::BUCKET;
 use crate::script::{Fault, Script};
 
-const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+pub const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 pub const MODIFIED_SECONDS: i64 = 784_111_777;
 const NOW: &str = "Mon, 07 Nov 1994 00:00:00 GMT";
 

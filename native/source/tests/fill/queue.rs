@@ -144,6 +144,7 @@ fn a_budget_that_holds_no_record_is_refused() {
         runtime: bed.runtime.as_ref().unwrap().handle().clone(),
         timeouts: Default::default(),
         max_requests: 1,
+        hedge: false,
     };
     assert_eq!(Filler::new(config).err().map(|error| error.code), Some(Code::Invalid));
 }

@@ -25,6 +25,7 @@ function describe(status: Status): string {
     `cache ${cache.state}${cache.why === '' ? '' : `: ${cache.why}`}`,
     `  ${cache.records} records, ${formatBytes(cache.bytes)}; ${(100 * cache.hitRatio).toFixed(1)} % of samples ` +
       `needed no GET; ${formatBytes(cache.sourceBytes)} fetched`,
+    `  ${cache.hedges.sent} of ${cache.gets} GETs sent twice for being slow, ${cache.hedges.won} times to advantage`,
     `  ${cache.retries} GETs sent again, ${cache.sourceErrors} fetches failed; ` +
       `${cache.damagedRecords} records found damaged`,
     '',

@@ -40,6 +40,7 @@ function activityAt(seconds: number): Activity {
         sourceBytes: seconds * 2 ** 19,
         retries: 0,
         sourceErrors: 0,
+        hedges: { sent: 0, won: 0, bytes: 0, held: 0 },
         damagedRecords: 0,
         evictedBytes: 0,
       },

@@ -76,6 +76,7 @@ export function openEngine(device: string): Promise<Engine> {
     idleSealMs: 30_000,
     budgetBytes: 64 * 2 ** 20,
     sourceTimeoutMs: 90_000,
+    hedge: false,
     threads: 2,
   });
 }
