@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::field::{bytes_at, u16_at, u32_at, u64_at};
 use crate::mapping::GuardedBytes;
+use crate::prefetch::prefetch;
 use crate::{Code, Error, Identity, ObjectKey, ObjectRef, Result};
 
 pub(crate) const MAGIC: [u8; 8] = *b"MPDATSET";
@@ -14,6 +15,8 @@ pub(crate) const HEADER_BYTES: u64 = 4096;
 pub(crate) const HEADER_CRC_AT: usize = 4092;
 pub(crate) const TEXTS_AT: usize = 128;
 pub(crate) const ENTRY_BYTES: u64 = 32;
+/// How far ahead of its turn an entry is asked of memory.
+const PREFETCH_ENTRIES: usize = 8;
 /// Length of path, tag and key before them.
 const HEAP_HEAD_BYTES: usize = 8;
 /// In place of a key's length: it is the header's key prefix and the path.
@@ -101,6 +104,29 @@ impl Dataset {
 
     pub fn summary(&self) -> &DatasetSummary {
         &self.summary
+    }
+
+    /// Key and size of each of these samples; the error is the first that is none. They lie anywhere in a large file,
+    /// so each is asked of memory ahead of its turn.
+    pub fn keys_and_sizes(
+        &self,
+        indices: &[u64],
+    ) -> std::result::Result<Vec<(ObjectKey, u64)>, u64> {
+        let mut found = Vec::with_capacity(indices.len());
+        indices.iter().take(PREFETCH_ENTRIES).for_each(|index| self.prefetch(*index));
+        for (n, index) in indices.iter().enumerate() {
+            if let Some(ahead) = indices.get(n + PREFETCH_ENTRIES) {
+                self.prefetch(*ahead);
+            }
+            let entry = self.entry(*index).ok_or(*index)?;
+            found.push((ObjectKey(bytes_at(&entry, 0)), u64_at(&entry, 16)));
+        }
+        Ok(found)
+    }
+
+    fn prefetch(&self, index: u64) {
+        let at = self.entries_at.wrapping_add(index.wrapping_mul(ENTRY_BYTES)) as usize;
+        prefetch(self.file.as_ptr().wrapping_add(at));
     }
 
     /// One look at one cache line. `None` past the end.

@@ -275,6 +275,18 @@ pub struct Receipt {
 }
 
 impl Receipt {
+    /// Of this batch and a later one of the same plan.
+    pub fn merge(&mut self, later: Receipt) {
+        self.position = later.position;
+        self.samples += later.samples;
+        self.hit_samples += later.hit_samples;
+        self.bytes += later.bytes;
+        self.verified.extend(later.verified);
+        self.segments.extend(later.segments);
+        self.segments.sort_unstable();
+        self.segments.dedup();
+    }
+
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(36 + self.verified.len() * 16 + self.segments.len() * 4);
         bytes.extend_from_slice(&self.plan.to_le_bytes());

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use harness::{ATTACHMENT, Node, assert_whole, bytes_of, eventually, hits, identity, read, soon};
 use millpool_core::{Code, DatasetRoot, DatasetWriter, ObjectRef, PIECE_BYTES};
-use millpool_flow::{BatchRequest, Cancel, Limits, PlanPosition, Ranges, Sample, Selection};
+use millpool_flow::{
+    BatchRequest, Cancel, Client, ClientConfig, Limits, PlanPosition, Ranges, Sample, Selection,
+};
 
 fn files(node: &Node, count: usize) -> Vec<ObjectRef> {
     (0..count).map(|n| node.put(&format!("f{n}"), n * n * 731 % 150_000)).collect()
@@ -247,4 +249,71 @@ fn many_threads_share_one_client() {
             });
         }
     });
+}
+
+/// A run of `batches`, each a list of objects, as batches of one plan.
+fn run_of(batches: &[&[ObjectRef]]) -> Vec<BatchRequest> {
+    let at = |n: usize| PlanPosition { plan: 3, position: n as u64 + 1 };
+    let request = |(n, objects): (usize, &&[ObjectRef])| BatchRequest {
+        plan: at(n),
+        ..Selection::Objects(objects.to_vec()).into()
+    };
+    batches.iter().enumerate().map(request).collect()
+}
+
+#[test]
+fn a_run_is_batches_in_order_with_one_receipt_for_all() {
+    let node = Node::start();
+    let client = node.client(true);
+    let objects = files(&node, 30);
+    read(&client, &objects);
+    node.store.flush(harness::PATIENCE).unwrap();
+    eventually("the first read's receipt", || node.control.receipts.lock().unwrap().len() == 1);
+    let parts: Vec<_> = objects.chunks(10).collect();
+    // How many are read depends on how fast the machine is; once it is quick, all are.
+    eventually("a run of all three", || {
+        let receipts = node.control.receipts.lock().unwrap().len();
+        let batches = client.read_run(&run_of(&parts), &soon()).unwrap();
+        batches.iter().zip(&parts).for_each(|(batch, part)| assert_whole(batch, part));
+        let told = || node.control.receipts.lock().unwrap()[receipts..].to_vec();
+        eventually("the receipt", || !told().is_empty());
+        let [receipt] = &told()[..] else { panic!("{} receipts for one run", told().len()) };
+        assert_eq!(receipt.position, batches.len() as u64);
+        assert_eq!(receipt.samples as usize, 10 * batches.len());
+        batches.len() == parts.len()
+    });
+}
+
+#[test]
+fn a_run_ends_before_a_batch_that_would_wait() {
+    let node = Node::start();
+    let client = node.client(true);
+    let objects = files(&node, 30);
+    read(&client, &objects[..20]);
+    node.store.flush(harness::PATIENCE).unwrap();
+    let asked = node.asked();
+    let [first, second, missing] = [&objects[..10], &objects[10..20], &objects[20..]];
+    let batches = client.read_run(&run_of(&[first, missing, second]), &soon()).unwrap();
+    assert_eq!(batches.len(), 1, "the second would be fetched");
+    assert_eq!(node.asked(), asked, "and was not asked for");
+    drop(batches);
+
+    // The first batch of a run waits, whatever it takes.
+    let batches = client.read_run(&run_of(&[missing, second]), &soon()).unwrap();
+    assert_whole(&batches[0], missing);
+}
+
+#[test]
+fn a_run_does_not_wait_for_a_slot_that_its_own_reader_holds() {
+    let node = Node::start();
+    let objects = files(&node, 20);
+    read(&node.client(true), &objects);
+    node.store.flush(harness::PATIENCE).unwrap();
+    let two_slots = ClientConfig { socket: node.socket(), ring_bytes: 4 << 20, maps: true };
+    let client = Client::connect(two_slots, harness::PATIENCE).unwrap();
+    let run = run_of(&[&objects[..10], &objects[10..]]);
+    let held = read(&client, &objects[..10]);
+    assert_eq!(client.read_run(&run, &soon()).unwrap().len(), 1);
+    drop(held);
+    eventually("a run of both", || client.read_run(&run, &soon()).unwrap().len() == 2);
 }

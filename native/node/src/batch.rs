@@ -101,9 +101,20 @@ impl NativeBatch {
         self.samples.iter().enumerate().filter_map(failed).collect()
     }
 
+    /// What a loop needs of every batch, at once: samples, those that failed, those that needed no GET of their own;
+    /// bytes read, and those fetched for it; then the waits in nanoseconds.
     #[napi(catch_unwind)]
-    pub fn waits(&self) -> Float64Array {
-        Float64Array::new(self.waits.to_vec())
+    pub fn totals(&self) -> Vec<f64> {
+        let [mut failed, mut hits, mut bytes, mut fetched] = [0.0; 4];
+        for (sample, (_, len)) in self.samples.iter().zip(&self.layout) {
+            let len = *len as f64;
+            match sample {
+                Sample::Failed(_) => failed += 1.0,
+                Sample::Hit | Sample::Joined => (hits, bytes) = (hits + 1.0, bytes + len),
+                Sample::Fetched => (fetched, bytes) = (fetched + len, bytes + len),
+            }
+        }
+        [&[self.samples.len() as f64, failed, hits, bytes, fetched], &self.waits[..]].concat()
     }
 
     #[napi(catch_unwind)]

@@ -35,6 +35,16 @@ pub struct NativeReadRequest {
     pub position: Option<f64>,
 }
 
+#[napi(object, object_to_js = false)]
+pub struct NativeRunRequest {
+    pub timeout_ms: f64,
+    pub cancel: Reference<NativeCancel>,
+    /// 0 is none.
+    pub plan: u32,
+    /// After each batch; not needed without a plan.
+    pub positions: Vec<f64>,
+}
+
 #[napi(object)]
 pub struct NativeClientState {
     pub pid: u32,
@@ -124,6 +134,31 @@ impl NativeClient {
     ) -> Result<Object<'env>> {
         let selection = Selection::Dataset(dataset.0.clone(), wholes("a sample", &samples)?);
         self.read(env, selection, request)
+    }
+
+    /// Batches one after another: the first, and those behind it that are resident and quick. Each has its place in the
+    /// plan, if there is one.
+    #[napi(catch_unwind)]
+    pub fn read_run<'env>(
+        &self,
+        env: &'env Env,
+        dataset: &NativeDataset,
+        batches: Vec<Float64Array>,
+        request: NativeRunRequest,
+    ) -> Result<Object<'env>> {
+        let mut requests = Vec::with_capacity(batches.len());
+        for (n, samples) in batches.iter().enumerate() {
+            let position = request.positions.get(n).copied().unwrap_or(0.0);
+            let plan = PlanPosition { plan: request.plan, position: whole("position", position)? };
+            let selection = Selection::Dataset(dataset.0.clone(), wholes("a sample", samples)?);
+            requests.push(BatchRequest { selection, ranges: None, plan });
+        }
+        let limits = limits(request.timeout_ms, request.cancel.0.clone())?;
+        let client = self.0.clone();
+        promise(env, move || {
+            let batches = client.read_run(&requests, &limits)?;
+            Ok(batches.into_iter().map(NativeBatch::from).collect::<Vec<_>>())
+        })
     }
 
     fn read<'env>(

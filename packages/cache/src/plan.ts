@@ -82,10 +82,12 @@ export class Plan {
       this.#isHeld = true;
     }
     if (this.#isHeld) return this.#goOnFrom(position);
-    const samples = this.#takenAt.get(position);
-    if (samples === undefined) return;
-    this.#takenAt.delete(position);
-    this.#taken = Math.max(this.#taken, samples);
+    // One receipt may be of several steps: those before it are taken as well. They lie in order.
+    for (const [step, samples] of this.#takenAt) {
+      if (step > position) break;
+      this.#takenAt.delete(step);
+      this.#taken = Math.max(this.#taken, samples);
+    }
     this.#advance();
   }
 

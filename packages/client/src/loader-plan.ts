@@ -36,9 +36,9 @@ export class LoaderPlan {
     return new LoaderPlan(road, request, { number: plan, waited });
   }
 
-  /** For the reads of a batch that ends at `position`. */
-  at(position: number): { readonly plan: number; readonly position: number } {
-    return { plan: this.#number, position };
+  /** By which reads name it. */
+  get number(): number {
+    return this.#number;
   }
 
   /** What was fetched ahead so far, as of the last second or so. */

@@ -5,9 +5,6 @@ import type { OnError } from './batch.ts';
 import { parseLoaderState } from './loader-state.ts';
 import type { LoaderState } from './loader-state.ts';
 
-/** Batches read ahead of the loop when nothing else is said: enough to hide a gather, few enough to hold little. */
-const autoPrefetchBatches = 4;
-
 /** What a loader needs of its dataset. */
 export interface SampleList {
   readonly length: number;
@@ -26,7 +23,7 @@ export interface LoaderOptions {
   readonly world?: number;
   /** Leave out what is left of an epoch after its last full step. */
   readonly dropLast?: boolean;
-  /** Batches read ahead. */
+  /** Batches read ahead; `auto` is 4, and up to 16 of those that memory gives in a fraction of a millisecond. */
   readonly prefetch?: 'auto' | number;
   /** `off`: the daemon is not told what will be read, for benchmarks that forbid it. */
   readonly hints?: 'on' | 'off';
@@ -46,7 +43,8 @@ export interface LoaderSettings {
   readonly rank: number;
   readonly world: number;
   readonly dropLast: boolean;
-  readonly prefetchBatches: number;
+  /** Null: as many as serve. */
+  readonly prefetchBatches: number | null;
   readonly hints: boolean;
   readonly onError: OnError;
   readonly signal: AbortSignal | null;
@@ -61,7 +59,7 @@ export function checkLoaderOptions(options: LoaderOptions, dataset: SampleList):
   if (hints !== 'on' && hints !== 'off') throw wrong('hints', hints, '"on" or "off"');
   if (!onErrorChoices.includes(onError)) throw wrong('onError', onError, onErrorChoices.join(', '));
   if (prefetch !== 'auto') requireWhole('prefetch', prefetch, 1);
-  const prefetchBatches = prefetch === 'auto' ? autoPrefetchBatches : prefetch;
+  const prefetchBatches = prefetch === 'auto' ? null : prefetch;
   const signal = options.signal ?? null;
   return { ...orderOf(options, world, dataset), rank, world, prefetchBatches, hints: hints === 'on', onError, signal };
 }

@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setMaxListeners } from 'node:events';
 
 import { Order, Schedule } from '@millpool/native';
-import type { Batch as NativeBatch, DatasetFile, Step } from '@millpool/native';
+import type { Batch as NativeBatch, DatasetFile } from '@millpool/native';
 import { MillpoolError } from '@millpool/protocol';
 
 import { settleBatch } from './batch.ts';
@@ -12,20 +12,12 @@ import { checkLoaderOptions } from './loader-settings.ts';
 import type { LoaderOptions, LoaderSettings, SampleList } from './loader-settings.ts';
 import { orderVersion } from './loader-state.ts';
 import type { LoaderState } from './loader-state.ts';
+import { ReadAhead } from './read-ahead.ts';
+import type { Ahead } from './read-ahead.ts';
 import { StallAccount } from './report.ts';
 import type { BatchCost, Report } from './report.ts';
 
-/** Between two tries while the daemon is away. */
-const restartPollMs = 200;
-
 export type { LoaderOptions } from './loader-settings.ts';
-
-/** A step whose read is under way. */
-interface Ahead {
-  readonly step: Step;
-  readonly samples: Float64Array;
-  readonly read: Promise<NativeBatch>;
-}
 
 /**
  * Batches of a dataset in the order of (seed, epoch). One iteration is what is left of the current epoch; the next one
@@ -88,23 +80,18 @@ export class Loader implements AsyncIterable<Batch> {
     this.#iterating = true;
     const stop = new AbortController();
     const signal = this.#settings.signal === null ? stop.signal : AbortSignal.any([stop.signal, this.#settings.signal]);
-    const ahead: Ahead[] = [];
+    // Each read under way listens, and there may be as many as a user wants.
+    setMaxListeners(0, signal);
+    let ahead: ReadAhead | null = null;
     let plan: LoaderPlan | null = null;
     try {
       plan = await this.#openPlan();
-      const { count, ...schedule } = { count: this.#file.length, ...this.#settings, position: this.#position };
-      const order = new Order({ count, seed: schedule.seed, epoch: this.#epoch, shuffle: schedule.shuffle });
-      const steps = new Schedule({ count, ...schedule });
+      ahead = this.#readAhead(plan, signal);
       let askedMs = performance.now();
-      for (;;) {
-        while (ahead.length < this.#settings.prefetchBatches) {
-          const step = steps.next();
-          if (step === null) break;
-          ahead.push(this.#start(step, order, { plan, signal }));
-        }
-        const next = ahead.shift();
-        if (next === undefined) break;
-        const batch = await this.#deliver(next, askedMs);
+      for (let next = ahead.next(); next !== null; next = ahead.next()) {
+        const native = await next.read;
+        ahead.came(native);
+        const batch = this.#deliver(next, native, askedMs);
         plan?.delivered(this.#position, this.#account.waitSeconds);
         if (plan !== null) this.#account.fetchedAhead(plan.progress);
         yield batch;
@@ -114,10 +101,18 @@ export class Loader implements AsyncIterable<Batch> {
       this.#position = 0;
     } finally {
       stop.abort();
-      for (const { read } of ahead) read.then((late) => late.release()).catch(() => undefined);
+      ahead?.abandon();
       await this.#closePlan(plan);
       this.#iterating = false;
     }
+  }
+
+  #readAhead(plan: LoaderPlan | null, signal: AbortSignal): ReadAhead {
+    const { seed, shuffle, prefetchBatches } = this.#settings;
+    const count = this.#file.length;
+    const order = new Order({ count, seed, epoch: this.#epoch, shuffle });
+    const steps = new Schedule({ ...this.#settings, count, position: this.#position });
+    return new ReadAhead({ file: this.#file, road: this.#road, order, steps, plan, prefetchBatches, signal });
   }
 
   /** Tells the daemon what will be read, so that it fetches ahead of the loop. Null where hints are off. */
@@ -145,20 +140,7 @@ export class Loader implements AsyncIterable<Batch> {
     this.#account.planEnded();
   }
 
-  #start(step: Step, order: Order, run: { readonly plan: LoaderPlan | null; readonly signal: AbortSignal }): Ahead {
-    const samples = order.samples(step.from, step.count);
-    const { flow, timeoutMs } = this.#road;
-    const { plan, signal } = run;
-    const place = plan === null ? {} : { plan: plan.at(step.nextPosition) };
-    const readOnce = (): Promise<NativeBatch> => flow.readSamples(this.#file, samples, { timeoutMs, signal, ...place });
-    const read = throughRestarts(readOnce, { timeoutMs, signal });
-    // Its failure is met where it is awaited, which may be never: the loop can end before.
-    read.catch(() => undefined);
-    return { step, samples, read };
-  }
-
-  async #deliver({ step, samples, read }: Ahead, askedMs: number): Promise<Batch> {
-    const native = await read;
+  #deliver({ step, samples }: Ahead, native: NativeBatch, askedMs: number): Batch {
     const rows = {
       indices: samples,
       places: null,
@@ -170,23 +152,6 @@ export class Loader implements AsyncIterable<Batch> {
     this.#account.delivered(costOf(native), skipped, { askedMs, deliveredMs: performance.now() });
     this.#position = step.nextPosition;
     return batch;
-  }
-}
-
-/** Asks again while the daemon is away, for as long as one read may take: one that is started again is waited for. */
-async function throughRestarts(
-  read: () => Promise<NativeBatch>,
-  { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal },
-): Promise<NativeBatch> {
-  const deadlineMs = performance.now() + timeoutMs;
-  for (;;) {
-    try {
-      return await read();
-    } catch (error) {
-      const away = error instanceof MillpoolError && (error.code === 'unreachable' || error.code === 'closed');
-      if (!away || performance.now() > deadlineMs) throw error;
-      await sleep(restartPollMs, undefined, { signal }).catch(() => undefined);
-    }
   }
 }
 

@@ -18,6 +18,7 @@ export interface Waits {
   readonly queueNs: number;
 }
 
+const noErrors: ReadonlyMap<number, MillpoolError> = new Map();
 const originNames: readonly Origin[] = ['failed', 'hit', 'fetched', 'joined'];
 
 /**
@@ -27,41 +28,31 @@ const originNames: readonly Origin[] = ['failed', 'hit', 'fetched', 'joined'];
  */
 export class Batch {
   readonly #native: NativeBatch;
-  readonly #layout: Float64Array;
-  readonly #origins: Uint8Array;
   readonly #errors: ReadonlyMap<number, MillpoolError>;
+  /** Start and length of each sample; asked for with the first view. */
+  #layout: Float64Array | null = null;
+  #origins: Uint8Array | null = null;
   #buffer: ArrayBuffer | null = null;
   #released = false;
   readonly length: number;
+  /** Samples that needed no GET of their own. */
+  readonly hits: number;
+  /** Of all samples that were read. */
+  readonly bytes: number;
+  /** Of samples for which this read began a GET. */
+  readonly fetchedBytes: number;
   readonly waits: Waits;
 
   constructor(native: NativeBatch) {
     this.#native = native;
-    this.#layout = native.layout();
-    this.#origins = native.origins();
-    this.length = this.#origins.length;
-    this.#errors = new Map(native.failures().map((row) => [row.index, errorOf(row.code, row.message)]));
-    const [sourceNs = 0, peerNs = 0, deviceNs = 0, gatherNs = 0, queueNs = 0] = native.waits();
+    const [length = 0, failed = 0, hits = 0, bytes = 0, fetchedBytes = 0, ...waits] = native.totals();
+    const [sourceNs = 0, peerNs = 0, deviceNs = 0, gatherNs = 0, queueNs = 0] = waits;
+    this.length = length;
+    this.hits = hits;
+    this.bytes = bytes;
+    this.fetchedBytes = fetchedBytes;
     this.waits = { sourceNs, peerNs, deviceNs, gatherNs, queueNs };
-  }
-
-  /** Bytes of all samples that were read. */
-  get bytes(): number {
-    let sum = 0;
-    for (let i = 0; i < this.length; i += 1) if (this.#origins[i] !== 0) sum += this.#layout[2 * i + 1]!;
-    return sum;
-  }
-
-  /** How many samples needed no GET of their own. */
-  get hits(): number {
-    return this.#origins.reduce((sum, origin) => sum + (origin === 1 || origin === 3 ? 1 : 0), 0);
-  }
-
-  /** Bytes of samples for which this read began a GET. */
-  get fetchedBytes(): number {
-    let sum = 0;
-    for (let i = 0; i < this.length; i += 1) if (this.#origins[i] === 2) sum += this.#layout[2 * i + 1]!;
-    return sum;
+    this.#errors = failed === 0 ? noErrors : errorsOf(native);
   }
 
   get failures(): ReadonlyMap<number, MillpoolError> {
@@ -81,7 +72,8 @@ export class Batch {
     const error = this.#errors.get(i);
     if (error) throw error;
     this.#buffer ??= called(() => this.#native.buffer());
-    return new Uint8Array(this.#buffer, this.#layout[2 * i]!, this.#layout[2 * i + 1]!);
+    const layout = (this.#layout ??= this.#native.layout());
+    return new Uint8Array(this.#buffer, layout[2 * i]!, layout[2 * i + 1]!);
   }
 
   /** The bytes of sample `i`, the caller's own. */
@@ -96,7 +88,8 @@ export class Batch {
 
   origin(i: number): Origin {
     this.#check(i);
-    return originNames[this.#origins[i]!]!;
+    const origins = (this.#origins ??= this.#native.origins());
+    return originNames[origins[i]!]!;
   }
 
   /** Idempotent. */
@@ -124,4 +117,8 @@ export class Batch {
       throw new MillpoolError({ code: 'invalid', message, remedy: remedyFor('invalid') });
     }
   }
+}
+
+function errorsOf(native: NativeBatch): ReadonlyMap<number, MillpoolError> {
+  return new Map(native.failures().map((row) => [row.index, errorOf(row.code, row.message)]));
 }

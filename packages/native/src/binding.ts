@@ -267,6 +267,8 @@ export interface NativeClient {
   dataset(version: string, timeoutMs: number): Promise<NativeDataset>;
   readObjects(objects: Uint8Array, request: NativeReadRequest): Promise<NativeBatch>;
   readSamples(dataset: NativeDataset, samples: Float64Array, request: NativeReadRequest): Promise<NativeBatch>;
+  /** The first of these batches, and as many behind it as are resident and quick. */
+  readRun(dataset: NativeDataset, batches: Float64Array[], request: NativeRunRequest): Promise<NativeBatch[]>;
   state(): NativeClientState;
   close(): void;
 }
@@ -278,6 +280,13 @@ export interface NativeReadRequest {
   readonly lengths?: Float64Array;
   readonly plan?: number;
   readonly position?: number;
+}
+
+export interface NativeRunRequest {
+  readonly timeoutMs: number;
+  readonly cancel: NativeCancel;
+  readonly plan: number;
+  readonly positions: readonly number[];
 }
 
 /** By which a read is given up. */
@@ -301,8 +310,11 @@ export interface NativeBatch {
   /** Per sample: 0 failed, 1 from a segment here, 2 fetched for it, 3 fetched for somebody else. */
   origins(): Uint8Array;
   failures(): readonly NativeFailure[];
-  /** Nanoseconds: source, peer, device, gather, queue. */
-  waits(): Float64Array;
+  /**
+   * Samples, failed ones, those that needed no GET of their own; bytes, and bytes fetched for this read; nanoseconds of
+   * source, peer, device, gather, queue.
+   */
+  totals(): readonly number[];
   /** Detaches the buffer and gives the slot back; false when that was done before. */
   release(): boolean;
 }

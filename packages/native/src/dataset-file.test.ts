@@ -116,6 +116,12 @@ test('a daemon hands a version out, reads of it are by index, and it is fetched 
     assert.equal(Buffer.compare(batch.sample(i), await bytesOf(files[sample]!)), 0);
   }
 
+  const run = { timeoutMs, signal: new AbortController().signal, plan: 0, positions: [] };
+  const batches = await client.readRun(dataset, [samples, Float64Array.of(7), samples], run);
+  assert.equal(batches.length, 1, 'the second is not here');
+  assert.deepEqual([batches[0]!.length, batches[0]!.hits, batches[0]!.bytes], [3, 3, batch.bytes]);
+  for (const read of batches) read.release();
+
   assert.equal(await engine.engine.wholeAt(version), null, 'the others are not here');
   const all = Float64Array.from(entries.keys());
   await engine.engine.fetchSamples(version, all, 'plan').done;

@@ -31,6 +31,16 @@ export interface ReadOptions {
   readonly plan?: { readonly plan: number; readonly position: number };
 }
 
+/** Of the batches of one run, which belong to one plan. */
+export interface RunOptions {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+  /** 0 is none. */
+  readonly plan: number;
+  /** The place in the plan after each batch. */
+  readonly positions: readonly number[];
+}
+
 export type ClientState = NativeClientState;
 
 /**
@@ -39,16 +49,19 @@ export type ClientState = NativeClientState;
  */
 export class FlowClient {
   readonly #native: NativeClient;
+  readonly ringBytes: number;
 
-  private constructor(native: NativeClient) {
+  private constructor(native: NativeClient, ringBytes: number) {
     this.#native = native;
+    this.ringBytes = ringBytes;
   }
 
   /** Throws `unreachable`, naming the socket, or `unsupported` when the daemon speaks another version of flow. */
   static async connect(config: FlowClientConfig): Promise<FlowClient> {
     const canMap = (config.canMap ?? true) && process.env['MILLPOOL_NO_MAP'] !== '1';
     const { socket, timeoutMs, ringBytes } = config;
-    return new FlowClient(await settled(() => binding().connectFlow({ socket, timeoutMs, ringBytes, canMap })));
+    const native = await settled(() => binding().connectFlow({ socket, timeoutMs, ringBytes, canMap }));
+    return new FlowClient(native, ringBytes);
   }
 
   /** One control message and its reply; both are opaque here. */
@@ -71,6 +84,20 @@ export class FlowClient {
     return this.#read(options, (request) => this.#native.readSamples(dataset.native, samples, request));
   }
 
+  /**
+   * Reads the first of `batches` (sample numbers each) as `readSamples` does, and of those behind it as many as are
+   * resident, for about a millisecond: one thread and one promise for all. Fewer may come back than were asked for.
+   */
+  async readRun(dataset: DatasetFile, batches: Float64Array[], options: RunOptions): Promise<readonly Batch[]> {
+    const { timeoutMs, signal, plan, positions } = options;
+    const start = (cancel: NativeCancel): Promise<NativeBatch[]> =>
+      this.#native.readRun(dataset.native, batches, { timeoutMs, cancel, plan, positions });
+    return kept(
+      (await cancellable(signal, start)).map((native) => new Batch(native)),
+      signal,
+    );
+  }
+
   get state(): ClientState {
     return called(() => this.#native.state());
   }
@@ -88,10 +115,16 @@ export class FlowClient {
     const { timeoutMs, signal, ranges, plan } = options;
     const native = await cancellable(signal, (cancel) => start({ timeoutMs, cancel, ...ranges, ...plan }));
     const batch = new Batch(native);
-    if (!signal?.aborted) return batch;
-    batch.release();
-    throw cancelled(signal);
+    kept([batch], signal);
+    return batch;
   }
+}
+
+/** What came too late for a caller that gave up goes back to the ring. */
+function kept(batches: readonly Batch[], signal: AbortSignal | undefined): readonly Batch[] {
+  if (!signal?.aborted) return batches;
+  for (const batch of batches) batch.release();
+  throw cancelled(signal);
 }
 
 /** Runs a native call that ends, soon, when the signal aborts. */

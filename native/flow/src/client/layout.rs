@@ -84,30 +84,21 @@ impl Selection {
             Selection::Dataset(dataset, samples) => dataset.object(samples[sample], attachment),
         }
     }
-
-    fn size(&self, sample: usize) -> Result<u64> {
-        match self {
-            Selection::Objects(objects) => Ok(objects[sample].size),
-            Selection::Dataset(dataset, samples) => {
-                dataset.size(samples[sample]).ok_or_else(|| outside(dataset, samples[sample]))
-            }
-        }
-    }
 }
 
-/// How keys are made of what was selected: an object's from its attachment's identity, a dataset's are in its file.
-pub fn keys_of(
+/// What was selected, and how many bytes each has: an object's key is made of its attachment's identity, a dataset's
+/// is in its file.
+pub fn wanted_of(
     selection: &Selection,
     identity_of: &mut dyn FnMut(u32) -> Result<Identity>,
-) -> Result<Vec<ObjectKey>> {
+) -> Result<Vec<(ObjectKey, u64)>> {
     match selection {
-        Selection::Objects(objects) => {
-            objects.iter().map(|object| Ok(object.key(&identity_of(object.attachment)?))).collect()
-        }
+        Selection::Objects(objects) => objects
+            .iter()
+            .map(|object| Ok((object.key(&identity_of(object.attachment)?), object.size)))
+            .collect(),
         Selection::Dataset(dataset, samples) => {
-            let key =
-                |index: &u64| dataset.object_key(*index).ok_or_else(|| outside(dataset, *index));
-            samples.iter().map(key).collect()
+            dataset.keys_and_sizes(samples).map_err(|index| outside(dataset, index))
         }
     }
 }
@@ -118,12 +109,8 @@ fn outside(dataset: &Dataset, index: u64) -> Error {
 
 impl Layout {
     /// `Invalid` names the first sample whose range is outside it.
-    pub fn new(
-        selection: &Selection,
-        keys: &[ObjectKey],
-        ranges: Option<&Ranges>,
-    ) -> Result<Layout> {
-        let count = selection.len();
+    pub fn new(wanted: &[(ObjectKey, u64)], ranges: Option<&Ranges>) -> Result<Layout> {
+        let count = wanted.len();
         if count > SAMPLES_MAX {
             return Err(Error::new(
                 Code::Invalid,
@@ -143,8 +130,7 @@ impl Layout {
             parts: Vec::with_capacity(count),
             bytes: 0,
         };
-        for (sample, key) in keys.iter().enumerate() {
-            let size = selection.size(sample)?;
+        for (sample, &(ref key, size)) in wanted.iter().enumerate() {
             let (offset, len) =
                 ranges.map_or((0, size), |ranges| (ranges.offsets[sample], ranges.lengths[sample]));
             if offset.checked_add(len).is_none_or(|end| end > size) {
@@ -209,8 +195,8 @@ mod tests {
 
     fn layout(sizes: &[u64], ranges: Option<&Ranges>) -> Result<Layout> {
         let selection = objects(sizes);
-        let keys = keys_of(&selection, &mut |_| Ok(Identity([1; 16]))).unwrap();
-        Layout::new(&selection, &keys, ranges)
+        let wanted = wanted_of(&selection, &mut |_| Ok(Identity([1; 16]))).unwrap();
+        Layout::new(&wanted, ranges)
     }
 
     #[test]

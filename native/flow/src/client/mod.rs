@@ -110,6 +110,12 @@ impl Client {
         read::read(self.session(), request, limits)
     }
 
+    /// Reads the first of `requests` as `read` does, and of the others, in order, as many as are resident and quick; at
+    /// least one batch of as many as were asked for. They belong to one plan. An error is the first one's.
+    pub fn read_run(&self, requests: &[BatchRequest], limits: &Limits) -> Result<Vec<Batch>> {
+        read::read_run(self.session(), requests, limits)
+    }
+
     pub fn status(&self) -> ClientStatus {
         let session = self.session();
         ClientStatus {

@@ -13,7 +13,7 @@ use millpool_core::fault::major_faults;
 use super::batch::{Batch, Sample, Waits, timed};
 use super::cold::fits_memory;
 use super::delivery::{Arrival, Delivery, Target};
-use super::layout::{BatchRequest, Layout, Part, Selection, keys_of};
+use super::layout::{BatchRequest, Layout, Part, Selection, wanted_of};
 use super::link::Link;
 use super::pending::Pending;
 use super::segments::{SegmentId, segment_of};
@@ -25,6 +25,9 @@ use crate::piece::Origin;
 
 /// How often a part is asked of the daemon before its last answer counts: once more after a copy that was found wrong.
 const ATTEMPTS: u8 = 2;
+/// How long batches are read on for a caller that asked for several: the first of them waits for the last. Callers ask
+/// for as many as are read in a fraction of this; on a busy machine it ends what took longer.
+const RUN: Duration = Duration::from_millis(4);
 /// A receipt is worth no longer wait.
 const RECEIPT_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -40,6 +43,8 @@ struct Reading<'a> {
     session: &'a Session,
     limits: &'a Limits,
     selection: &'a Selection,
+    /// Start in the slot and length, of each sample.
+    layout: Vec<(usize, usize)>,
     parts: Vec<Part>,
     states: Vec<State>,
     attempts: Vec<u8>,
@@ -48,31 +53,74 @@ struct Reading<'a> {
     receipt: Receipt,
 }
 
+/// Reads one batch, whatever it takes.
 pub fn read(session: &Session, request: &BatchRequest, limits: &Limits) -> Result<Batch> {
-    let BatchRequest { selection, ranges, plan } = request;
-    let mut queue = Duration::ZERO;
-    let link = timed(&mut queue, || session.link(limits))?;
-    let identity_of = &mut |attachment| session.identity(&link, attachment, limits);
-    let keys = timed(&mut queue, || keys_of(selection, identity_of))?;
-    let Layout { samples, parts, bytes } = Layout::new(selection, &keys, ranges.as_ref())?;
-    let slot = timed(&mut queue, || session.lease(bytes, limits))?;
-    let mut reading = Reading {
-        session,
-        limits,
-        selection,
-        states: vec![State::Wanted; parts.len()],
-        attempts: vec![0; parts.len()],
-        parts,
-        slot: Arc::new(slot),
-        waits: Waits { queue, ..Waits::default() },
-        receipt: Receipt { plan: plan.plan, position: plan.position, ..Receipt::default() },
-    };
+    let (batch, receipt) = read_whole(session, request, limits)?;
+    send_receipt(session, &receipt);
+    Ok(batch)
+}
+
+/// Reads the first batch as [`read`] does, and of those behind it as many as [`RUN`] allows, as long as they wait for
+/// nothing: a caller is woken once for all of them, and the daemon gets one receipt. At least one batch is returned.
+pub fn read_run(
+    session: &Session,
+    requests: &[BatchRequest],
+    limits: &Limits,
+) -> Result<Vec<Batch>> {
+    let end = Instant::now() + RUN;
+    let Some((first, others)) = requests.split_first() else { return Ok(Vec::new()) };
+    let (batch, mut receipt) = read_whole(session, first, limits)?;
+    let mut batches = vec![batch];
+    for request in others {
+        if Instant::now() >= end || limits.cancel.check().is_err() {
+            break;
+        }
+        let Some((batch, own)) = read_resident(session, request, limits) else { break };
+        batches.push(batch);
+        receipt.merge(own);
+    }
+    send_receipt(session, &receipt);
+    Ok(batches)
+}
+
+fn read_whole(
+    session: &Session,
+    request: &BatchRequest,
+    limits: &Limits,
+) -> Result<(Batch, Receipt)> {
+    let (mut reading, link) = Reading::start(session, request, limits, limits)?;
     let resident = reading.locate(&link)?;
     let under_way = reading.ask(&link, |n| !resident[n].is_here());
     reading.gather(&resident);
     reading.collect(&link, under_way?);
     reading.ask_again()?;
-    Ok(reading.finish(samples))
+    Ok(reading.finish())
+}
+
+/// `None` where it would wait: for a slot, the daemon or the source. Then nothing of it was read.
+fn read_resident(
+    session: &Session,
+    request: &BatchRequest,
+    limits: &Limits,
+) -> Option<(Batch, Receipt)> {
+    session.connected()?;
+    let at_once = Limits { deadline: Instant::now(), ..limits.clone() };
+    let (mut reading, link) = Reading::start(session, request, limits, &at_once).ok()?;
+    let resident = reading.locate(&link).ok()?;
+    if !resident.iter().all(Resident::is_here) {
+        return None;
+    }
+    reading.gather(&resident);
+    reading.ask_again().ok()?;
+    Some(reading.finish())
+}
+
+/// Nobody waits for it, and nothing is wrong where it does not arrive.
+fn send_receipt(session: &Session, receipt: &Receipt) {
+    if let Some(link) = session.connected() {
+        let _ = link
+            .send(&frame(Kind::Receipt, 0, &receipt.encode()), Instant::now() + RECEIPT_PATIENCE);
+    }
 }
 
 /// Where a part lies, if this process can read it there.
@@ -111,7 +159,36 @@ struct UnderWay {
     delivery: Arc<Delivery>,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    /// With a slot, in which each sample has its place. `to_lease`: how long to wait for a slot.
+    fn start(
+        session: &'a Session,
+        request: &'a BatchRequest,
+        limits: &'a Limits,
+        to_lease: &Limits,
+    ) -> Result<(Reading<'a>, Arc<Link>)> {
+        let BatchRequest { selection, ranges, plan } = request;
+        let mut queue = Duration::ZERO;
+        let link = timed(&mut queue, || session.link(limits))?;
+        let identity_of = &mut |attachment| session.identity(&link, attachment, limits);
+        let wanted = timed(&mut queue, || wanted_of(selection, identity_of))?;
+        let Layout { samples, parts, bytes } = Layout::new(&wanted, ranges.as_ref())?;
+        let slot = timed(&mut queue, || session.lease(bytes, to_lease))?;
+        let reading = Reading {
+            session,
+            limits,
+            selection,
+            layout: samples,
+            states: vec![State::Wanted; parts.len()],
+            attempts: vec![0; parts.len()],
+            parts,
+            slot: Arc::new(slot),
+            waits: Waits { queue, ..Waits::default() },
+            receipt: Receipt { plan: plan.plan, position: plan.position, ..Receipt::default() },
+        };
+        Ok((reading, link))
+    }
+
     /// Looks all parts up in the key table, and maps the segments that they lie in.
     fn locate(&mut self, link: &Link) -> Result<Vec<Resident>> {
         let start = Instant::now();
@@ -133,10 +210,7 @@ impl Reading<'_> {
         let keys: Vec<RecordKey> = self.parts.iter().map(|part| part.key).collect();
         let mut locations = Vec::new();
         table.get_many(&keys, &mut locations);
-        self.session.map_segments(link, &locations, self.limits)?;
-        // A location without a mapping asks for segment 0 of generation 0, which there is none of.
-        let ids = locations.iter().map(|location| location.as_ref().map_or((0, 0), segment_of));
-        let mappings = self.session.segments.get(ids);
+        let mappings = self.session.mappings(link, &locations, self.limits)?;
         let here =
             |((location, mapping), part): ((Option<Location>, Option<Arc<Mapping>>), &Part)| {
                 Resident(
@@ -173,7 +247,7 @@ impl Reading<'_> {
         }
     }
 
-    fn copies_of<'a>(&self, resident: &'a [Resident]) -> Copies<'a> {
+    fn copies_of<'r>(&self, resident: &'r [Resident]) -> Copies<'r> {
         let mut found = Copies::default();
         for (n, (part, resident)) in self.parts.iter().zip(resident).enumerate() {
             let Some((location, mapping)) = &resident.0 else { continue };
@@ -372,8 +446,8 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn finish(mut self, layout: Vec<(usize, usize)>) -> Batch {
-        let mut samples = vec![Sample::Hit; layout.len()];
+    fn finish(mut self) -> (Batch, Receipt) {
+        let mut samples = vec![Sample::Hit; self.layout.len()];
         for (part, state) in self.parts.iter().zip(&self.states) {
             let sample = &mut samples[part.sample as usize];
             match (state, &sample) {
@@ -386,22 +460,11 @@ impl Reading<'_> {
                 _ => {}
             }
         }
-        for (sample, (_, len)) in samples.iter().zip(&layout) {
+        for (sample, (_, len)) in samples.iter().zip(&self.layout) {
             self.receipt.samples += 1;
             self.receipt.hit_samples += u32::from(matches!(sample, Sample::Hit | Sample::Joined));
             self.receipt.bytes += if matches!(sample, Sample::Failed(_)) { 0 } else { *len as u64 };
         }
-        self.send_receipt();
-        Batch { slot: self.slot, layout, samples, waits: self.waits }
-    }
-
-    /// Nobody waits for it, and nothing is wrong where it does not arrive.
-    fn send_receipt(&self) {
-        if let Some(link) = self.session.connected() {
-            let _ = link.send(
-                &frame(Kind::Receipt, 0, &self.receipt.encode()),
-                Instant::now() + RECEIPT_PATIENCE,
-            );
-        }
+        (Batch { slot: self.slot, layout: self.layout, samples, waits: self.waits }, self.receipt)
     }
 }

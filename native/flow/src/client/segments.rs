@@ -1,18 +1,21 @@
 //! The segments that this process has mapped. Each is asked for once; one that cannot be had or mapped is read through
 //! the daemon instead.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millpool_core::{Location, Mapping};
+use rustc_hash::FxHashMap;
 
 /// (number, generation).
 pub type SegmentId = (u32, u32);
 
+/// Looked up for each sample; the numbers are the daemon's own, so nobody makes them collide.
+type Known = FxHashMap<SegmentId, Option<Arc<Mapping>>>;
+
 #[derive(Default)]
 pub struct Segments {
     /// `None`: not to be had.
-    known: Mutex<HashMap<SegmentId, Option<Arc<Mapping>>>>,
+    known: Mutex<Known>,
 }
 
 pub fn segment_of(location: &Location) -> SegmentId {
@@ -20,23 +23,32 @@ pub fn segment_of(location: &Location) -> SegmentId {
 }
 
 impl Segments {
-    /// Those of `wanted` that were never asked for.
-    pub fn unknown(&self, wanted: impl Iterator<Item = SegmentId>) -> Vec<SegmentId> {
+    /// The mapping of each location's segment, where there is one; and the segments that were never asked for.
+    pub fn of(
+        &self,
+        locations: &[Option<Location>],
+    ) -> (Vec<Option<Arc<Mapping>>>, Vec<SegmentId>) {
         let known = self.known();
-        let mut unknown: Vec<_> = wanted.filter(|id| !known.contains_key(id)).collect();
+        let mut unknown = Vec::new();
+        let mut mapping_of = |id: SegmentId| match known.get(&id) {
+            Some(mapping) => mapping.clone(),
+            None => {
+                unknown.push(id);
+                None
+            }
+        };
+        let mappings = locations
+            .iter()
+            .map(|location| location.as_ref().and_then(|location| mapping_of(segment_of(location))))
+            .collect();
+        drop(known);
         unknown.sort_unstable();
         unknown.dedup();
-        unknown
+        (mappings, unknown)
     }
 
     pub fn learn(&self, id: SegmentId, mapping: Option<Mapping>) {
         self.known().insert(id, mapping.map(Arc::new));
-    }
-
-    /// The mappings of these segments, `None` where there is none.
-    pub fn get(&self, ids: impl Iterator<Item = SegmentId>) -> Vec<Option<Arc<Mapping>>> {
-        let known = self.known();
-        ids.map(|id| known.get(&id).cloned().flatten()).collect()
     }
 
     /// A mapping that faulted is not used again.
@@ -61,7 +73,7 @@ impl Segments {
         self.known().values().flatten().count()
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<SegmentId, Option<Arc<Mapping>>>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

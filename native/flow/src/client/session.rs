@@ -17,7 +17,7 @@ use super::cold::ColdWatch;
 use super::link::Link;
 use super::mailbox::Mailbox;
 use super::pending::Pending;
-use super::segments::{SegmentId, Segments, segment_of};
+use super::segments::{SegmentId, Segments};
 use super::wait::{Abandon, wait};
 use crate::frame::Kind;
 use crate::message::{Described, NOT_ATTACHED, Wanted};
@@ -172,16 +172,17 @@ impl Session {
         Ok(newer)
     }
 
-    /// Maps those segments of `locations` that were never asked for. One that cannot be mapped is not asked for again.
-    pub fn map_segments(
+    /// The mappings of the segments that `locations` lie in. Those never asked for are mapped first; one that cannot be
+    /// is not asked for again.
+    pub fn mappings(
         &self,
         link: &Link,
         locations: &[Option<Location>],
         limits: &Limits,
-    ) -> Result<()> {
-        let unknown = self.segments.unknown(locations.iter().flatten().map(segment_of));
+    ) -> Result<Vec<Option<Arc<Mapping>>>> {
+        let (mappings, unknown) = self.segments.of(locations);
         if unknown.is_empty() {
-            return Ok(());
+            return Ok(mappings);
         }
         let wanted: Vec<_> = unknown
             .iter()
@@ -191,7 +192,7 @@ impl Session {
             let mapping = file.and_then(|file| map_segment(*id, &described, &file));
             self.segments.learn(*id, mapping);
         }
-        Ok(())
+        Ok(self.segments.of(locations).0)
     }
 
     pub fn identity(&self, link: &Link, attachment: u32, limits: &Limits) -> Result<Identity> {
