@@ -5,7 +5,7 @@ import { coldEpochAwsSdk } from './figures/cold-epoch-aws-sdk.ts';
 import { halfCache } from './figures/half-cache.ts';
 import { list1m } from './figures/list-1m.ts';
 import { loaderOverhead } from './figures/loader-overhead.ts';
-import { restartCrash } from './figures/restart.ts';
+import { restartClean, restartCrash } from './figures/restart.ts';
 import { warmBatch } from './figures/warm-batch.ts';
 import { warmBatchNodeFiles } from './figures/warm-batch-node-files.ts';
 
@@ -19,5 +19,6 @@ export const figures: readonly Figure[] = [
   coldEpochAwsSdk,
   halfCache,
   list1m,
+  restartClean,
   restartCrash,
 ];

@@ -28,6 +28,9 @@ const probe = '/probe/a';
 /** Of a segment's trailer (docs/formats.md). */
 const trailer = { bytes: 4096, footerAt: 88 };
 
+/** What a clean stop leaves (docs/formats.md). */
+const savedTable = 'table.image';
+
 /** How the run before ended, and what a start then reads. */
 export type Ending = 'clean' | 'crash';
 
@@ -142,12 +145,17 @@ export class RestartCache implements AsyncDisposable {
 
   /** What the next start must read, as `read-ranges` wants it. */
   async #ranges(): Promise<string> {
-    const segments = join(this.#data, 'segments');
-    const lines: string[] = [];
-    for (const name of await readdir(segments)) lines.push(await footerRange(join(segments, name)));
+    const lines = this.#ending === 'clean' ? [await wholeRange(join(this.#data, savedTable))] : await this.#footers();
     const list = join(this.#directory, 'ranges');
     await writeFile(list, lines.join('\n'));
     return list;
+  }
+
+  async #footers(): Promise<string[]> {
+    const segments = join(this.#data, 'segments');
+    const lines: string[] = [];
+    for (const name of await readdir(segments)) lines.push(await footerRange(join(segments, name)));
+    return lines;
   }
 }
 
@@ -168,6 +176,10 @@ async function firstConnection(socket: string, starting: Promise<unknown>): Prom
     }
   }
   throw new Error(`nobody listened on ${socket} within ${firstHitTimeoutMs} ms`);
+}
+
+async function wholeRange(path: string): Promise<string> {
+  return `0 ${(await stat(path)).size} ${path}`;
 }
 
 async function footerRange(path: string): Promise<string> {

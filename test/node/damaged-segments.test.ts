@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { open, readdir, readFile, stat } from 'node:fs/promises';
+import { open, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
@@ -87,12 +87,13 @@ function largeFiles(): readonly string[] {
 }
 
 /** All is resident, and the daemon is down while `harm` is done to its sealed segments. */
-async function harmedAtRest(harm: () => Promise<void>): Promise<void> {
+async function harmedAtRest(harm: () => Promise<void>, savedTable: 'kept' | 'lost' = 'lost'): Promise<void> {
   await loadAll();
   await node.restart('SIGINT', [], async () => {
     const names = await segmentPaths();
     assert.ok(names.length > 0 && names.every((name) => name.endsWith('.seg')), 'all segments are sealed');
     await harm();
+    if (savedTable === 'lost') await rm(join(node.node.dataDirectory, 'table.image'));
   });
 }
 
@@ -105,11 +106,13 @@ async function costOfReadingAll(): Promise<readonly [sourceBytes: number, damage
 
 test('a bit of a payload: the damaged record is counted, fetched again, and stays healed', async () => {
   const victim = largeFiles()[7] ?? '';
-  await harmedAtRest(async () => {
-    const { segment, at } = await placeOf(victim);
-    await flip(segment, at + Math.floor(node.bytesOf(victim).length / 2));
-  });
-  assert.deepEqual(await costOfReadingAll(), [node.bytesOf(victim).length, 1]);
+  for (const savedTable of ['kept', 'lost'] as const) {
+    await harmedAtRest(async () => {
+      const { segment, at } = await placeOf(victim);
+      await flip(segment, at + Math.floor(node.bytesOf(victim).length / 2));
+    }, savedTable);
+    assert.deepEqual(await costOfReadingAll(), [node.bytesOf(victim).length, 1]);
+  }
   await harmedAtRest(async () => undefined);
   assert.deepEqual(await costOfReadingAll(), [0, 0]);
 });

@@ -1,4 +1,4 @@
-"""What lies on disks and in shared memory: a segment, the key table, a dataset version."""
+"""What lies on disks and in shared memory: a segment, the key table and what is saved of it, a dataset version."""
 
 import hashlib
 
@@ -136,6 +136,33 @@ def key_table():
     return vector.skip_to(4096 + BUCKETS * BUCKET_BYTES)
 
 
+def saved_table():
+    """Two records, of two segments: one where the first half of its key says, one where the second does."""
+    segments = [(SEGMENT_ID, 28672, 1764000030123456789, 1764000100), (STRIPE_SET, 12288, 1764000031000000000, 0)]
+    records = [
+        (object_key(b"train/a", 5, b'"1"'), 1, 8192, 0, 5, 0x89ABCDEF),
+        (object_key(b"train/b", 9000, b'"2"'), 0, 12288, 1, 9000, 0x01020304),
+    ]
+    vector = Layout("saved-table").begin("saved-table-header").raw("magic", b"MPTIMAGE").number("version", 4, 1)
+    vector.number("segments", 4, len(segments)).raw("stop", bytes(range(0x80, 0x90))).number("buckets", 8, BUCKETS)
+    vector.number("records", 8, len(records)).number("list checksum", 4, 0)
+    vector.skip_to(BLOCK - 4).number("header checksum", 4, 0)
+    for name, length, changed_at, last_read in segments:
+        vector.begin("saved-segment").raw("segment id", name).raw("identity", IDENTITY).number("length", 8, length)
+        vector.number("changed at", 8, changed_at).number("last read", 8, last_read).align(64)
+    vector.begin("saved-chunk").number("records", 4, len(records)).number("checksum", 4, 0)
+    vector.align(BLOCK)
+    records_at = vector.length
+    for key, segment_index, offset, home, length, checksum in records:
+        vector.begin("saved-record").raw("key", key).number("segment", 4, segment_index)
+        vector.number("place", 4, offset // 64 | home << 31).number("stored length", 4, length)
+        vector.number("checksum", 4, checksum)
+    vector.set("saved-chunk/0/checksum", crc32c(vector.bytes(records_at)))
+    vector.set("saved-table-header/0/list checksum", crc32c(vector.bytes(BLOCK)[: records_at - BLOCK]))
+    vector.set("saved-table-header/0/header checksum", crc32c(vector.bytes()[: BLOCK - 4]))
+    return vector
+
+
 def dataset():
     """The third file's source key is not its path."""
     files = [(b"a/1", 5, b'"e"', b"p/a/1"), (b"a/2", 7340032, b'"f"', b"p/a/2"), (b"b%FF", 0, b'"e"', b"p/b\xff")]
@@ -170,4 +197,4 @@ def dataset():
     return vector
 
 
-LAYOUTS = [keys, segment, key_table, dataset]
+LAYOUTS = [keys, segment, key_table, saved_table, dataset]

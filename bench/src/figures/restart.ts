@@ -8,6 +8,14 @@ const pairs = 9;
 const sizes = [1_000_000, 10_000_000];
 const methods = ['synchronous', 'parallel'];
 
+export const restartClean: Figure = {
+  id: 'restart-clean',
+  measures: 'a bare Node that reads the saved table ÷ from a clean stop to the first hit, nothing in the page cache',
+  async *measure(bench) {
+    for (const records of sizes) yield await measureStart('restart-clean', records, 'clean', bench);
+  },
+};
+
 export const restartCrash: Figure = {
   id: 'restart-crash',
   measures: 'a bare Node that reads all footers ÷ from kill -9 to the first hit, nothing in the page cache',

@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::device::Device;
 use crate::fates::{Fate, Fates};
+use crate::image_saving::save_images;
 use crate::pins::Pins;
 use crate::random::random_bytes;
 use crate::record_entry::RecordEntry;
@@ -183,6 +185,13 @@ impl Catalog {
 
     pub fn table(&self) -> TableHandle {
         self.state().table.handle()
+    }
+
+    /// Nothing is written any more: saves what each device needs for a quick start, and says what could not be.
+    pub fn save(&self, stop: [u8; 16], devices: &[Arc<Device>]) -> Vec<String> {
+        let state = self.state();
+        let segments: Vec<_> = state.numbers.iter().map(|number| number.segment.clone()).collect();
+        save_images(stop, devices, state.table.buckets(), &segments)
     }
 
     pub fn mark_verified(&self, keys: &[RecordKey]) {

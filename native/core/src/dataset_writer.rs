@@ -11,8 +11,8 @@ use crate::dataset::{
     DatasetRoot, DatasetSummary, ENTRY_BYTES, FORMAT_VERSION, HEADER_BYTES, HEADER_CRC_AT,
     KEY_IS_PATH, MAGIC, TEXTS_AT,
 };
+use crate::device::sync_directory;
 use crate::field::put;
-use crate::segment::sync_directory;
 use crate::{Code, Error, ObjectRef, Result};
 
 const MAX_TAG_BYTES: usize = 1024;

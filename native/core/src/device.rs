@@ -13,6 +13,8 @@ use crate::{Code, Error, Result};
 /// Records that wait for one device's writer. They count in the daemon's byte budget anyway; this keeps one slow device
 /// from holding all of it.
 pub const MAX_QUEUED_BYTES: u64 = 256 << 20;
+/// Of a file that takes its name once it is whole.
+pub(crate) const TEMPORARY_SUFFIX: &str = "new";
 /// A full device is tried again after this: others may have freed room that we are not told of.
 const FULL_RETRY: Duration = Duration::from_secs(1);
 
@@ -97,6 +99,41 @@ impl Device {
         self.config.path.join("segments")
     }
 
+    /// Of the key table's part on this device, as a clean stop saves it.
+    pub fn image_path(&self) -> PathBuf {
+        self.config.path.join("table.image")
+    }
+
+    /// Removes a saved table, and what is left of one that was being saved, for good: nothing may be written while a
+    /// later start could still believe it.
+    pub fn forget_image(&self) -> std::io::Result<()> {
+        let path = self.image_path();
+        let mut is_gone = false;
+        for path in [&path.with_extension(TEMPORARY_SUFFIX), &path] {
+            match fs::remove_file(path) {
+                Ok(()) => is_gone = true,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if is_gone { sync_directory(&path) } else { Ok(()) }
+    }
+
+    /// Whether `bytes` of other files than segments leave the filesystem what is to stay free.
+    pub fn has_room_beside(&self, bytes: u64) -> std::io::Result<()> {
+        let free = self.filesystem_free()?;
+        if free >= bytes.saturating_add(self.config.reserve_bytes) {
+            return Ok(());
+        }
+        Err(std::io::Error::other(format!(
+            "{bytes} bytes are needed, the filesystem has {free} left"
+        )))
+    }
+
+    pub fn has_failed(&self) -> bool {
+        matches!(*self.health(), Health::Failed { .. })
+    }
+
     /// Puts away a file that this version cannot read, for a person to decide about.
     pub fn set_aside(&self, file: &Path) -> std::io::Result<()> {
         let aside = self.config.path.join("aside");
@@ -178,7 +215,7 @@ impl Device {
 
     /// For records that are not taken in yet: of the budget and of the filesystem; nothing on one that failed.
     pub fn room_bytes(&self) -> u64 {
-        if matches!(*self.health(), Health::Failed { .. }) {
+        if self.has_failed() {
             return 0;
         }
         let of_budget = self.config.size_bytes.saturating_sub(self.used.load(Ordering::Relaxed));
@@ -257,6 +294,14 @@ impl Device {
 
     fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes a rename in the directory of `path` survive a loss of power.
+pub(crate) fn sync_directory(path: &Path) -> std::io::Result<()> {
+    match path.parent() {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => Ok(()),
     }
 }
 

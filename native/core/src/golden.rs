@@ -12,6 +12,9 @@ use crate::extent::{Extent, ExtentBreak, Record, SegmentLabel};
 use crate::footer::{Footer, StripePlace, Trailer};
 use crate::record_entry::RecordEntry;
 use crate::segment_contents::{Glance, examine, glance};
+use crate::table_image::{
+    ImageBreak, ImageHead, ImagedChunk, ImagedRecord, ImagedSegment, TableImage,
+};
 use crate::{
     Dataset, DatasetRoot, DatasetWriter, DeviceConfig, Identity, Location, ObjectKey, ObjectRef,
     RecordBytes, RecordKey, Store, StoreConfig, TableReader, TableWriter,
@@ -247,6 +250,71 @@ fn fields_are_written_as_the_key_table() {
     table.retire();
     file.read_exact_at(&mut written, 0).unwrap();
     assert_eq!(written[128..136], 1u64.to_le_bytes());
+}
+
+fn image_of(vector: &LayoutVector) -> (ImageHead, Vec<ImagedRecord>) {
+    let segment = |n: usize| {
+        let path = |field: &str| format!("saved-segment/{n}/{field}");
+        ImagedSegment {
+            id: vector.array(&path("segment id")),
+            identity: Identity(vector.array(&path("identity"))),
+            bytes: vector.number(&path("length")),
+            changed_ns: vector.number(&path("changed at")),
+            last_read: vector.number(&path("last read")),
+        }
+    };
+    let record = |n: usize| {
+        let path = |field: &str| format!("saved-record/{n}/{field}");
+        let place: u32 = vector.number(&path("place"));
+        ImagedRecord {
+            key: RecordKey(vector.array(&path("key"))),
+            segment: vector.number(&path("segment")),
+            offset: (place & 0x7fff_ffff) * 64,
+            stored_len: vector.number(&path("stored length")),
+            crc: vector.number(&path("checksum")),
+            in_second: place >> 31 == 1,
+        }
+    };
+    let chunk = ImagedChunk {
+        records: vector.number("saved-chunk/0/records"),
+        crc: vector.number("saved-chunk/0/checksum"),
+    };
+    let head = ImageHead {
+        save: vector.array("saved-table-header/0/stop"),
+        buckets: vector.number("saved-table-header/0/buckets"),
+        segments: (0..2).map(segment).collect(),
+        chunks: vec![chunk],
+    };
+    (head, (0..2).map(record).collect())
+}
+
+#[test]
+fn a_saved_table_is_read_as_its_fields_and_written_as_its_bytes() {
+    let vector = LayoutVector::named("saved-table");
+    let (head, records) = image_of(&vector);
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("table.image");
+    fs::write(&path, &vector.bytes).unwrap();
+    let image = TableImage::open(&path).unwrap();
+    assert_eq!(image.head, head);
+    let mut bytes = Vec::new();
+    let read = image.read_chunk(0, &mut bytes).unwrap().chunks_exact(32);
+    let read: Vec<_> = read.map(|one| ImagedRecord::decode(one, &head.segments).unwrap()).collect();
+    assert_eq!(read, records);
+    let mut written = head.encode();
+    written.extend(records.iter().flat_map(ImagedRecord::encode));
+    assert!(written == vector.bytes);
+    for other_version in [0, 2] {
+        let mut bytes = vector.bytes.clone();
+        bytes[8] = other_version;
+        let crc = crc_fast::crc32_iscsi(&bytes[..4092]);
+        bytes[4092..4096].copy_from_slice(&crc.to_le_bytes());
+        fs::write(&path, bytes).unwrap();
+        let found = TableImage::open(&path).err();
+        assert!(
+            matches!(found, Some(ImageBreak::Version(found)) if found == u32::from(other_version))
+        );
+    }
 }
 
 /// A version names none: an object is of whichever attachment has its identity.

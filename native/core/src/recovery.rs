@@ -1,20 +1,22 @@
-//! What earlier runs left on the devices, taken over at the start: a footer a segment, read on several threads, into a
-//! key table that has its size from the start.
+//! What earlier runs left on the devices, taken over at the start: the key table as a clean stop saved it, else a
+//! footer a segment, read on several threads, into a table that has its size from the start.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::SystemTime;
 
+use crate::Result;
 use crate::catalog::Catalog;
 use crate::device::Device;
+use crate::extent::SegmentLabel;
 use crate::fan_out::fan_out;
+use crate::footer::Trailer;
 use crate::open_segment::OpenSegment;
-use crate::segment::{OPEN_SUFFIX, SEALED_SUFFIX, Segment, SegmentParts};
+use crate::saved_table::SavedTable;
+use crate::segment::{Segment, SegmentParts};
 use crate::segment_contents::{Found, Glance, Unusable, examine_extents, glance};
-use crate::table_builder::TableBuilder;
-use crate::{Error, Result};
+use crate::segment_files::{LeftFile, oldest_first};
+use crate::table_builder::{Built, TableBuilder};
+use crate::table_image::{ImagedSegment, nanoseconds};
 
 /// Footers that are held at once take no more than this, or are one.
 const FOOTERS_BYTES: usize = 64 << 20;
@@ -27,21 +29,24 @@ pub(crate) struct Recovery<'a> {
     notices: Vec<String>,
 }
 
-/// A file in a directory of segments.
-struct Left {
-    device: Arc<Device>,
-    path: PathBuf,
-    began: SystemTime,
-    changed: SystemTime,
-    bytes: u64,
+/// What tells which segment a file is of.
+enum Contents {
+    /// Its own end, or its extents.
+    Seen(Glance),
+    /// The saved table, which has its records too.
+    Saved(ImagedSegment),
 }
 
 /// One that is of a segment.
 struct Adopted<'a> {
-    left: &'a Left,
+    left: &'a LeftFile,
     segment: Arc<Segment>,
-    glance: Glance,
+    contents: Contents,
 }
+
+type Looked = std::result::Result<(File, Contents), Unusable>;
+/// What was found of a segment that is to be sealed.
+type Filled = std::result::Result<Option<Found>, Unusable>;
 
 impl<'a> Recovery<'a> {
     pub fn new(catalog: &'a Catalog) -> Recovery<'a> {
@@ -50,83 +55,129 @@ impl<'a> Recovery<'a> {
 
     /// What a person should know of it. Fails where a directory cannot be read, or the key table gets no memory.
     pub fn run(mut self, devices: &[Arc<Device>]) -> Result<Vec<String>> {
-        let left = self.oldest_first(devices)?;
-        let looked = fan_out(&left, look);
-        let mut adopted = Vec::new();
+        let left = oldest_first(devices, &mut self.notices)?;
+        let (saved, looked) = self.look_at(devices, &left);
+        let (mut adopted, mut unusable) = (Vec::new(), Vec::new());
         for (left, looked) in left.iter().zip(looked) {
             match looked {
-                Ok((file, glance)) => adopted.push(self.adopt(left, file, glance)),
-                Err(unusable) => self.put_away(left, unusable),
+                Ok((file, contents)) => adopted.push(self.adopt(left, file, contents)),
+                Err(why) => unusable.push((left, why)),
             }
         }
-        let records: usize = adopted.iter().map(Adopted::records).sum();
-        let builder = TableBuilder::create(records + records / HEADROOM, adopted.len())?;
-        let filling = Filling { builder: Mutex::new(builder), held: Room::default() };
-        let filled = fan_out(&adopted, |one| filling.add(one));
-        let built = filling.builder.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (built, filled) = self.fill(saved, &adopted)?;
+        // The first change of what is there, and from now on nobody can believe them.
+        self.forget_images(devices);
         let mut whole = Vec::new();
         for (adopted, filled) in adopted.into_iter().zip(filled) {
             match filled {
                 Ok(unsealed) => whole.push((adopted, unsealed)),
-                Err(unusable) => {
+                Err(why) => {
                     self.catalog.unregister(&adopted.segment);
-                    self.put_away(adopted.left, unusable);
+                    unusable.push((adopted.left, why));
                 }
             }
         }
-        self.catalog.install(built.finish()?)?;
+        for (left, why) in unusable {
+            self.put_away(left, why);
+        }
+        self.catalog.install(built)?;
         for (adopted, unsealed) in whole {
             self.complete(adopted, unsealed);
         }
         Ok(self.notices)
     }
 
-    /// Segment files in the order in which they were begun, where the filesystem knows, else of their last change. Of
-    /// two copies of a record the later one counts: it may have come in the place of one that was found damaged.
-    fn oldest_first(&mut self, devices: &[Arc<Device>]) -> Result<Vec<Left>> {
-        let mut found = Vec::new();
-        for device in devices {
-            let directory = device.segments_dir();
-            let read = files_in(device, &directory, &mut self.notices);
-            found.extend(read.map_err(|error| {
-                Error::io(format_args!("reading {}", directory.display()), &error)
-            })?);
+    /// Opens all; reads ends only of those that the saved table does not tell of.
+    fn look_at(
+        &mut self,
+        devices: &[Arc<Device>],
+        left: &[LeftFile],
+    ) -> (Option<SavedTable>, Vec<Looked>) {
+        let Some(saved) = SavedTable::find(devices, left, &mut self.notices) else {
+            return (None, fan_out(left, look));
+        };
+        let looked = fan_out(left, |left| match saved.segment(left) {
+            Some(segment) => Ok((open(left)?, Contents::Saved(segment.clone()))),
+            None => look(left),
+        });
+        let records = looked.iter().flatten().map(|(_, contents)| contents.footer_records()).sum();
+        if saved.fits(records) {
+            return (Some(saved), looked);
         }
-        found.sort_by(|one, other| (one.began, &one.path).cmp(&(other.began, &other.path)));
-        Ok(found)
+        let why = "the saved table has too much room or too little: it is made anew from footers";
+        self.notices.push(why.into());
+        (None, fan_out(left, look))
     }
 
-    fn adopt<'l>(&self, left: &'l Left, file: File, glance: Glance) -> Adopted<'l> {
-        left.device.adopt(left.bytes);
-        let label = match &glance {
-            Glance::Sealed(trailer) => trailer.label,
-            Glance::Unsealed(found) => found.label,
+    /// The key table from what was saved of it, and from footers.
+    fn fill(
+        &mut self,
+        saved: Option<SavedTable>,
+        adopted: &[Adopted<'_>],
+    ) -> Result<(Built, Vec<Filled>)> {
+        let (builder, damaged) = match saved {
+            Some(saved) => {
+                let mut builder = TableBuilder::with_buckets(saved.buckets(), adopted.len())?;
+                let names = adopted.iter().map(|Adopted { segment, .. }| {
+                    (segment.reader.id, (segment.number(), segment.generation()))
+                });
+                let damaged = saved.fill(&mut builder, &names.collect(), &mut self.notices);
+                (builder, damaged)
+            }
+            None => {
+                let records: usize = adopted.iter().map(|one| one.contents.footer_records()).sum();
+                (TableBuilder::create(records + records / HEADROOM, adopted.len())?, Vec::new())
+            }
         };
+        let filling = Filling { builder: Mutex::new(builder), held: Room::default(), damaged };
+        let filled = fan_out(adopted, |one| filling.add(one));
+        let built = filling.builder.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok((built.finish()?, filled))
+    }
+
+    /// Before the first write. A device that cannot forget its image gets none.
+    fn forget_images(&mut self, devices: &[Arc<Device>]) {
+        for device in devices {
+            if let Err(error) = device.forget_image() {
+                let what = format!("removing {}: {error}", device.image_path().display());
+                self.notices.push(what.clone());
+                device.mark_failed(what);
+            }
+        }
+    }
+
+    fn adopt<'l>(&self, left: &'l LeftFile, file: File, contents: Contents) -> Adopted<'l> {
+        left.device.adopt(left.bytes);
+        let (id, identity, last_read) = match &contents {
+            Contents::Saved(segment) => (segment.id, segment.identity, segment.last_read),
+            Contents::Seen(glance) => {
+                let SegmentLabel { id, identity } = glance.label();
+                (id, identity, nanoseconds(left.changed) / 1_000_000_000)
+            }
+        };
+        let sealed = !matches!(contents, Contents::Seen(Glance::Unsealed(_)));
         let segment = self.catalog.register(SegmentParts {
             device: left.device.clone(),
-            label,
+            label: SegmentLabel { id, identity },
             path: left.path.clone(),
             file,
             space: left.bytes,
-            sealed: matches!(glance, Glance::Sealed(_)),
-            last_read: left
-                .changed
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .map_or(0, |at| at.as_secs()),
+            sealed,
+            last_read,
         });
-        Adopted { left, segment, glance }
+        Adopted { left, segment, contents }
     }
 
     /// Does what is left of sealing. Where that fails, on a full device say, the records are served all the same.
     fn complete(&mut self, adopted: Adopted<'_>, unsealed: Option<Found>) {
-        let Adopted { left: Left { path, .. }, segment, .. } = adopted;
+        let Adopted { left, segment, .. } = adopted;
+        let path = &left.path;
         // Its records are all in later ones: it is gone.
         if segment.live_records() == 0 {
             return;
         }
-        let is_named = path.extension().is_some_and(|suffix| suffix == SEALED_SUFFIX);
         let sealed = match unsealed {
-            None if is_named => Ok(()),
+            None if left.is_sealed() => Ok(()),
             // Whether its footer is durable is not known either.
             None => segment.reader.file.sync_data().and_then(|()| segment.rename_sealed()),
             Some(found) => OpenOptions::new()
@@ -140,8 +191,8 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    fn put_away(&mut self, left: &Left, unusable: Unusable) {
-        let Left { path, device, .. } = left;
+    fn put_away(&mut self, left: &LeftFile, unusable: Unusable) {
+        let LeftFile { path, device, .. } = left;
         let shown = path.display();
         let (done, notice) = match unusable {
             Unusable::Unreadable(error) => (Err(error), None),
@@ -164,41 +215,23 @@ impl<'a> Recovery<'a> {
     }
 }
 
-fn files_in(
-    device: &Arc<Device>,
-    directory: &Path,
-    notices: &mut Vec<String>,
-) -> io::Result<Vec<Left>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        let suffix = path.extension().and_then(|suffix| suffix.to_str());
-        if !matches!(suffix, Some(OPEN_SUFFIX | SEALED_SUFFIX)) {
-            continue;
-        }
-        let metadata = fs::symlink_metadata(&path)?;
-        if !metadata.is_file() {
-            notices.push(format!("{}: is no file", path.display()));
-            continue;
-        }
-        let changed = metadata.modified()?;
-        let began = metadata.created().unwrap_or(changed);
-        found.push(Left { device: device.clone(), path, began, changed, bytes: metadata.len() });
-    }
-    Ok(found)
-}
-
-fn look(left: &Left) -> std::result::Result<(File, Glance), Unusable> {
-    let file = File::open(&left.path).map_err(Unusable::Unreadable)?;
+fn look(left: &LeftFile) -> Looked {
+    let file = open(left)?;
     let glance = glance(&file)?;
-    Ok((file, glance))
+    Ok((file, Contents::Seen(glance)))
 }
 
-impl Adopted<'_> {
-    fn records(&self) -> usize {
-        match &self.glance {
-            Glance::Sealed(trailer) => trailer.records,
-            Glance::Unsealed(found) => found.entries.len(),
+fn open(left: &LeftFile) -> std::result::Result<File, Unusable> {
+    File::open(&left.path).map_err(Unusable::Unreadable)
+}
+
+impl Contents {
+    /// That are to be read from its footer or extents.
+    fn footer_records(&self) -> usize {
+        match self {
+            Contents::Seen(Glance::Sealed(trailer)) => trailer.records,
+            Contents::Seen(Glance::Unsealed(found)) => found.entries.len(),
+            Contents::Saved(_) => 0,
         }
     }
 }
@@ -207,14 +240,21 @@ impl Adopted<'_> {
 struct Filling {
     builder: Mutex<TableBuilder>,
     held: Room,
+    /// Devices whose image turned out not to be whole.
+    damaged: Vec<u32>,
 }
 
 impl Filling {
-    /// Says what was found of a segment that is to be sealed.
-    fn add(&self, one: &Adopted<'_>) -> std::result::Result<Option<Found>, Unusable> {
-        let Adopted { segment, glance, .. } = one;
+    fn add(&self, one: &Adopted<'_>) -> Filled {
+        let Adopted { segment, contents, .. } = one;
         let (number, generation) = (segment.number(), segment.generation());
-        if let Glance::Sealed(trailer) = glance {
+        let trailer = match contents {
+            Contents::Saved(_) if !self.damaged.contains(&segment.device.index) => return Ok(None),
+            Contents::Saved(_) => Trailer::read(&segment.reader.file, one.left.bytes as u32).ok(),
+            Contents::Seen(Glance::Sealed(trailer)) => Some(trailer.clone()),
+            Contents::Seen(Glance::Unsealed(_)) => None,
+        };
+        if let Some(trailer) = trailer {
             let _held = self.held.take(trailer.entries_bytes());
             let mut bytes = Vec::new();
             if let Some(footer) = trailer.entries(&segment.reader.file, &mut bytes) {

@@ -2,13 +2,13 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::Identity;
-use crate::device::Device;
+use crate::device::{Device, sync_directory};
 use crate::extent::SegmentLabel;
 use crate::record_entry::{BLOCK_BYTES, RecordEntry};
 use crate::segment_contents::examine;
@@ -249,14 +249,6 @@ impl Segment {
             last_read: self.last_read.load(Ordering::Relaxed),
             reads: self.reads.load(Ordering::Relaxed),
         }
-    }
-}
-
-/// Makes a rename in the directory of `path` survive a loss of power.
-pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(directory) => File::open(directory)?.sync_all(),
-        None => Ok(()),
     }
 }
 

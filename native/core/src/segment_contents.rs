@@ -34,6 +34,15 @@ pub(crate) enum Glance {
     Unsealed(Found),
 }
 
+impl Glance {
+    pub fn label(&self) -> SegmentLabel {
+        match self {
+            Glance::Sealed(trailer) => trailer.label,
+            Glance::Unsealed(found) => found.label,
+        }
+    }
+}
+
 /// By the trailer where there is one, else extent by extent.
 pub(crate) fn glance(file: &File) -> Result<Glance, Unusable> {
     let len = len_of(file)?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,8 @@ pub struct Store {
     notices: Vec<String>,
     damaged: AtomicU64,
     segment_bytes: u32,
+    stripe_set: [u8; 16],
+    is_closed: AtomicBool,
 }
 
 #[derive(Clone, Copy)]
@@ -73,7 +75,7 @@ impl Store {
             stripe_set: random_bytes().map_err(|error| Error::io("naming a stripe set", &error))?,
             devices: config.devices.len() as u32,
         };
-        let segment_bytes = writer.segment_bytes;
+        let (segment_bytes, stripe_set) = (writer.segment_bytes, writer.stripe_set);
         let devices = config.devices.into_iter().enumerate();
         let devices: Vec<_> = devices
             .map(|(n, device)| Device::open(device, n as u32).map(Arc::new))
@@ -82,8 +84,18 @@ impl Store {
         let notices = Recovery::new(&catalog).run(&devices)?;
         let start = |device: Arc<Device>| Writer::start(device, catalog.clone(), writer.clone());
         let writers = devices.into_iter().map(start).collect::<Result<_>>()?;
-        let (attachments, turn, damaged) = Default::default();
-        Ok(Arc::new(Store { writers, turn, catalog, attachments, notices, damaged, segment_bytes }))
+        let (attachments, turn, damaged, is_closed) = Default::default();
+        Ok(Arc::new(Store {
+            writers,
+            turn,
+            catalog,
+            attachments,
+            notices,
+            damaged,
+            segment_bytes,
+            stripe_set,
+            is_closed,
+        }))
     }
 
     /// From now on records of `attachment` are of `identity`, and kept or not. Again for one that is there: changes it.
@@ -281,10 +293,17 @@ impl Store {
         self.writers.iter().try_for_each(|writer| writer.flush(deadline))
     }
 
-    /// Writes what is queued, seals all open segments, gives the directories back. Idempotent.
-    pub fn close(&self) {
+    /// Writes what is queued, seals all open segments, saves the key table, gives the directories back. Says what a
+    /// person should know of it. Idempotent.
+    pub fn close(&self) -> Vec<String> {
         self.writers.iter().for_each(Writer::close);
-        self.writers.iter().for_each(|writer| writer.device.unlock());
+        if self.is_closed.swap(true, Ordering::AcqRel) {
+            return Vec::new();
+        }
+        let devices: Vec<_> = self.writers.iter().map(|writer| writer.device.clone()).collect();
+        let notices = self.catalog.save(self.stripe_set, &devices);
+        devices.iter().for_each(|device| device.unlock());
+        notices
     }
 }
 

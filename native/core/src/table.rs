@@ -6,9 +6,9 @@ use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::bucket::{Entry, key_of, key_words};
+use crate::bucket::{Bucket, Entry, key_of, key_words};
 use crate::cuckoo::{Cuckoo, Inserted, TableFull};
-use crate::table_memory::{ENTRIES_A_BUCKET, MAX_LOAD_PERCENT, TableMemory};
+use crate::table_memory::{ENTRIES_A_BUCKET, TableMemory, capacity_of};
 use crate::{Error, Location, RecordKey, Result};
 
 /// What a reader is given: the memory file, sealed, and the number that tells it from the tables before it.
@@ -92,6 +92,11 @@ impl TableWriter {
             .filter_map(|entry| Some((key_of(entry.key()), entry.location()?)))
     }
 
+    /// For one who goes through all of it.
+    pub(crate) fn buckets(&self) -> &[Bucket] {
+        self.memory.buckets()
+    }
+
     /// Tells every reader to ask for the table that takes this one's place.
     pub fn retire(&self) {
         self.memory.header().retired.store(1, Ordering::Release);
@@ -111,7 +116,7 @@ impl TableWriter {
 
     /// Records that fit; insertions of new keys beyond it are refused.
     pub fn capacity(&self) -> usize {
-        self.memory.bucket_count * ENTRIES_A_BUCKET * MAX_LOAD_PERCENT / 100
+        capacity_of(self.memory.bucket_count)
     }
 
     /// Memory that the table takes when all of it has been touched.

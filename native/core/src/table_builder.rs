@@ -27,6 +27,11 @@ impl Live {
         self.bytes += u64::from(stored_len);
     }
 
+    pub fn merge(&mut self, other: Live) {
+        self.records += other.records;
+        self.bytes += other.bytes;
+    }
+
     pub fn take(&mut self, stored_len: u32) {
         self.records -= 1;
         self.bytes -= u64::from(stored_len);
@@ -52,9 +57,35 @@ pub(crate) struct Built {
 impl TableBuilder {
     /// For `records` of segments whose numbers are below `segments`.
     pub fn create(records: usize, segments: usize) -> Result<TableBuilder> {
-        let memory = TableMemory::create(records)?;
+        Ok(Self::over(TableMemory::create(records)?, segments))
+    }
+
+    /// One that is filled as it was before, bucket by bucket.
+    pub fn with_buckets(buckets: usize, segments: usize) -> Result<TableBuilder> {
+        Ok(Self::over(TableMemory::with_buckets(buckets)?, segments))
+    }
+
+    fn over(memory: TableMemory, segments: usize) -> TableBuilder {
         let (live, crowded) = (vec![Live::default(); segments], Vec::new());
-        Ok(TableBuilder { memory, live, crowded, len: 0 })
+        TableBuilder { memory, live, crowded, len: 0 }
+    }
+
+    pub fn homes(&self, key: [u64; 2]) -> [usize; 2] {
+        self.cuckoo().homes(key)
+    }
+
+    /// Into a bucket that no other thread has; false where it is full. Not counted, and no older copy is looked for.
+    #[inline]
+    pub fn put(&self, bucket: usize, entry: Entry) -> bool {
+        let bucket = &self.memory.buckets()[bucket];
+        let free = (0..ENTRIES_A_BUCKET).find(|slot| !bucket.unsealed(*slot).occupied());
+        free.inspect(|slot| bucket.put_unsealed(*slot, entry)).is_some()
+    }
+
+    /// What was put of the segment with this number.
+    pub fn count(&mut self, number: u32, live: Live) {
+        self.live[number as usize].merge(live);
+        self.len += live.records as usize;
     }
 
     /// All records of a segment. Of two copies of a record that of the segment with the greater number counts.

@@ -17,7 +17,7 @@ pub(crate) const BUCKET_BYTES: usize = size_of::<Bucket>();
 pub(crate) const ENTRIES_A_BUCKET: usize = 3;
 /// Two choices of buckets of three fill to 95 % (0.959 in the limit); above this, paths grow long.
 pub(crate) const MAX_LOAD_PERCENT: usize = 90;
-const MIN_BUCKETS: usize = 64;
+pub(crate) const MIN_BUCKETS: usize = 64;
 /// 2^36 records: 3 TiB of table.
 const MAX_CAPACITY: usize = 1 << 36;
 
@@ -117,6 +117,11 @@ impl TableMemory {
 /// Buckets of a table for so many records.
 pub(crate) fn buckets_for(record_capacity: usize) -> usize {
     (record_capacity * 100).div_ceil(ENTRIES_A_BUCKET * MAX_LOAD_PERCENT).max(MIN_BUCKETS)
+}
+
+/// Records that fit into so many buckets.
+pub(crate) fn capacity_of(bucket_count: usize) -> usize {
+    bucket_count * ENTRIES_A_BUCKET * MAX_LOAD_PERCENT / 100
 }
 
 /// Memory of a table of so many buckets when all of it has been touched.

@@ -8,7 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
-use harness::{SECONDS, content, get, open_at, put, segment_files};
+use harness::{RENAME, SECONDS, content, die_at, get, open_at, put, segment_files};
 use proptest::prelude::*;
 
 /// Some of each kind: below a unit, below a block, blocks.
@@ -40,29 +40,6 @@ fn assert_all(directory: &Path, what: &str) {
     assert!(store.notices().is_empty(), "{what}: {:?}", store.notices());
 }
 
-/// The kernel ends the process at the first `call` of any of its threads, before the call does anything.
-fn die_at(call: libc::c_long) {
-    const SYSTEM_CALL_NUMBER: u32 = 0;
-    let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
-    let mut filter = [
-        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, SYSTEM_CALL_NUMBER),
-        libc::sock_filter {
-            jf: 1,
-            ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, call as u32)
-        },
-        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_KILL_PROCESS),
-        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
-    ];
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: the program is alive during the call, which copies it.
-    let installed = unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        let (mode, flags) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_TSYNC);
-        libc::syscall(libc::SYS_seccomp, mode, flags, &program)
-    };
-    assert_eq!(installed, 0, "{}", std::io::Error::last_os_error());
-}
-
 /// Not a test by itself: what the child of the tests below does.
 #[test]
 fn child() {
@@ -89,11 +66,6 @@ fn run_child(directory: &Path, deadly_call: Option<libc::c_long>) -> ExitStatus 
     assert!(said.starts_with(PUBLISHED), "{}", String::from_utf8_lossy(&said));
     child.wait().unwrap()
 }
-
-#[cfg(target_arch = "x86_64")]
-const RENAME: libc::c_long = libc::SYS_rename;
-#[cfg(not(target_arch = "x86_64"))]
-const RENAME: libc::c_long = libc::SYS_renameat;
 
 #[test]
 fn a_death_before_each_step_of_sealing_loses_nothing() {
@@ -140,6 +112,7 @@ fn a_footer_that_was_written_in_part_loses_nothing() {
             // What the allocated tail is, behind a footer that is not the end.
             bytes.resize(len + page * 4096, 0);
             fs::write(&open, bytes).unwrap();
+            fs::remove_file(place.path().join("table.image")).unwrap();
             assert_all(place.path(), &format!("{len} bytes of {} and {page} pages", whole.len()));
             fs::remove_file(sealed).unwrap();
         }

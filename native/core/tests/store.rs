@@ -363,7 +363,8 @@ fn a_file_of_a_newer_format_is_set_aside_and_said() {
     fs::write(file, bytes).unwrap();
     let store = open_at(&[place.path().to_path_buf()], 1 << 30);
     assert!(get(&store, 1).is_none());
-    assert!(store.notices()[0].contains("version 9"), "{:?}", store.notices());
+    let told = |what: &str| store.notices().iter().any(|notice| notice.contains(what));
+    assert!(told("version 9: set aside"), "{:?}", store.notices());
     assert!(place.path().join("aside").join(file.file_name().unwrap()).exists());
 }
 
@@ -381,7 +382,8 @@ fn no_flipped_byte_of_a_segment_gives_a_wrong_record() {
     drop(store);
     let [file] = &segment_files(place.path())[..] else { panic!("one segment") };
     let whole = fs::read(file).unwrap();
-    let other = tempfile::tempdir().unwrap();
+    // In memory: thousands of stores are closed here, and each syncs what it saves.
+    let other = tempfile::tempdir_in("/dev/shm").unwrap();
     let mut healed = 0;
     let mut absent = 0;
     // Zero padding is most of the file and protects nothing: every 16th byte of long zero runs stands for it.

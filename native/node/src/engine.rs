@@ -402,13 +402,11 @@ impl NativeEngine {
         promise(env, move || parts.store.flush(timeout))
     }
 
+    /// What a person should know of the closing, a sentence each.
     #[napi(catch_unwind)]
     pub fn close<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
         let parts = self.0.clone();
-        promise(env, move || {
-            parts.close();
-            Ok(())
-        })
+        promise(env, move || Ok(parts.close()))
     }
 }
 

@@ -174,7 +174,7 @@ impl Parts {
         serving.as_ref()?.events.take_reply(connection, call)
     }
 
-    pub fn close(&self) {
+    pub fn close(&self) -> Vec<String> {
         self.filler.close();
         let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).take();
         let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -182,10 +182,11 @@ impl Parts {
             serving.events.drop_replies();
             runtime.block_on(serving.server.stop());
         }
-        self.store.close();
+        let notices = self.store.close();
         if let Some(runtime) = runtime {
             runtime.shutdown_background();
         }
+        notices
     }
 }
 

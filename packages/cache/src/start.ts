@@ -100,7 +100,7 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
       await jobs.stop();
       await pins.stop();
       await sources.stop();
-      await engine.close();
+      for (const notice of await engine.close()) log.warn('not saved in a data directory', { notice });
     },
   };
 }

@@ -74,8 +74,8 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
       hedge: hedge === 'on',
       threads: Math.max(2, Math.min(16, availableParallelism())),
     });
-    parts.onClose('the cache', () => engine.close());
-    for (const notice of engine.notices()) log.warn('segment file not used', { notice });
+    parts.onClose('the segments', async () => void (await engine.close()));
+    for (const notice of engine.notices()) log.warn('not used of a data directory', { notice });
     const store = await openLmdbStore(join(stateDirectory, 'coordination'));
     parts.onClose('the coordination store', () => store.close());
     const metadata = await startMetadata({

@@ -94,7 +94,7 @@ export interface NativeEngine {
   wholeAt(version: string): Promise<number | null>;
   removals(): number;
   flush(timeoutMs: number): Promise<void>;
-  close(): Promise<void>;
+  close(): Promise<string[]>;
 }
 
 export interface NativeEvent {

@@ -264,11 +264,14 @@ export class Engine {
     return settled(() => this.#native.flush(timeoutMs));
   }
 
-  /** Stops listening, ends what is under way with `closed`, seals all segments. Idempotent. */
-  async close(): Promise<void> {
+  /**
+   * Stops listening, ends what is under way with `closed`, seals all segments, saves the key table. Says what a person
+   * should know of it, the first time. Idempotent.
+   */
+  async close(): Promise<readonly string[]> {
     for (const controller of this.#calls.values()) controller.abort();
     this.#calls.clear();
-    await settled(() => this.#native.close());
+    return settled(() => this.#native.close());
   }
 
   #onEvent(event: NativeEvent, handlers: EngineHandlers): void {

@@ -73,3 +73,36 @@ pub fn segment_files(directory: &Path) -> Vec<PathBuf> {
     files.sort();
     files
 }
+
+/// The kernel ends the process at the first `call` of any of its threads, before the call does anything.
+pub fn die_at(call: libc::c_long) {
+    const SYSTEM_CALL_NUMBER: u32 = 0;
+    let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    let mut filter = [
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, SYSTEM_CALL_NUMBER),
+        libc::sock_filter {
+            jf: 1,
+            ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, call as u32)
+        },
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_KILL_PROCESS),
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: the program is alive during the call, which copies it.
+    let installed = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        let (mode, flags) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_TSYNC);
+        libc::syscall(libc::SYS_seccomp, mode, flags, &program)
+    };
+    assert_eq!(installed, 0, "{}", std::io::Error::last_os_error());
+}
+
+#[cfg(target_arch = "x86_64")]
+pub const RENAME: libc::c_long = libc::SYS_rename;
+#[cfg(not(target_arch = "x86_64"))]
+pub const RENAME: libc::c_long = libc::SYS_renameat;
+
+#[cfg(target_arch = "x86_64")]
+pub const UNLINK: libc::c_long = libc::SYS_unlink;
+#[cfg(not(target_arch = "x86_64"))]
+pub const UNLINK: libc::c_long = libc::SYS_unlinkat;
