@@ -16,9 +16,9 @@ const logBytesMax = 256 * 1024;
 const answerSeconds = 10;
 
 /**
- * What helps to find a fault from far away: program, machine, settings, checks, what the daemon says, and the end of its
- * log. Of a part that cannot be had it holds the error. Passwords, keys, tokens and signatures are taken out of all of
- * it; names of buckets, paths and hosts are what it is about, and stay.
+ * What helps to find a fault from far away: program, machine, settings, checks, what the daemon says, and the end of
+ * its log. Of a part that cannot be had it holds the error. Passwords, keys, tokens and signatures are taken out of all
+ * of it; names of buckets, paths and hosts are what it is about, and stay.
  */
 export async function supportReport(tools: Tools): Promise<object> {
   const report = {

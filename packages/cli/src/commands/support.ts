@@ -8,9 +8,9 @@ import type { CommandContext, Tools } from '../command-context.ts';
 import { supportReport } from '../support-report.ts';
 
 const howTo = `
-It holds the program and machine, every setting, what doctor finds, what the daemon says of itself, and the end of its log.
-Passwords, keys, tokens and signatures are taken out; names of buckets, paths and hosts are in it: it is plain JSON, so read
-it before you pass it on. It works without a daemon, and tells more with one.`;
+It holds the program and machine, every setting, what doctor finds, what the daemon says of itself, and the end of its
+log. Passwords, keys, tokens and signatures are taken out; names of buckets, paths and hosts are in it: it is plain
+JSON, so read it before you pass it on. It works without a daemon, and tells more with one.`;
 
 export function supportCommand(program: Command, context: CommandContext): void {
   program
