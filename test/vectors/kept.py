@@ -41,6 +41,20 @@ def metadata_records():
     real(record, "size", 6442450945.0)
     real(record, "mtime", 1764000000250.0)
     yield record.raw("tag", b'"5d41"', '"5d41"')
+    record = Layout("metadata-entry-record-packed", "big").begin("entry-record").number("type", 1, 2)
+    real(record, "size", 5.0)
+    real(record, "mtime", 1764000000250.0)
+    yield record.raw("tag", bytes(range(16)), "\"000102030405060708090a0b0c0d0e0f\"")
+    block = Layout("metadata-entry-block", "big").begin("entry-block").number("entries", 2, 2)
+    names, value = [b"a.png", b"b.png"], b"\1" + bytes(16)
+    start = 2 + 2 * len(names)
+    for name in names:
+        block.begin("entry-start").number("start", 2, start)
+        start += 2 + len(name) + len(value)
+    for name in names:
+        block.begin("block-entry").number("length of the name", 2, len(name)).raw("name", name, name.decode())
+        block.raw("record", value)
+    yield block
     yield Layout("metadata-partition-record", "big").begin("partition-record").number("names", 4, 70001)
 
 

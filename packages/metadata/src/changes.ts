@@ -1,10 +1,13 @@
 import { nameOfOrder } from './entries.ts';
 import { SortedRun } from './sorted-run.ts';
+import type { RunItem } from './sorted-run.ts';
+import { EntryBlocks } from './store/entry-blocks.ts';
+import type { Edit } from './store/entry-blocks.ts';
 import { directoryKey, entryClasses, runs } from './store/keys.ts';
 import { encodeDirectory } from './store/records.ts';
 import type { DirectoryRecord } from './store/records.ts';
 import type { Directory } from './directory.ts';
-import type { EntryClass } from './store/keys.ts';
+import type { EntryClass, EntryPlace } from './store/keys.ts';
 import type { Shelf } from './update.ts';
 import type { Write } from './store/environment.ts';
 import type { WriteBuffer } from './store/write-buffer.ts';
@@ -65,27 +68,25 @@ export class Changes {
   }
 
   async #applyAtOnce(record: DirectoryRecord, buffer: WriteBuffer): Promise<readonly string[]> {
-    const gone: string[] = [];
-    const counts = new Map<number, number>();
+    const seen = { gone: [] as string[], growth: new Map<number, number>() };
     for (const kind of Object.values(entryClasses)) {
-      for (const chunk of this.#run.chunks(kind)) {
-        for (const change of chunk) buffer.add(this.#write(kind, change, { gone, counts }));
-      }
+      for (const chunk of this.#run.chunks(kind))
+        for (const write of this.#writes(kind, chunk, seen)) buffer.add(write);
     }
-    for (const write of this.#countWrites(counts)) buffer.add(write);
+    for (const write of this.#countWrites(seen.growth)) buffer.add(write);
     buffer.add({ key: directoryKey(this.#directory), value: encodeDirectory(record) });
-    if (this.#outgrown(counts)) await this.#split(buffer);
+    if (this.#outgrown(seen.growth)) await this.#split(buffer);
     await buffer.settle();
-    return gone;
+    return seen.gone;
   }
 
   async #applyStored(record: DirectoryRecord): Promise<readonly string[]> {
     const gone: string[] = [];
     for (const kind of Object.values(entryClasses)) {
       for (const chunk of this.#run.chunks(kind)) {
-        const counts = new Map<number, number>();
-        const writes = chunk.map((change) => this.#write(kind, change, { gone, counts }));
-        await this.#shelf.store.write([...writes, ...this.#countWrites(counts)]);
+        const growth = new Map<number, number>();
+        const writes = this.#writes(kind, chunk, { gone, growth });
+        await this.#shelf.store.write([...writes, ...this.#countWrites(growth)]);
       }
     }
     await this.#shelf.partitions.splitLarge(this.#directory);
@@ -94,19 +95,27 @@ export class Changes {
     return gone;
   }
 
-  /** Doing it twice changes nothing, and counts nothing. */
-  #write(
+  /** Of changes in the order of their names. Doing it twice changes nothing, and counts nothing. */
+  #writes(
     kind: EntryClass,
-    change: { readonly name: Buffer; readonly value: Buffer },
-    seen: { readonly gone: string[]; readonly counts: Map<number, number> },
-  ): Write {
+    changes: readonly RunItem[],
+    seen: { readonly gone: string[]; readonly growth: Map<number, number> },
+  ): Write[] {
     const { store, partitions } = this.#shelf;
-    const { key, partition } = partitions.keyOf(this.#directory, kind, change.name);
-    const isPut = change.value[0] === marks.put;
-    const difference = Number(isPut) - Number(store.get(key) !== undefined);
-    seen.counts.set(partition, (seen.counts.get(partition) ?? 0) + difference);
-    if (!isPut && kind === entryClasses.directory) seen.gone.push(nameOfOrder(change.name.toString('latin1')));
-    return { key, value: isPut ? change.value.subarray(1) : null };
+    const edits = new Map<number, { readonly place: EntryPlace; readonly edits: Edit[] }>();
+    for (const { name, value } of changes) {
+      const place = partitions.placeOf(this.#directory, kind, name);
+      const edit = { name, value: value[0] === marks.put ? value.subarray(1) : null };
+      const known = edits.get(place.partition);
+      if (known === undefined) edits.set(place.partition, { place, edits: [edit] });
+      else known.edits.push(edit);
+      if (edit.value === null && kind === entryClasses.directory) seen.gone.push(nameOfOrder(name.toString('latin1')));
+    }
+    return [...edits].flatMap(([partition, of]) => {
+      const { writes, growth } = new EntryBlocks(store, of.place).edit(of.edits);
+      seen.growth.set(partition, (seen.growth.get(partition) ?? 0) + growth);
+      return writes;
+    });
   }
 
   #countWrites(differences: ReadonlyMap<number, number>): Write[] {

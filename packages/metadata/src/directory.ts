@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 
-import { bytesOfName, joinPath, keyOfPath, nameOfBytes, pathBelow } from '@millpool/protocol';
+import { bytesOfName, joinPath, keyOfPath, pathBelow } from '@millpool/protocol';
 
 import { idBytes } from './store/keys.ts';
 import type { DirectoryName } from './store/keys.ts';
@@ -66,14 +66,18 @@ export function directoryAt(
   return directoryOf({ attachment, path, prefix }, shards);
 }
 
-/** The name of the file with this key, which is directly in the directory with this prefix. */
-export function nameOfKey(prefix: Uint8Array, key: Uint8Array): string {
-  return nameOfBytes(key.subarray(prefix.length));
-}
-
 /** Whether a name is the source's own bytes, so that names and source keys have one order. */
 export function isPlain(name: string): boolean {
   return !name.includes('%') || Buffer.from(name).equals(bytesOfName(name));
+}
+
+/** Whether these bytes are certainly their own name, as almost all are: printable ASCII without `%`, `/`, `.` alone. */
+export function isPlainBytes(bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length; at += 1) {
+    const byte = bytes[at] as number;
+    if (byte < 0x20 || byte > 0x7e || byte === 0x25 || byte === slash) return false;
+  }
+  return bytes.length > 2 || (bytes.length > 0 && bytes[0] !== 0x2e);
 }
 
 /**

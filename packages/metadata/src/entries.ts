@@ -3,16 +3,36 @@ import { mergeSorted } from './merge.ts';
 import { partitionsOf, shardOf } from './partition-map.ts';
 import type { Partitions } from './partitions.ts';
 import type { MetadataStore } from './store/environment.ts';
-import { entryClasses, entryPrefix, nameAt, named, successorOf } from './store/keys.ts';
-import type { DirectoryName, EntryClass } from './store/keys.ts';
+import type { EntryBlock } from './store/entry-block.ts';
+import { EntryBlocks } from './store/entry-blocks.ts';
+import { entryClasses } from './store/keys.ts';
+import type { DirectoryName, EntryClass, EntryPlace } from './store/keys.ts';
 import { decodeEntry } from './store/records.ts';
 import type { DirectoryRecord, EntryRecord } from './store/records.ts';
 
-export interface StoredEntry {
+/** One entry, where it lies. What it is made into is made when it is asked for: much is only passed. */
+export class StoredEntry {
   /** The name's UTF-8 bytes, each as one character, so that JavaScript's `<` is the order of the bytes. */
   readonly order: string;
   readonly kind: EntryClass;
-  readonly value: Buffer;
+  readonly #block: EntryBlock;
+  readonly #at: number;
+
+  constructor(block: EntryBlock, at: number, kind: EntryClass) {
+    this.order = block.order(at);
+    this.kind = kind;
+    this.#block = block;
+    this.#at = at;
+  }
+
+  /** As it is stored. */
+  get value(): Buffer {
+    return this.#block.value(this.#at);
+  }
+
+  get record(): EntryRecord {
+    return decodeEntry(this.value);
+  }
 }
 
 export interface EntryRange {
@@ -55,8 +75,10 @@ export class Entries {
   }
 
   get(directory: DirectoryName, type: EntryRecord['type'], name: string): EntryRecord | null {
-    const value = this.#store.get(this.#partitions.keyOf(directory, classOf(type, name), Buffer.from(name)).key);
-    return value === undefined ? null : decodeEntry(value);
+    const bytes = Buffer.from(name);
+    const place = this.#partitions.placeOf(directory, classOf(type, name), bytes);
+    const value = new EntryBlocks(this.#store, place).get(bytes);
+    return value === null ? null : decodeEntry(value);
   }
 
   /** As of its last listing; 0 when it was never listed. */
@@ -90,22 +112,18 @@ export class Entries {
     }
   }
 
-  *#stream(
-    place: { id: Uint8Array; shard: number; partition: number; kind: EntryClass },
-    range: EntryRange,
-  ): Generator<StoredEntry, void, undefined> {
-    const prefix = entryPrefix(place);
-    const start = named(prefix, Buffer.from(range.from, 'latin1'));
-    const end =
-      range.to === null ? successorOf(prefix) : Buffer.concat([prefix, Buffer.from(range.to, 'latin1'), Buffer.of(0)]);
-    const pairs = this.#store.scan({ start, end });
-    try {
-      for (let next = pairs.next(); next.done !== true; next = pairs.next()) {
-        const { key, value } = next.value;
-        yield { order: key.toString('latin1', nameAt), kind: place.kind, value };
+  *#stream(place: EntryPlace, range: EntryRange): Generator<StoredEntry, void, undefined> {
+    const from = Buffer.from(range.from, 'latin1');
+    let isFirst = from.length > 0;
+    for (const block of new EntryBlocks(this.#store, place).from(from)) {
+      // What the first block has before the range is passed at once.
+      const start = isFirst ? block.find(from) : 0;
+      isFirst = false;
+      for (let at = start; at < block.count; at += 1) {
+        const entry = new StoredEntry(block, at, place.kind);
+        if (range.to !== null && entry.order > range.to) return;
+        yield entry;
       }
-    } finally {
-      pairs.return?.();
     }
   }
 }

@@ -1,56 +1,85 @@
+import { nameOfBytes } from '@millpool/protocol';
+
+import { isPlainBytes } from './directory.ts';
 import { classOf } from './entries.ts';
-import { directoryKey, entryClasses } from './store/keys.ts';
+import { partitionsOf } from './partition-map.ts';
+import { PartitionWriters } from './partition-writers.ts';
+import { SortedRun } from './sorted-run.ts';
+import { directoryEntry } from './source-pages.ts';
+import { directoryKey, entryClasses, runs } from './store/keys.ts';
 import { encodeDirectory, encodeEntry } from './store/records.ts';
 import type { DirectoryRecord, EntryRecord } from './store/records.ts';
 import type { ListedTimes, Shelf, Update, UpdateRequest } from './update.ts';
 
 /**
  * The first listing of a directory goes straight to its partitions: nobody reads them before its record says
- * `complete`. Partitions are split as they grow, so that names lie sorted in the partitions where they stay.
+ * `complete`. Plain files come in their order, so each block is written once, full; what comes in another order is
+ * sorted in a run first. When a partition has too many names, all of them are shared out at once to many more, so that
+ * most names are written where they stay.
  */
 export class FirstListing implements Update {
   readonly #shelf: Shelf;
   readonly #request: UpdateRequest;
-  readonly #counts = new Map<number, number>();
-  #hasOddFiles = false;
-  #hasDirectories = false;
+  readonly #unordered: SortedRun;
+  #writers: PartitionWriters;
+  /** Of names that `#writers` has not counted. */
+  #counts = new Map<number, number>();
+  #canSpread = true;
 
   private constructor(shelf: Shelf, request: UpdateRequest) {
     this.#shelf = shelf;
     this.#request = request;
+    this.#unordered = new SortedRun(shelf.store, request.directory, runs.unordered);
+    this.#writers = this.#newWriters();
   }
 
   static async begin(shelf: Shelf, request: UpdateRequest): Promise<FirstListing> {
-    const listing = new FirstListing(shelf, request);
     const { directory, former, buffer } = request;
-    if (former !== null) await shelf.partitions.clear(directory);
+    if (former !== null) {
+      await shelf.partitions.clear(directory);
+      await SortedRun.stored(shelf.store, directory, runs.unordered).clear();
+    }
+    const listing = new FirstListing(shelf, request);
     buffer.add({ key: directoryKey(directory), value: encodeDirectory(listing.#record('listing', noTimes)) });
     return listing;
   }
 
-  add(name: string, entry: EntryRecord): void {
-    const kind = classOf(entry.type, name);
-    if (kind === entryClasses.oddFile) this.#hasOddFiles = true;
-    if (kind === entryClasses.directory) this.#hasDirectories = true;
-    const { key, partition } = this.#shelf.partitions.keyOf(this.#request.directory, kind, Buffer.from(name));
-    this.#request.buffer.add({ key, value: encodeEntry(entry) });
-    this.#counts.set(partition, (this.#counts.get(partition) ?? 0) + 1);
+  addFile(bytes: Uint8Array, entry: EntryRecord): void {
+    if (isPlainBytes(bytes)) this.#writers.addEntry(entryClasses.plainFile, bytes, entry);
+    else this.#add(nameOfBytes(bytes), entry);
+  }
+
+  addDirectory(name: string): void {
+    this.#add(name, directoryEntry);
   }
 
   async settle(): Promise<void> {
     const { buffer } = this.#request;
-    for (const count of this.#counts.values()) {
-      if (count > this.#shelf.partitions.namesMax) return this.#split();
+    // A run that is found after a crash needs the record that says whose it is.
+    if (this.#unordered.isFull) {
+      await buffer.flush();
+      await this.#unordered.spill();
     }
-    await buffer.settle();
+    await this.#settleWriters();
   }
 
   async finish(times: ListedTimes): Promise<readonly string[]> {
     const { buffer, directory } = this.#request;
+    const { oddFile, directory: directories } = entryClasses;
     await this.settle();
-    this.#addCounts();
-    buffer.add({ key: directoryKey(directory), value: encodeDirectory(this.#record('complete', times)) });
-    await buffer.settle();
+    const record = this.#record('complete', times);
+    if (this.#unordered.spilled) await this.#unordered.spill();
+    for (const kind of [oddFile, directories]) {
+      for (const chunk of this.#unordered.chunks(kind)) {
+        for (const { name, value } of chunk) this.#writers.add(kind, name, value);
+        await this.#settleWriters();
+      }
+    }
+    this.#endWriters();
+    buffer.add({ key: directoryKey(directory), value: encodeDirectory(record) });
+    if (this.#unordered.spilled) await buffer.flush();
+    else await buffer.settle();
+    await this.#unordered.clear();
     return [];
   }
 
@@ -58,28 +87,63 @@ export class FirstListing implements Update {
     // What reached the disk is under a record that says `listing`; the next listing clears it.
   }
 
-  async #split(): Promise<void> {
-    const { directory, buffer } = this.#request;
-    this.#addCounts();
-    await buffer.flush();
-    await this.#shelf.partitions.splitLarge(directory);
-    this.#counts.clear();
-    this.#shelf.partitions.mapOf(directory).shards.forEach((shard, partition) => {
-      if (shard !== undefined) this.#counts.set(partition, this.#shelf.partitions.countOf(directory, partition));
-    });
+  #add(name: string, entry: EntryRecord): void {
+    const kind = classOf(entry.type, name);
+    const bytes = Buffer.from(name);
+    if (kind === entryClasses.plainFile) this.#writers.addEntry(kind, bytes, entry);
+    else this.#unordered.add(kind, { name: bytes, value: encodeEntry(entry) });
   }
 
-  #addCounts(): void {
-    const { directory, buffer } = this.#request;
-    for (const [partition, count] of this.#counts) {
-      buffer.add(this.#shelf.partitions.countWrite(directory, partition, count));
+  async #settleWriters(): Promise<void> {
+    if (this.#canSpread && this.#isOvergrown()) await this.#spread();
+    else await this.#request.buffer.settle();
+  }
+
+  #isOvergrown(): boolean {
+    const { namesMax } = this.#shelf.partitions;
+    for (const [partition, count] of this.#writers.counts) {
+      if (count + (this.#counts.get(partition) ?? 0) > namesMax) return true;
     }
+    return false;
+  }
+
+  async #spread(): Promise<void> {
+    const { directory, buffer } = this.#request;
+    const { partitions } = this.#shelf;
+    this.#endWriters();
+    await buffer.flush();
+    this.#canSpread = await partitions.spread(directory);
+    this.#counts = new Map(
+      partitionsOf(partitions.mapOf(directory)).map((partition) => [
+        partition,
+        partitions.countOf(directory, partition),
+      ]),
+    );
+    this.#writers = this.#newWriters();
+  }
+
+  /** All that came is in the buffer, and counted. */
+  #endWriters(): void {
+    const { directory, buffer } = this.#request;
+    this.#writers.end();
+    for (const [partition, count] of this.#writers.counts) {
+      const sum = count + (this.#counts.get(partition) ?? 0);
+      buffer.add(this.#shelf.partitions.countWrite(directory, partition, sum));
+    }
+  }
+
+  #newWriters(): PartitionWriters {
+    const { directory, buffer } = this.#request;
+    const { store, partitions } = this.#shelf;
+    const map = partitions.mapOf(directory);
+    return new PartitionWriters({ store, directory, map, add: (write) => buffer.add(write) });
   }
 
   #record(state: DirectoryRecord['state'], times: ListedTimes): DirectoryRecord {
     const { attachment, prefix } = this.#request.directory;
     const generation = state === 'complete' ? (this.#request.former?.generation ?? 0) + 1 : 0;
-    const classes = { hasOddFiles: this.#hasOddFiles, hasDirectories: this.#hasDirectories };
+    const { oddFile, directory } = entryClasses;
+    const classes = { hasOddFiles: this.#unordered.has(oddFile), hasDirectories: this.#unordered.has(directory) };
     return { state, generation, ...times, ...classes, attachment, prefix };
   }
 }

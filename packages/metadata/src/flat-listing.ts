@@ -1,10 +1,10 @@
 import { nameOfBytes } from '@millpool/protocol';
 import type { RangedListing } from '@millpool/under-storage';
 
-import { childOf, directoryEnd, nameOfKey } from './directory.ts';
+import { childOf, directoryEnd } from './directory.ts';
 import type { Directory } from './directory.ts';
 import type { SkippedKeys } from './skipped.ts';
-import { directoryEntry, fileEntry } from './source-pages.ts';
+import { fileEntry } from './source-pages.ts';
 import type { ListedTimes, Update } from './update.ts';
 
 /** A directory being filled: its update, and what gives its lock back. */
@@ -39,7 +39,7 @@ export async function fillBelow(filling: FlatListing): Promise<void> {
       for (const file of page.files) {
         await leaveUpTo(levels, file.key, times);
         const { directory, update } = await enter(filling, levels, file.key);
-        update.add(nameOfKey(directory.prefix, file.key), fileEntry(file));
+        update.addFile(file.key.subarray(directory.prefix.length), fileEntry(file));
       }
       filling.skipped.add(page.skipped);
       for (const { update } of levels) await update.settle();
@@ -69,7 +69,7 @@ async function enter(filling: FlatListing, levels: OpenDirectory[], key: Uint8Ar
     const end = directoryEnd(key, prefix.length);
     if (end === -1) return level;
     const name = nameOfBytes(key.subarray(prefix.length, end - 1));
-    level.update.add(name, directoryEntry);
+    level.update.addDirectory(name);
     level = await filling.open(childOf(level.directory, name, filling.shards));
     levels.push(level);
   }

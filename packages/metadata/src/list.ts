@@ -14,7 +14,6 @@ import type { Listings } from './listings.ts';
 import { entryOf, resolved, rootEntry } from './resolved-entry.ts';
 import type { ResolvedEntry } from './resolved-entry.ts';
 import { entryClasses } from './store/keys.ts';
-import { decodeEntry } from './store/records.ts';
 
 interface Parts {
   readonly attachments: Attachments;
@@ -46,12 +45,13 @@ export async function listDirectory(
   const entries: Entry[] = [];
   let more = false;
   const range = { kinds: classesIn(record), from: cursor === null ? '' : orderOfName(cursor.last), to: null };
-  for (const { order, kind, value } of parts.entries.scan(directory, range)) {
+  for (const entry of parts.entries.scan(directory, range)) {
+    const { order, kind } = entry;
     const isDirectory = kind === entryClasses.directory;
     if (cursor !== null && order === range.from && (isDirectory || cursor.type === 'file')) continue;
     more = entries.length === request.limit;
     if (more) break;
-    entries.push(entryOf(resolved(directory, nameOfOrder(order), decodeEntry(value))));
+    entries.push(entryOf(resolved(directory, nameOfOrder(order), entry.record)));
   }
   const { generation } = record;
   return {

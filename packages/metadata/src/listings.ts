@@ -6,7 +6,7 @@ import type { UnderStorage } from '@millpool/under-storage';
 
 import type { Attached } from './attached.ts';
 import { Changes } from './changes.ts';
-import { childOf, nameOfKey } from './directory.ts';
+import { childOf } from './directory.ts';
 import type { Directory } from './directory.ts';
 import { nameOfOrder } from './entries.ts';
 import { FirstListing } from './first-listing.ts';
@@ -15,7 +15,7 @@ import type { OpenDirectory } from './flat-listing.ts';
 import { Locks } from './locks.ts';
 import { Relisting } from './relisting.ts';
 import { SkippedKeys } from './skipped.ts';
-import { directoryEntry, fileEntry } from './source-pages.ts';
+import { fileEntry } from './source-pages.ts';
 import { directoryKey, entryClasses } from './store/keys.ts';
 import { decodeDirectory } from './store/records.ts';
 import type { DirectoryRecord } from './store/records.ts';
@@ -138,9 +138,9 @@ export class Listings {
     let gone: readonly string[];
     try {
       for await (const page of listing.pages()) {
-        for (const file of page.files) update.add(nameOfKey(directory.prefix, file.key), fileEntry(file));
+        for (const file of page.files) update.addFile(file.key.subarray(directory.prefix.length), fileEntry(file));
         for (const prefix of page.directories) {
-          update.add(nameOfBytes(prefix.subarray(directory.prefix.length, -1)), directoryEntry);
+          update.addDirectory(nameOfBytes(prefix.subarray(directory.prefix.length, -1)));
         }
         skipped.add(page.skipped);
         await update.settle();

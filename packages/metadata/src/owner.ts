@@ -41,7 +41,7 @@ export function ownerOf(parts: Parts, path: string): Owner | null {
   const stored = isRoot ? null : (entries.get(directory, 'file', name) ?? entries.get(directory, 'directory', name));
   const map = partitions.mapOf(directory);
   // The class of an entry has no part in where its name lies.
-  const { partition } = partitions.keyOf(directory, entryClasses.plainFile, Buffer.from(isRoot ? '' : name));
+  const { partition } = partitions.placeOf(directory, entryClasses.plainFile, Buffer.from(isRoot ? '' : name));
   const isWhole = record?.state === 'complete';
   return {
     attachment,

@@ -18,6 +18,10 @@ export interface Split {
   readonly depth: number;
 }
 
+/** So many at once, and from there on four times as many: of a million names, few are moved after they were written. */
+const spreadFirst = 64;
+const spreadTimes = 4;
+
 /** The map of a directory that has never been split; it is never stored. */
 export function wholeMap(home: number): PartitionMap {
   return { version: 0, shards: [home] };
@@ -61,6 +65,17 @@ export function movesTo(split: Split, hash: number): boolean {
 export function withChild(map: PartitionMap, child: number, shard: number): PartitionMap {
   const length = Math.max(map.shards.length, child + 1);
   const shards = Array.from({ length }, (_, partition) => (partition === child ? shard : map.shards[partition]));
+  return { version: map.version + 1, shards };
+}
+
+/** The map that many more names need, as far as there are shards; null when there are no more. */
+export function spreadMap(map: PartitionMap, of: { home: number; shards: number }): PartitionMap | null {
+  const length = Math.min(of.shards, Math.max(spreadFirst, spreadTimes * 2 ** bitsOf(map.shards.length - 1)));
+  if (length <= partitionsOf(map).length) return null;
+  const shards = Array.from(
+    { length },
+    (_, partition) => map.shards[partition] ?? placementOf(of.home, partition, of.shards),
+  );
   return { version: map.version + 1, shards };
 }
 

@@ -11,13 +11,16 @@ import {
   partitionsOf,
   placementOf,
   shardOf,
+  spreadMap,
   wholeMap,
   withChild,
 } from './partition-map.ts';
 import type { PartitionMap, Split } from './partition-map.ts';
 import type { MetadataStore, Pair, Write } from './store/environment.ts';
-import { allSplits, entryKey, nameAt, partitionKey, partitionRange, splitKey, splitOfKey } from './store/keys.ts';
-import type { DirectoryName, EntryClass } from './store/keys.ts';
+import { PartitionWriters } from './partition-writers.ts';
+import { EntryBlock, EntryBlockWriter } from './store/entry-block.ts';
+import { allSplits, classOfKey, partitionKey, partitionRange, splitKey, splitOfKey } from './store/keys.ts';
+import type { DirectoryName, EntryClass, EntryPlace } from './store/keys.ts';
 import { decodeCount, encodeCount } from './store/records.ts';
 
 interface Parts {
@@ -35,7 +38,7 @@ interface StoredMap {
 
 const recordPrefix = 'directory/';
 const recordsAtOnce = 1_000;
-const pairsAtOnce = 8_192;
+const blocksAtOnce = 128;
 
 /**
  * Which partition holds a name, and the splitting of those that grew. A directory of more than one partition has a
@@ -67,12 +70,11 @@ export class Partitions {
     return this.#stored.get(directory.text)?.map ?? wholeMap(directory.home);
   }
 
-  /** The key of an entry, and the partition that it is counted in. */
-  keyOf(directory: DirectoryName, kind: EntryClass, name: Buffer): { key: Buffer; partition: number } {
+  /** Where the entry of a name lies, and is counted. */
+  placeOf(directory: DirectoryName, kind: EntryClass, name: Buffer): EntryPlace {
     const map = this.mapOf(directory);
     const partition = map.shards.length === 1 ? 0 : locate(map, hashName(name));
-    const place = { id: directory.id, shard: shardOf(map, partition), partition, kind };
-    return { key: entryKey(place, name), partition };
+    return { id: directory.id, shard: shardOf(map, partition), partition, kind };
   }
 
   countOf(directory: DirectoryName, partition: number): number {
@@ -98,6 +100,19 @@ export class Partitions {
       if (split === undefined) return;
       await this.#split(directory, map, split);
     }
+  }
+
+  /**
+   * Makes many of each partition at once, of a directory that nobody reads yet and that is cleared if this is cut off.
+   * All of it is on disk, counts too. False: it has as many as it can.
+   */
+  async spread(directory: DirectoryName): Promise<boolean> {
+    const map = this.mapOf(directory);
+    const next = spreadMap(map, { home: directory.home, shards: this.#parts.shards });
+    if (next === null) return false;
+    await this.#commit(directory, next);
+    for (const partition of partitionsOf(map)) await this.#deal(directory, partition, next);
+    return true;
   }
 
   /** All entries and counts; the directory is as if it had never been listed. */
@@ -130,24 +145,19 @@ export class Partitions {
   async #copy(directory: DirectoryName, map: PartitionMap, to: { split: Split; shard: number }): Promise<number> {
     const { store } = this.#parts;
     const { split, shard } = to;
-    let moved = 0;
-    for (const chunk of store.chunks(
-      partitionRange(directory.id, shardOf(map, split.parent), split.parent),
-      pairsAtOnce,
-    )) {
-      const taken = chunk.filter((pair) => movesTo(split, hashOf(pair)));
-      moved += taken.length;
-      await store.write(
-        taken.map((pair) => ({ key: this.#rekeyed(directory, pair, { split, shard }), value: pair.value })),
-      );
+    const writes: Write[] = [];
+    const next = withChild(map, split.child, shard);
+    const child = new PartitionWriters({ store, directory, map: next, add: (write) => writes.push(write) });
+    const range = partitionRange(directory.id, shardOf(map, split.parent), split.parent);
+    for (const chunk of store.chunks(range, blocksAtOnce)) {
+      for (const { kind, name, value } of entriesOf(chunk)) {
+        if (movesTo(split, hashName(name))) child.add(kind, name, value);
+      }
+      await store.write(writes.splice(0));
     }
-    return moved;
-  }
-
-  #rekeyed(directory: DirectoryName, pair: Pair, to: { split: Split; shard: number }): Buffer {
-    const kind = pair.key.readUInt8(nameAt - 1) as EntryClass;
-    const place = { id: directory.id, shard: to.shard, partition: to.split.child, kind };
-    return entryKey(place, pair.key.subarray(nameAt));
+    child.end();
+    await store.write(writes);
+    return child.counts.get(split.child) ?? 0;
   }
 
   /** Removes from the parent what the child has now, and counts what is left. */
@@ -155,12 +165,32 @@ export class Partitions {
     const { store } = this.#parts;
     const range = partitionRange(directory.id, shardOf(this.mapOf(directory), split.parent), split.parent);
     let left = 0;
-    for (const chunk of store.chunks(range, pairsAtOnce)) {
-      const gone = chunk.filter((pair) => movesTo(split, hashOf(pair)));
-      left += chunk.length - gone.length;
-      await store.write(gone.map(({ key }) => ({ key, value: null })));
+    for (const chunk of store.chunks(range, blocksAtOnce)) {
+      const writes = chunk.map((pair): Write => {
+        const rest = [...entriesOf([pair])].filter(({ name }) => !movesTo(split, hashName(name)));
+        left += rest.length;
+        return { key: pair.key, value: blockOf(rest) };
+      });
+      await store.write(writes);
     }
     await store.write([this.countWrite(directory, split.parent, left)]);
+  }
+
+  /** Shares what a partition has out to all that `map` has. */
+  async #deal(directory: DirectoryName, partition: number, map: PartitionMap): Promise<void> {
+    const { store } = this.#parts;
+    const range = partitionRange(directory.id, shardOf(map, partition), partition);
+    const writes: Write[] = [];
+    const writers = new PartitionWriters({ store, directory, map, add: (write) => writes.push(write) });
+    const chunks = [...store.chunks(range, blocksAtOnce)];
+    for (const chunk of chunks) {
+      for (const { kind, name, value } of entriesOf(chunk)) writers.add(kind, name, value);
+    }
+    writers.end();
+    const former = chunks.flatMap((chunk) => chunk.map(({ key }) => ({ key, value: null })));
+    const counts = new Map([[partition, 0], ...writers.counts]);
+    const counted = [...counts].map(([at, count]) => this.countWrite(directory, at, count));
+    await store.write([...former, ...writes, ...counted]);
   }
 
   async #commit(directory: DirectoryName, map: PartitionMap): Promise<void> {
@@ -210,8 +240,30 @@ export class Partitions {
   }
 }
 
-function hashOf(pair: Pair): number {
-  return hashName(pair.key.subarray(nameAt));
+interface KeptEntry {
+  readonly kind: EntryClass;
+  readonly name: Buffer;
+  readonly value: Buffer;
+}
+
+/** What is in blocks, in their order. */
+function* entriesOf(pairs: readonly Pair[]): Generator<KeptEntry> {
+  for (const { key, value } of pairs) {
+    const block = new EntryBlock(value);
+    const kind = classOfKey(key);
+    for (let at = 0; at < block.count; at += 1) yield { kind, name: block.name(at), value: block.value(at) };
+  }
+}
+
+/** One block of some of the entries of one; null of none. */
+function blockOf(entries: readonly KeptEntry[]): Buffer | null {
+  let made: Buffer | null = null;
+  const writer = new EntryBlockWriter((block) => {
+    made = block.value;
+  });
+  for (const { name, value } of entries) writer.add(name, value);
+  writer.end();
+  return made;
 }
 
 function nameOfRecord(directory: DirectoryName): string {

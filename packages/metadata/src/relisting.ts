@@ -1,7 +1,11 @@
+import { nameOfBytes } from '@millpool/protocol';
+
 import { Changes } from './changes.ts';
+import { isPlainBytes } from './directory.ts';
 import { classOf } from './entries.ts';
 import { SortedRun } from './sorted-run.ts';
 import type { RunItem } from './sorted-run.ts';
+import { directoryEntry } from './source-pages.ts';
 import { entryClasses, runs } from './store/keys.ts';
 import type { EntryClass } from './store/keys.ts';
 import { encodeEntry } from './store/records.ts';
@@ -43,12 +47,17 @@ export class Relisting implements Update {
     return new Relisting(shelf, request, former);
   }
 
-  add(name: string, entry: EntryRecord): void {
-    const kind = classOf(entry.type, name);
-    const bytes = Buffer.from(name);
-    if (kind === entryClasses.plainFile)
-      this.#window.push({ order: bytes.toString('latin1'), value: encodeEntry(entry) });
-    else this.#unordered.add(kind, { name: bytes, value: encodeEntry(entry) });
+  addFile(bytes: Uint8Array, entry: EntryRecord): void {
+    const name = isPlainBytes(bytes) ? null : nameOfBytes(bytes);
+    const kind = name === null ? entryClasses.plainFile : classOf('file', name);
+    const order = name === null ? bytes : Buffer.from(name);
+    if (kind === entryClasses.plainFile) {
+      this.#window.push({ order: Buffer.from(order).toString('latin1'), value: encodeEntry(entry) });
+    } else this.#unordered.add(kind, { name: Buffer.from(order), value: encodeEntry(entry) });
+  }
+
+  addDirectory(name: string): void {
+    this.#unordered.add(entryClasses.directory, { name: Buffer.from(name), value: encodeEntry(directoryEntry) });
   }
 
   async settle(): Promise<void> {

@@ -45,9 +45,14 @@ export class SortedRun {
     this.#count += 1;
   }
 
+  /** To be spilled. */
+  get isFull(): boolean {
+    return this.#count > itemsInMemoryMax;
+  }
+
   /** To be called now and then while adding; memory is bounded by what is added between two calls. */
   async settle(): Promise<void> {
-    if (this.#count > itemsInMemoryMax) await this.spill();
+    if (this.isFull) await this.spill();
   }
 
   /** All of it into the store, on disk. */

@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test';
 
 import { openLmdbStore } from '@millpool/coordination';
 import { silentLog } from '@millpool/host';
+import { bytesOfName } from '@millpool/protocol';
 import fc from 'fast-check';
 
 import { directoryOf } from './directory.ts';
@@ -17,9 +18,10 @@ import { hashName } from './name-hash.ts';
 import { locate, nextSplit, partitionsOf, shardOf } from './partition-map.ts';
 import { Partitions } from './partitions.ts';
 import { Relisting } from './relisting.ts';
+import { EntryBlock } from './store/entry-block.ts';
 import { MetadataStore } from './store/environment.ts';
-import { directoryKey, entryClasses, nameAt, partitionRange } from './store/keys.ts';
-import { decodeDirectory, decodeEntry } from './store/records.ts';
+import { directoryKey, entryClasses, partitionRange } from './store/keys.ts';
+import { decodeDirectory } from './store/records.ts';
 import type { DirectoryRecord, EntryRecord } from './store/records.ts';
 import { WriteBuffer } from './store/write-buffer.ts';
 import type { Shelf, Update } from './update.ts';
@@ -93,7 +95,8 @@ async function addAll(update: Update, listed: Listing): Promise<void> {
     orderOfName(left.name) < orderOfName(right.name) ? -1 : 1,
   );
   for (const [at, { name, record }] of entries.entries()) {
-    update.add(name, record);
+    if (record.type === 'directory') update.addDirectory(name);
+    else update.addFile(bytesOfName(name), record);
     if (at % 10 === 9) await update.settle();
   }
 }
@@ -107,8 +110,7 @@ async function list(shelf: Shelf, directory: Directory, listed: Listing): Promis
 }
 
 function stored(shelf: Shelf, directory: Directory): string[] {
-  return [...shelf.entries.scan(directory, { kinds, from: '', to: null })].map(({ order, value }) => {
-    const { type, size } = decodeEntry(value);
+  return [...shelf.entries.scan(directory, { kinds, from: '', to: null })].map(({ order, record: { type, size } }) => {
     return `${nameOfOrder(order)} ${type} ${size}`;
   });
 }
@@ -193,9 +195,12 @@ function assertCounts(shelf: Shelf, directory: Directory): void {
   const map = shelf.partitions.mapOf(directory);
   for (const partition of partitionsOf(map)) {
     const range = partitionRange(directory.id, shardOf(map, partition), partition);
-    const held = shelf.store.first(range, Number.MAX_SAFE_INTEGER);
+    const held = shelf.store.first(range, Number.MAX_SAFE_INTEGER).flatMap(({ value }) => {
+      const block = new EntryBlock(value);
+      return Array.from({ length: block.count }, (_, at) => block.name(at));
+    });
     assert.equal(shelf.partitions.countOf(directory, partition), held.length);
-    assert.ok(held.every(({ key }) => locate(map, hashName(key.subarray(nameAt))) === partition));
+    assert.ok(held.every((name) => locate(map, hashName(name)) === partition));
     assert.ok(held.length <= shelf.partitions.namesMax || nextSplit(map, partition, shards) === null);
   }
 }

@@ -28,8 +28,10 @@ export interface ListedTimes {
 
 /** One directory taking in one listing of it. Its lock is held from its beginning to its end. */
 export interface Update {
-  /** Plain files come in the order of their names, everything else in any. */
-  add(name: string, entry: EntryRecord): void;
+  /** By what its source key has behind the directory's prefix, in the order of that. */
+  addFile(bytes: Uint8Array, entry: EntryRecord): void;
+  /** In any order. */
+  addDirectory(name: string): void;
   /** To be awaited now and then while adding: what is in memory goes to disk when it has become much. */
   settle(): Promise<void>;
   /** The listing was complete. Gives the names of directories that are gone. */

@@ -13,7 +13,6 @@ import { resolved } from './resolved-entry.ts';
 import type { ResolvedEntry } from './resolved-entry.ts';
 import { entryClasses } from './store/keys.ts';
 import type { EntryClass } from './store/keys.ts';
-import { decodeEntry } from './store/records.ts';
 
 interface Parts {
   readonly listings: Listings;
@@ -115,7 +114,7 @@ export class Walk {
       frame.at += 1;
       if (next.kind === entryClasses.directory) frame.order.wait(next.order);
       else if (!isPassed(frame.start, next)) {
-        page.push(resolved(frame.directory, nameOfOrder(next.order), decodeEntry(next.value)));
+        page.push(resolved(frame.directory, nameOfOrder(next.order), next.record));
       }
     }
     return null;

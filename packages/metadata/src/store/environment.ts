@@ -28,7 +28,7 @@ export interface StoreConfig {
 }
 
 const versionKey = Buffer.from([0]);
-const layoutVersion = 'millpool metadata 1';
+const layoutVersion = 'millpool metadata 2';
 /** Pages of 8 KiB let keys be 4,026 bytes: a source key of 1,024, each byte of it escaped, fits. */
 const pageBytes = 8192;
 const magicAt = 24;
@@ -73,6 +73,12 @@ export class MetadataStore {
 
   first(range: KeyRange, limit: number): Pair[] {
     return [...this.#opened().getRange({ start: range.start, end: range.end, limit })];
+  }
+
+  /** The pair with the greatest key that is `key` or before it, and begins with `prefix`. */
+  floor(prefix: Buffer, key: Buffer): Pair | undefined {
+    const [found] = this.#opened().getRange({ start: key, reverse: true, limit: 1 });
+    return found?.key.subarray(0, prefix.length).equals(prefix) === true ? found : undefined;
   }
 
   /** In runs of up to `size`, each read by itself, so that a caller may await and write between them. */

@@ -4,7 +4,7 @@
  *
  *     01 shard id                          → directory record (at the shard of partition 0, its home)
  *     02 shard id partition                → names in the partition
- *     03 shard id partition class name     → entry record
+ *     03 shard id partition class name     → block of entries, from that name on
  *     04 shard id run class name           → one item of a run that outgrew memory (at the home)
  *     05 shard id parent child             → a split under way (at the home)
  *     06 attachment                        → it was detached, and what is stored of it is to go
@@ -71,6 +71,10 @@ export function entryKey(place: EntryPlace, name: Uint8Array): Buffer {
   key.writeUInt8(place.kind, classAt);
   key.set(name, nameAt);
   return key;
+}
+
+export function classOfKey(key: Buffer): EntryClass {
+  return key.readUInt8(classAt) as EntryClass;
 }
 
 export function partitionRange(id: Uint8Array, shard: number, partition: number): KeyRange {

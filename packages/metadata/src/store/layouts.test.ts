@@ -8,6 +8,7 @@ import { decodeAttachment, encodeAttachment } from '../attachment-record.ts';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
 import { directoryOf } from '../directory.ts';
 import { decodePartitionMap, encodePartitionMap, partitionsOf, shardOf } from '../partition-map.ts';
+import { EntryBlock, EntryBlockWriter } from './entry-block.ts';
 import {
   attachmentOfKey,
   detachedKey,
@@ -83,9 +84,39 @@ test('records have the bytes of docs/formats.md', () => {
   assert.deepEqual(decodeEntry(entry.bytes), { type: 'file', size, mtimeMs, tag: entry.text('entry-record/0/tag') });
   assert.deepEqual(encodeEntry(decodeEntry(entry.bytes)), entry.bytes);
 
+  const packed = LayoutVector.named('metadata-entry-record-packed');
+  assert.equal(decodeEntry(packed.bytes).tag, packed.text('entry-record/0/tag'));
+  assert.deepEqual(encodeEntry(decodeEntry(packed.bytes)), packed.bytes);
+
   const count = LayoutVector.named('metadata-partition-record');
   assert.equal(decodeCount(count.bytes), count.number('partition-record/0/names'));
   assert.deepEqual(encodeCount(decodeCount(count.bytes)), count.bytes);
+});
+
+test('a block of entries has the bytes of docs/formats.md, and numbers that lead out of it are seen', () => {
+  const vector = LayoutVector.named('metadata-entry-block');
+  const block = new EntryBlock(vector.bytes);
+  assert.equal(block.count, vector.number('entry-block/0/entries'));
+  const written: Buffer[] = [];
+  const writer = new EntryBlockWriter(({ value }) => written.push(value));
+  for (let at = 0; at < block.count; at += 1) {
+    assert.equal(block.order(at), vector.text(`block-entry/${at}/name`));
+    assert.deepEqual(block.value(at), vector.part(`block-entry/${at}/record`));
+    writer.add(block.name(at), block.value(at));
+  }
+  writer.end();
+  assert.deepEqual(written, [vector.bytes]);
+  for (let at = 0; at < vector.bytes.length; at += 1) {
+    const damaged = Buffer.from(vector.bytes);
+    damaged[at] = 0xff;
+    try {
+      const read = new EntryBlock(damaged);
+      for (let entry = 0; entry < Math.min(read.count, 4); entry += 1)
+        assert.ok(read.order(entry) !== '' || read.value(entry));
+    } catch (error) {
+      assert.equal((error as { code?: string }).code, 'corrupt', String(error));
+    }
+  }
 });
 
 test('a partition map has the bytes of docs/formats.md', () => {

@@ -33,28 +33,54 @@ const types = ['file', 'directory'] as const;
 const states = ['listing', 'complete', 'applying'] as const;
 const flags = { oddFiles: 1, directories: 2 } as const;
 const entryFixedBytes = 17;
+const hexTagFlag = 2;
+const hexTagBytes = 16;
+const hexTag = /^"[0-9a-f]{32}"$/;
+const hexTagLength = 2 + 2 * hexTagBytes;
 const directoryFixedBytes = 26;
 
-/** u8 type, f64 size, f64 mtime in ms (NaN: unknown), tag in ASCII. */
+/** What an entry takes at most. */
+export function entryBytesMax({ tag }: EntryRecord): number {
+  return entryFixedBytes + tag.length;
+}
+
+/**
+ * Writes an entry at `at`; where it ends. u8 type, and 2 more where the tag is 16 bytes that stand for `"…"` of their
+ * hexadecimal digits; f64 size, f64 mtime in ms (NaN: unknown), tag in ASCII.
+ */
+export function writeEntry(entry: EntryRecord, bytes: Buffer, at: number): number {
+  const { tag } = entry;
+  const isHex = isHexTag(tag);
+  bytes[at] = types.indexOf(entry.type) | (isHex ? hexTagFlag : 0);
+  bytes.writeDoubleBE(entry.size, at + 1);
+  bytes.writeDoubleBE(entry.mtimeMs ?? Number.NaN, at + 9);
+  const tagAt = at + entryFixedBytes;
+  return tagAt + (isHex ? bytes.write(tag.slice(1, -1), tagAt, 'hex') : bytes.write(tag, tagAt, 'latin1'));
+}
+
 export function encodeEntry(entry: EntryRecord): Buffer {
-  const bytes = Buffer.allocUnsafe(entryFixedBytes + entry.tag.length);
-  bytes[0] = types.indexOf(entry.type);
-  bytes.writeDoubleBE(entry.size, 1);
-  bytes.writeDoubleBE(entry.mtimeMs ?? Number.NaN, 9);
-  bytes.write(entry.tag, entryFixedBytes, 'latin1');
-  return bytes;
+  const bytes = Buffer.allocUnsafe(entryBytesMax(entry));
+  return bytes.subarray(0, writeEntry(entry, bytes, 0));
 }
 
 export function decodeEntry(bytes: Buffer): EntryRecord {
-  const type = types[bytes[0] ?? types.length];
-  if (type === undefined || bytes.length < entryFixedBytes) throw brokenRecord('entry');
+  const head = bytes[0] ?? types.length;
+  const isHex = (head & hexTagFlag) !== 0;
+  const type = types[head & ~hexTagFlag];
+  const tagBytes = bytes.length - entryFixedBytes;
+  if (type === undefined || tagBytes < 0 || (isHex && tagBytes !== hexTagBytes)) throw brokenRecord('entry');
   const mtimeMs = bytes.readDoubleBE(9);
   return {
     type,
     size: bytes.readDoubleBE(1),
     mtimeMs: Number.isNaN(mtimeMs) ? null : mtimeMs,
-    tag: bytes.toString('latin1', entryFixedBytes),
+    tag: isHex ? `"${bytes.toString('hex', entryFixedBytes)}"` : bytes.toString('latin1', entryFixedBytes),
   };
+}
+
+/** Most ETags: the MD5 of the content. */
+function isHexTag(tag: string): boolean {
+  return tag.length === hexTagLength && hexTag.test(tag);
 }
 
 /** u8 state, u8 flags, u32 generation, f64 listed at, f64 subtree listed at, u32 attachment, prefix. */
@@ -97,7 +123,7 @@ export function decodeCount(bytes: Buffer): number {
   return bytes.readUInt32BE(0);
 }
 
-function brokenRecord(kind: string): MillpoolError {
+export function brokenRecord(kind: string): MillpoolError {
   return new MillpoolError({
     code: 'corrupt',
     message: `a ${kind} record in the metadata store is damaged`,

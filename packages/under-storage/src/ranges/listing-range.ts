@@ -31,9 +31,10 @@ export class ListingRange {
 
   take(page: ListPage): void {
     const { to } = this;
-    const inside = to === null ? page : partOf(page, (key) => Buffer.compare(key, to) <= 0);
-    const beyond = to === null ? [] : itemsOf(partOf(page, (key) => Buffer.compare(key, to) > 0));
-    const last = itemsOf(inside).at(-1);
+    const passes = to !== null && endsAfter(page, to);
+    const inside = passes ? partOf(page, (key) => Buffer.compare(key, to) <= 0) : page;
+    const beyond = passes ? itemsOf(partOf(page, (key) => Buffer.compare(key, to) > 0)) : [];
+    const last = lastOf(inside);
     this.#add(inside, last !== undefined);
     // Without anything behind it nobody knows whether the next range begins where this one ends.
     const isOver = page.next === null || beyond.length > 0;
@@ -71,11 +72,11 @@ export class ListingRange {
     const { to } = next;
     const behind = this.beyond ?? [];
     const expected = behind.filter((key) => to === null || Buffer.compare(key, to) <= 0);
-    const found = next.pages.flatMap(itemsOf);
+    const found = firstItems(next.pages, expected.length);
     if (found.length === 0 && !next.isListed) return null;
     // It was told of an end where there are keys: nothing would be left to hold the range behind it to.
     if (next.beyond?.length === 0 && behind.length > expected.length) return false;
-    if (expected.length === 0) return found.length === 0;
+    if (expected.length === 0) return found.length === 0 && beginAlike(behind, next.beyond ?? []);
     const compared = next.isListed ? expected : expected.slice(0, found.length);
     return compared.every((key, at) => found[at] !== undefined && Buffer.compare(key, found[at]) === 0);
   }
@@ -86,6 +87,32 @@ export function itemsOf({ files, directories }: ListPage): Uint8Array[] {
   const keys = files.map(({ key }) => key);
   if (directories.length === 0) return keys;
   return [...keys, ...directories].sort((left, right) => Buffer.compare(left, right));
+}
+
+/** Behind a range that has nothing lies what lay behind the one before it. */
+function beginAlike(one: readonly Uint8Array[], other: readonly Uint8Array[]): boolean {
+  return one.every((key, at) => other[at] === undefined || Buffer.compare(key, other[at]) === 0);
+}
+
+/** At least `count` of the first, if there are so many. */
+function firstItems(pages: readonly ListPage[], count: number): Uint8Array[] {
+  const items: Uint8Array[] = [];
+  for (const page of pages) {
+    items.push(...itemsOf(page));
+    if (items.length > count) break;
+  }
+  return items;
+}
+
+function lastOf({ files, directories }: ListPage): Uint8Array | undefined {
+  const [file, directory] = [files.at(-1)?.key, directories.at(-1)];
+  if (file === undefined || directory === undefined) return file ?? directory;
+  return Buffer.compare(file, directory) > 0 ? file : directory;
+}
+
+function endsAfter(page: ListPage, key: Uint8Array): boolean {
+  const lasts = [lastOf(page), page.skipped.at(-1)?.key];
+  return lasts.some((last) => last !== undefined && Buffer.compare(last, key) > 0);
 }
 
 function partOf(page: ListPage, isWanted: (key: Uint8Array) => boolean): ListPage {

@@ -164,8 +164,11 @@ test('what is listed ahead of a slow reader is bounded', async () => {
   assert.equal(source.underWay, 0);
 });
 
-/** With the second one a source once ended an empty range, and the one behind it, where keys were known to be. */
-const seedsOfFaults = [seed, 426_651_629];
+/**
+ * With the second one a source once ended an empty range, and the one behind it, where keys were known to be; with the
+ * third it skipped the same key after an empty range and at the beginning of the next one.
+ */
+const seedsOfFaults = [seed, 426_651_629, 1_355_894_792];
 
 for (const fault of ['skips-after-no-key', 'ends-after-no-key'] as const) {
   for (const seedOfFault of seedsOfFaults) {

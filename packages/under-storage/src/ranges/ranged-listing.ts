@@ -17,6 +17,8 @@ export interface RangedRequest {
 const keysAtOnce = 1_000;
 /** A range is meant to be of so many pages. */
 const pagesOfRange = 3;
+/** What the last one has room for: a range that filled it would cost a page more, of the next one's keys alone. */
+const pageLeft = 0.1;
 /** It holds no more that were not given yet: enough for one that is a little longer to be whole when its turn comes. */
 const pagesHeldMax = 6;
 /** Of how many pages the way of the keys is known. */
@@ -184,7 +186,7 @@ export class RangedListing {
   #guess({ after, to }: ListingRange): Uint8Array | null {
     const from = after ?? this.#marks.at(-1)?.key;
     if (from === undefined) return null;
-    const pages = to === null ? this.#spread * pagesOfRange : pagesOfRange;
+    const pages = to === null ? this.#spread * pagesOfRange - pageLeft : pagesOfRange - pageLeft;
     // Of late, where what was long ago is of another kind.
     const guess = this.#ahead(from, pages, marksMax) ?? this.#ahead(from, pages, 1);
     if (to === null || (guess !== null && Buffer.compare(guess, to) < 0)) return guess;

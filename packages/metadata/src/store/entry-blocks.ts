@@ -1,0 +1,126 @@
+import { blockBytesMax, EntryBlock, entryHeadBytes, EntryBlockWriter } from './entry-block.ts';
+import type { MetadataStore, Pair, Write } from './environment.ts';
+import { entryPrefix, nameAt, named, successorOf } from './keys.ts';
+import type { EntryPlace } from './keys.ts';
+
+/** So that the last one is not a few entries alone. */
+const unevenBytes = 512;
+
+/** A name, and its record from now on; null: none. */
+export interface Edit {
+  readonly name: Buffer;
+  readonly value: Buffer | null;
+}
+
+/**
+ * The blocks of one partition and class. A block holds all names from its key's up to the next one's; the first may
+ * have the empty name in its key, so that every name has a place.
+ */
+export class EntryBlocks {
+  readonly #store: MetadataStore;
+  readonly #prefix: Buffer;
+
+  constructor(store: MetadataStore, place: EntryPlace) {
+    this.#store = store;
+    this.#prefix = entryPrefix(place);
+  }
+
+  get(name: Buffer): Buffer | null {
+    const pair = this.#store.floor(this.#prefix, named(this.#prefix, name));
+    if (pair === undefined) return null;
+    const block = new EntryBlock(pair.value);
+    const at = block.find(name);
+    return at < block.count && block.compare(at, name) === 0 ? block.value(at) : null;
+  }
+
+  /** From the one that holds `name` on, in order. To be gone through without awaiting. */
+  *from(name: Buffer): Generator<EntryBlock, void, undefined> {
+    const wanted = named(this.#prefix, name);
+    const first = name.length === 0 ? undefined : this.#store.floor(this.#prefix, wanted);
+    const pairs = this.#store.scan({ start: first?.key ?? wanted, end: successorOf(this.#prefix) });
+    try {
+      for (let next = pairs.next(); next.done !== true; next = pairs.next()) yield new EntryBlock(next.value.value);
+    } finally {
+      pairs.return?.();
+    }
+  }
+
+  /**
+   * What is to be written for edits that come in the order of their names, each name once; and by how much the number
+   * of names grows. Doing it twice changes nothing, and counts nothing.
+   */
+  edit(edits: readonly Edit[]): { readonly writes: readonly Write[]; readonly growth: number } {
+    const writes: Write[] = [];
+    let growth = 0;
+    for (let at = 0; at < edits.length;) {
+      const { name } = edits[at] as Edit;
+      const pair = this.#store.floor(this.#prefix, named(this.#prefix, name));
+      const behind = this.#keyAfter(pair?.key ?? this.#prefix);
+      const beyond = behind === null ? -1 : edits.findIndex((edit, from) => from > at && !isBefore(edit, behind));
+      const end = beyond === -1 ? edits.length : beyond;
+      growth += this.#rewrite(pair, edits.slice(at, end), writes);
+      at = end;
+    }
+    return { writes, growth };
+  }
+
+  /** The blocks that a writer gives, as writes. The first of them takes the place of `key`. */
+  written(key: Buffer | null, add: (write: Write) => void, bytesMax = blockBytesMax): EntryBlockWriter {
+    let next = key;
+    return new EntryBlockWriter(({ first, value }) => {
+      add({ key: next ?? named(this.#prefix, first), value });
+      next = null;
+    }, bytesMax);
+  }
+
+  /** The key that a partition's first block has. */
+  get firstKey(): Buffer {
+    return this.#prefix;
+  }
+
+  #keyAfter(key: Buffer): Buffer | null {
+    const start = Buffer.concat([key, Buffer.of(0)]);
+    const [next] = this.#store.first({ start, end: successorOf(this.#prefix) }, 1);
+    return next === undefined ? null : next.key.subarray(nameAt);
+  }
+
+  #rewrite(pair: Pair | undefined, edits: readonly Edit[], writes: Write[]): number {
+    const key = pair?.key ?? this.firstKey;
+    const before = writes.length;
+    const bytes = edits.reduce((sum, edit) => sum + editBytes(edit), pair?.value.length ?? 0);
+    const writer = this.written(key, (write) => writes.push(write), evenBytes(bytes));
+    const block = pair === undefined ? null : new EntryBlock(pair.value);
+    let growth = 0;
+    let kept = 0;
+    const keepTo = (end: number): void => {
+      if (block === null) return;
+      for (; kept < end; kept += 1) writer.add(block.name(kept), block.value(kept));
+    };
+    for (const { name, value } of edits) {
+      const at = block?.find(name) ?? 0;
+      keepTo(at);
+      const was = block !== null && at < block.count && block.compare(at, name) === 0;
+      if (was) kept += 1;
+      if (value !== null) writer.add(name, value);
+      growth += Number(value !== null) - Number(was);
+    }
+    keepTo(block?.count ?? 0);
+    writer.end();
+    if (writes.length === before && pair !== undefined) writes.push({ key, value: null });
+    return growth;
+  }
+}
+
+function editBytes({ name, value }: Edit): number {
+  return value === null ? 0 : entryHeadBytes + name.length + value.length;
+}
+
+/** How long blocks are that share so many bytes: a full one becomes two halves, not a full one and a rest. */
+function evenBytes(bytes: number): number {
+  const even = bytes / Math.ceil(bytes / blockBytesMax);
+  return bytes <= blockBytesMax ? blockBytesMax : Math.min(blockBytesMax, Math.ceil(even) + unevenBytes);
+}
+
+function isBefore({ name }: Edit, other: Buffer): boolean {
+  return name.compare(other) < 0;
+}
