@@ -5,6 +5,7 @@ import { coldEpochAwsSdk } from './figures/cold-epoch-aws-sdk.ts';
 import { halfCache } from './figures/half-cache.ts';
 import { list1m } from './figures/list-1m.ts';
 import { loaderOverhead } from './figures/loader-overhead.ts';
+import { orderCache } from './figures/order-cache.ts';
 import { restartClean, restartCrash } from './figures/restart.ts';
 import { warmBatch } from './figures/warm-batch.ts';
 import { warmBatchNodeFiles } from './figures/warm-batch-node-files.ts';
@@ -18,6 +19,7 @@ export const figures: readonly Figure[] = [
   coldEpoch,
   coldEpochAwsSdk,
   halfCache,
+  orderCache,
   list1m,
   restartClean,
   restartCrash,

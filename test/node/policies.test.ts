@@ -3,6 +3,7 @@ import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { objectsOf } from '../harness/command-output.ts';
+import { seededBytes } from '../harness/seeded-random.ts';
 import {
   cacheBytes,
   cachedOf,
@@ -17,7 +18,7 @@ import {
 const folder = await twoDatasets('policies');
 after(() => folder.remove());
 
-for (const policy of ['auto', 'keep'] as const) {
+for (const policy of ['auto', 'keep', 'order'] as const) {
   test(`a dataset larger than the cache keeps what came first, and fetches the rest: ${policy}`, async () => {
     await using cache = await SmallCache.start(folder.path, `larger-${policy}`, policy);
     for (let epoch = 0; epoch < 2; epoch += 1) await cache.epoch('/one', epoch);
@@ -82,6 +83,41 @@ test('stream admits nothing', async () => {
   const { cache: counted } = await cache.status();
   assert.deepEqual([cachedBytes, counted.records, counted.sourceBytes], [0, 0, datasetBytes]);
 });
+
+for (const [policy, few, atMost] of [
+  ['order', 'few', 0.25],
+  ['auto', 'all', Infinity],
+] as const) {
+  test(`what no plan reads any more makes room for what one reads in each epoch under order: ${policy}`, async () => {
+    await using cache = await SmallCache.start(folder.path, `planned-${policy}`, policy);
+    const world = 4;
+    const rankBytes = datasetBytes / world;
+    const data = await cache.mill.dataset('/one');
+    /** Without shuffling a rank reads the same quarter in each epoch. */
+    const read = async (rank: number, epoch: number): Promise<void> => {
+      const options = { batchSize: 16, shuffle: false, rank, world, epoch };
+      for await (using batch of data.loader(options)) {
+        for (let i = 0; i < batch.length; i += 1) {
+          const index = Number(batch.path(i).split('-').at(-1));
+          assert.ok(Buffer.from(batch.sample(i)).equals(seededBytes(index, fileBytes)));
+        }
+        // Room is looked after some times a second.
+        await sleep(100);
+      }
+    };
+    for (const rank of [1, 2, 3]) await read(rank, 0);
+    const filled = await cache.status();
+    assert.ok(cachedOf(filled, '/one') > 0.85 * cacheBytes, 'the cache is full of what others read');
+    for (let epoch = 0; epoch < 6; epoch += 1) await read(0, epoch);
+    const before = (await cache.status()).cache;
+    await read(0, 6);
+    const { cache: counted } = await cache.status();
+    const fetched = counted.sourceBytes - before.sourceBytes;
+    const wanted = few === 'few' ? fetched <= atMost * rankBytes : fetched > 0.75 * rankBytes;
+    assert.ok(wanted, `${fetched} of ${rankBytes} bytes were fetched in the last epoch`);
+    assert.equal(counted.evictedBytes > 0, policy === 'order');
+  });
+}
 
 test('sieve keeps what is read again, and gives up what is read once', async () => {
   await using cache = await SmallCache.start(folder.path, 'sieved', 'sieve');

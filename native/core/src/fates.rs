@@ -14,6 +14,8 @@ pub enum Fate {
     NoRoom,
     /// Fetched; its identity had its share of the cache already.
     OverShare,
+    /// Fetched; all that is here of its identity is read sooner.
+    ReadLater,
     /// Fetched; its attachment admits nothing.
     NotAdmitted,
     /// Fetched, served and not kept: its object had been written a moment ago.

@@ -53,6 +53,17 @@ impl Schedule {
         let end = if drop_last { position + left - left % global_batch } else { count };
         Ok(Schedule { config, end })
     }
+
+    /// Which rank is dealt a position in the steps that are left; `None` where no step has it. Who repeats it to fill
+    /// its step is not told.
+    pub fn rank_of(&self, position: u64) -> Option<u64> {
+        let ScheduleConfig { global_batch, world, position: begun_at, .. } = self.config;
+        let into = position.checked_sub(begun_at).filter(|_| position < self.end)? % global_batch;
+        let size = global_batch.min(self.end - (position - into));
+        let (base, extra) = (size / world, size % world);
+        let longer = extra * (base + 1);
+        Some(if into < longer { into / (base + 1) } else { extra + (into - longer) / base })
+    }
 }
 
 impl Iterator for Schedule {

@@ -11,6 +11,7 @@ use crate::device::{Device, DeviceConfig, DeviceStatus};
 use crate::extent::Record;
 use crate::fates::{Fate, Fates};
 use crate::page_cache::cached_bytes;
+use crate::passing::Passing;
 use crate::random::random_bytes;
 use crate::recovery::Recovery;
 use crate::segment::{SegmentFile, SegmentStatus, segment_bytes};
@@ -47,6 +48,7 @@ pub struct Store {
     turn: AtomicUsize,
     catalog: Arc<Catalog>,
     attachments: RwLock<HashMap<u32, Attachment>>,
+    passing: Passing,
     notices: Vec<String>,
     damaged: AtomicU64,
     segment_bytes: u32,
@@ -84,12 +86,13 @@ impl Store {
         let notices = Recovery::new(&catalog).run(&devices)?;
         let start = |device: Arc<Device>| Writer::start(device, catalog.clone(), writer.clone());
         let writers = devices.into_iter().map(start).collect::<Result<_>>()?;
-        let (attachments, turn, damaged, is_closed) = Default::default();
+        let (attachments, turn, damaged, passing, is_closed) = Default::default();
         Ok(Arc::new(Store {
             writers,
             turn,
             catalog,
             attachments,
+            passing,
             notices,
             damaged,
             segment_bytes,
@@ -127,6 +130,10 @@ impl Store {
             return Admission::Declined;
         };
         if len == 0 || len > PIECE_BYTES {
+            return Admission::Declined;
+        }
+        if self.passing.take(&key) && !self.catalog.is_pinned(&key) {
+            self.fates().note([key], Fate::ReadLater);
             return Admission::Declined;
         }
         let tenant = self.catalog.tenants.of(&identity);
@@ -169,6 +176,16 @@ impl Store {
 
     pub fn unpin_all(&self) {
         self.catalog.unpin_all();
+    }
+
+    /// What comes next of these records is served and not kept, once.
+    pub fn pass_by(&self, keys: &[RecordKey]) {
+        self.passing.add(keys);
+    }
+
+    /// Takes `pass_by` back.
+    pub fn let_in(&self, keys: &[RecordKey]) {
+        self.passing.remove(keys);
     }
 
     pub fn tenants(&self) -> Vec<TenantStatus> {

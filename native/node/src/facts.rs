@@ -144,6 +144,7 @@ fn fate_of(Dated { fate, at }: Dated) -> NativeFate {
     let (kind, code) = match fate {
         Fate::NoRoom => ("no-room", None),
         Fate::OverShare => ("over-share", None),
+        Fate::ReadLater => ("read-later", None),
         Fate::NotAdmitted => ("not-admitted", None),
         Fate::Young => ("young", None),
         Fate::Failed(code) => ("failed", Some(code as u32)),

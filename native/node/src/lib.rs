@@ -10,6 +10,7 @@ mod events;
 mod facts;
 mod failure;
 mod fetch;
+mod forecast;
 mod machine;
 mod order;
 mod status;

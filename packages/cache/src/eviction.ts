@@ -5,7 +5,9 @@ import type { ResolvedEntry } from '@millpool/metadata';
 
 import { deal } from './deal.ts';
 import type { Deal, Room } from './deal.ts';
+import { OrderHand } from './order-hand.ts';
 import type { Pins } from './pins.ts';
+import type { Plans } from './plans.ts';
 import { SieveHand } from './sieve-hand.ts';
 import { storedShare } from './tenants.ts';
 import type { Tenant, Tenants } from './tenants.ts';
@@ -13,6 +15,8 @@ import { pickVictims } from './victims.ts';
 import type { SegmentFacts } from './victims.ts';
 
 const lookEveryMs = 500;
+/** While a plan goes on under the policy `order`, and a fast loop has short epochs. */
+const orderEveryMs = 100;
 /** For what is pinned to find room. */
 const claimDeadlineMs = 30_000;
 /** Segments that can always be begun. */
@@ -22,6 +26,7 @@ interface Parts {
   readonly engine: Engine;
   readonly tenants: Tenants;
   readonly pins: Pins;
+  readonly plans: Plans;
   readonly clock: Clock;
   readonly log: Log;
   /** What nobody has read for so long may go. */
@@ -40,8 +45,10 @@ export class Eviction {
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
   readonly #hands = new Map<string, SieveHand>();
+  readonly #orderHands = new Map<string, OrderHand>();
   readonly #claims = new Set<Claim>();
   #deal: Deal | null = null;
+  #everyMs = lookEveryMs;
   #evictedBytes = 0;
 
   constructor(parts: Parts) {
@@ -90,22 +97,25 @@ export class Eviction {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       await this.#look().catch((error: unknown) => log.warn('eviction failed', { error: String(error) }));
-      await clock.sleep(lookEveryMs, signal).catch(() => undefined);
+      await clock.sleep(this.#everyMs, signal).catch(() => undefined);
     }
   }
 
   async #look(): Promise<void> {
-    const { engine, tenants, idleMs } = this.#parts;
+    const { engine, tenants, plans, idleMs } = this.#parts;
     const who = tenants.look();
     const room = roomFor(who, engine, this.#claimedBytes());
     for (const claim of this.#claims) claim.isMet ||= room.freeBytes >= (room.claimedBytes ?? 0);
     const dealt = deal(room, who, idleMs);
     this.#deal = dealt;
     for (const [identity, bytes] of dealt.quotas) engine.setQuota(identity, bytes);
-    if (dealt.wantedBytes === 0 && !who.some(({ wants }) => wants)) return;
+    const byOrder = who.filter(({ policy, identity }) => policy === 'order' && plans.jobs(identity).size > 0);
+    this.#everyMs = byOrder.length > 0 ? orderEveryMs : lookEveryMs;
+    if (dealt.wantedBytes === 0 && byOrder.length === 0 && !who.some(({ wants }) => wants)) return;
     const unknown = this.#parts.pins.unmarkedIdentities;
     const segments = segmentsOf(engine).filter(({ identity }) => !unknown.has(identity));
     await this.#evict(pickVictims(segments, dealt.givers, dealt.wantedBytes));
+    for (const { identity } of byOrder) await this.#evict(await this.#order(identity, segments));
     for (const tenant of who) {
       if (tenant.policy === 'sieve' && tenant.wants) await this.#evict(this.#sieve(tenant, segments, room));
     }
@@ -125,6 +135,12 @@ export class Eviction {
     this.#hands.set(identity, hand);
     const own = segments.filter((segment) => segment.identity === identity);
     return hand.pick(own, wantedBytes);
+  }
+
+  #order(identity: string, segments: readonly SegmentFacts[]): Promise<readonly SegmentFacts[]> {
+    const hand = this.#orderHands.get(identity) ?? new OrderHand(identity, this.#parts);
+    this.#orderHands.set(identity, hand);
+    return hand.look(segments.filter((segment) => segment.identity === identity));
   }
 
   async #evict(victims: readonly SegmentFacts[]): Promise<void> {

@@ -1,7 +1,10 @@
+import type { Clock } from '@millpool/host';
 import { Order, Schedule } from '@millpool/native';
-import type { DatasetFile, Engine } from '@millpool/native';
+import type { DatasetFile, Engine, KeepTerms } from '@millpool/native';
 import type { LoaderActivity, PlanProgress, PlanRequest, SecondsByCause } from '@millpool/protocol';
 
+import type { PlanStanding } from './jobs-ahead.ts';
+import { RecentRate } from './recent-rate.ts';
 import { added, nothingRead } from './readers.ts';
 import { noWaits, sumOfWaits } from './waits.ts';
 
@@ -16,10 +19,20 @@ export interface Ahead {
   bytes: number;
 }
 
+/** Where room is short under the policy `order`: what is read is kept only if it beats what is there. */
+export type OrderTerms = Pick<KeepTerms, 'jobs' | 'job' | 'bar'>;
+
 interface Parts {
   readonly engine: Engine;
+  readonly clock: Clock;
   readonly ahead: Ahead;
+  readonly order: (plan: Plan) => OrderTerms | null;
 }
+
+/** Steps that a plan judges ahead then, at least: a loader asks for some at once. It fetches none of them. */
+const judgedSteps = 16;
+/** Of what a rank reads in an epoch. */
+const judgedShare = 1 / 8;
 
 /**
  * Fetches what one loader will ask for, in its order, as far ahead as the window allows, and into the next epoch. What
@@ -30,11 +43,15 @@ export class Plan {
   readonly #request: PlanRequest;
   readonly file: DatasetFile;
   readonly #engine: Engine;
+  readonly #clock: Clock;
   readonly #ahead: Ahead;
+  readonly #order: (plan: Plan) => OrderTerms | null;
+  readonly #pace = new RecentRate();
+  #pacedMs: number;
   readonly #sampleBytes: number;
   readonly #windowSamples: number;
   #steps: Schedule;
-  #order: Order;
+  #samples: Order;
   #epoch: number;
   /** Samples of this rank asked for, and those that its loader has taken. */
   #asked = 0;
@@ -54,14 +71,17 @@ export class Plan {
   #read = nothingRead;
   #waitSeconds = noWaits;
 
-  constructor(request: PlanRequest, file: DatasetFile, { engine, ahead }: Parts) {
+  constructor(request: PlanRequest, file: DatasetFile, { engine, clock, ahead, order }: Parts) {
     this.#request = request;
     this.file = file;
     this.#engine = engine;
+    this.#clock = clock;
     this.#ahead = ahead;
+    this.#order = order;
+    this.#pacedMs = clock.monotonicMs();
     this.#epoch = request.epoch;
     this.#position = request.position;
-    this.#order = this.#orderOf(request.epoch);
+    this.#samples = this.#orderOf(request.epoch);
     this.#steps = this.#stepsFrom(request.position);
     this.#sampleBytes = Math.max(1, file.bytes / Math.max(1, file.length));
     this.#windowSamples = Math.max(2 * request.globalBatch, Math.floor(windowBytes / this.#sampleBytes));
@@ -94,7 +114,7 @@ export class Plan {
   #goOnFrom(position: number): void {
     this.#isHeld = false;
     this.#epoch = this.#request.epoch;
-    this.#order = this.#orderOf(this.#epoch);
+    this.#samples = this.#orderOf(this.#epoch);
     this.#steps = this.#stepsFrom(position);
     this.#asked = 0;
     this.#taken = 0;
@@ -104,8 +124,19 @@ export class Plan {
 
   /** A receipt came, of reads up to `position`. */
   readUpTo(position: number, counts: LoaderActivity['read']): void {
+    const nowMs = this.#clock.monotonicMs();
+    this.#pace.add(Math.max(0, position - this.#position), (nowMs - this.#pacedMs) / 1000);
+    this.#pacedMs = nowMs;
     this.#position = Math.max(this.#position, position);
     this.#read = added(this.#read, counts);
+  }
+
+  get epochsRead(): number {
+    return this.#request.epoch + this.#position / Math.max(1, this.file.length);
+  }
+
+  get standing(): PlanStanding {
+    return { request: this.#request, position: this.#position, pace: this.#pace.perSecond };
   }
 
   waited(seconds: SecondsByCause): void {
@@ -137,7 +168,15 @@ export class Plan {
   }
 
   #advance(): void {
-    while (!this.#isHeld && !this.#closed && this.#chunks < chunksAtOnce && this.#isInWindow()) {
+    while (!this.#isHeld && !this.#closed && this.#chunks < chunksAtOnce) {
+      const terms = this.#order(this);
+      if (!this.#isInWindow(terms === null ? this.#windowSamples : this.#judgedSamples)) return;
+      if (terms !== null) {
+        const step = this.#nextChunk(1);
+        if (step === null) return;
+        void this.#judge(step, { ...terms, epoch: this.#epoch });
+        continue;
+      }
       const room = Math.floor((this.#engine.room(this.file.identity) - this.#ahead.bytes) / this.#sampleBytes);
       this.#isHeld = room < this.#request.globalBatch / this.#request.world;
       const samples = this.#isHeld ? null : this.#nextChunk(Math.min(chunkSamples, room));
@@ -146,8 +185,21 @@ export class Plan {
     }
   }
 
-  #isInWindow(): boolean {
-    return this.#asked - this.#taken < this.#windowSamples;
+  #isInWindow(samples: number): boolean {
+    return this.#asked - this.#taken < samples;
+  }
+
+  get #judgedSamples(): number {
+    const { globalBatch, world } = this.#request;
+    return Math.max(judgedSteps * Math.ceil(globalBatch / world), (this.file.length / world) * judgedShare);
+  }
+
+  /** What is not judged is kept where there is room. */
+  async #judge(samples: Float64Array, terms: KeepTerms): Promise<void> {
+    this.#chunks += 1;
+    await this.#engine.judgeSamples(this.#request.version, samples, terms).catch(() => undefined);
+    this.#chunks -= 1;
+    this.#advance();
   }
 
   async #fetch(samples: Float64Array): Promise<void> {
@@ -175,11 +227,11 @@ export class Plan {
       if (step === null) {
         if (this.#epoch > this.#request.epoch) break;
         this.#epoch += 1;
-        this.#order = this.#orderOf(this.#epoch);
+        this.#samples = this.#orderOf(this.#epoch);
         this.#steps = this.#stepsFrom(0);
         continue;
       }
-      chunk.push(...this.#order.samples(step.from, step.count));
+      chunk.push(...this.#samples.samples(step.from, step.count));
       this.#asked += step.count;
       if (this.#epoch === this.#request.epoch) this.#takenAt.set(step.nextPosition, this.#asked);
     }

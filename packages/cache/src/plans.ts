@@ -1,10 +1,13 @@
+import type { Clock } from '@millpool/host';
 import type { Engine, Receipt } from '@millpool/native';
 import { MillpoolError } from '@millpool/protocol';
 import type { LoaderActivity, PlanProgress, PlanReport, PlanRequest, SecondsByCause } from '@millpool/protocol';
 
 import type { Datasets } from './datasets.ts';
+import { jobsAhead } from './jobs-ahead.ts';
+import type { JobsAhead } from './jobs-ahead.ts';
 import { Plan } from './plan.ts';
-import type { Ahead } from './plan.ts';
+import type { Ahead, OrderTerms } from './plan.ts';
 import { noWaits, sumOfWaits } from './waits.ts';
 
 /** More open plans than processes of a node would have are a leak of somebody's. */
@@ -15,15 +18,19 @@ export class Plans {
   readonly #datasets: Datasets;
   readonly #engine: Engine;
   readonly #plans = new Map<number, { readonly connection: number; readonly plan: Plan }>();
+  readonly #clock: Clock;
   readonly #ahead: Ahead = { bytes: 0 };
+  /** By identity: what a byte has to be worth to come in, where room is short and its policy is `order`. */
+  readonly #bars = new Map<string, number>();
   #last = 0;
   /** By plans that are closed. */
   #fetchedSamples = 0;
   #waitSeconds = noWaits;
 
-  constructor(datasets: Datasets, engine: Engine) {
+  constructor(datasets: Datasets, engine: Engine, clock: Clock) {
     this.#datasets = datasets;
     this.#engine = engine;
+    this.#clock = clock;
   }
 
   open(connection: number, request: PlanRequest): number {
@@ -35,10 +42,13 @@ export class Plans {
       });
     }
     const file = this.#datasets.open(request.version);
-    this.#plans.set(++this.#last, {
-      connection,
-      plan: new Plan(request, file, { engine: this.#engine, ahead: this.#ahead }),
-    });
+    const parts = {
+      engine: this.#engine,
+      clock: this.#clock,
+      ahead: this.#ahead,
+      order: (plan: Plan) => this.#termsOf(plan),
+    };
+    this.#plans.set(++this.#last, { connection, plan: new Plan(request, file, parts) });
     return this.#last;
   }
 
@@ -81,6 +91,33 @@ export class Plans {
     const bytes = new Map<string, number>();
     for (const file of files.values()) bytes.set(file.identity, (bytes.get(file.identity) ?? 0) + file.bytes);
     return bytes;
+  }
+
+  /** The jobs that read datasets of an identity, by version. */
+  jobs(identity: string): ReadonlyMap<string, JobsAhead<Plan>> {
+    const own = [...this.#plans.values()].filter(({ plan }) => plan.file.identity === identity);
+    return jobsAhead(new Map(own.map(({ plan }) => [plan, plan.standing])));
+  }
+
+  /** Epochs of its datasets that an identity's jobs have read, together. */
+  epochsRead(identity: string): number {
+    const own = [...this.#plans.values()].filter(({ plan }) => plan.file.identity === identity);
+    return own.reduce((sum, { plan }) => sum + plan.epochsRead, 0);
+  }
+
+  /** Null: all that is read comes in. */
+  setBar(identity: string, bar: number | null): void {
+    if (bar === null) this.#bars.delete(identity);
+    else this.#bars.set(identity, bar);
+  }
+
+  #termsOf(plan: Plan): OrderTerms | null {
+    const { version, identity } = plan.file;
+    const bar = this.#bars.get(identity);
+    if (bar === undefined) return null;
+    const { jobs = [], jobOf } = this.jobs(identity).get(version) ?? {};
+    const job = jobOf?.get(plan);
+    return job === undefined ? null : { jobs, job, bar };
   }
 
   receipts(receipts: readonly Receipt[]): void {

@@ -55,12 +55,12 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   const datasetDirectory = join(config.stateDirectory, 'datasets');
   const datasets = await Datasets.at(datasetDirectory, metadata);
   const sources = await AttachedSources.start({ engine, metadata, clock, log, refreshMs: config.credentialsRefreshMs });
-  const plans = new Plans(datasets, engine);
+  const plans = new Plans(datasets, engine, clock);
   const tally = new ReadTally();
   const readers = new Readers();
   const pins = await Pins.open({ coordination: parts.coordination, engine, metadata, clock, log });
   const tenants = new Tenants({ engine, metadata, plans, clock });
-  const eviction = new Eviction({ engine, tenants, pins, clock, log, idleMs: config.keepUnreadMs });
+  const eviction = new Eviction({ engine, tenants, pins, plans, clock, log, idleMs: config.keepUnreadMs });
   const jobs = new LoadJobs({ metadata, engine, eviction, clock });
   const { version, budgetBytes } = config;
   const told = { onShutdown, version, budgetBytes };

@@ -5,7 +5,7 @@ import type { Engine, TenantStatus } from '@millpool/native';
 import type { Policy } from '@millpool/protocol';
 
 import type { Plans } from './plans.ts';
-import { ReadRate } from './read-rate.ts';
+import { RecentRate } from './recent-rate.ts';
 
 /** Whose records lie in segments, under one identity: an attachment, or several of one bucket. */
 export interface Tenant {
@@ -27,7 +27,7 @@ export interface Tenant {
 /** Of one identity, between two looks. */
 interface Row {
   before: TenantStatus;
-  readonly rate: ReadRate;
+  readonly rate: RecentRate;
   activeMs: number;
   declinedMs: number;
 }
@@ -78,7 +78,7 @@ export class Tenants {
         hasBytes,
         needBytes: plannedBytes > hasBytes ? plannedBytes : hungry ? Infinity : hasBytes,
         wants: nowMs - row.declinedMs < wantMs,
-        bytesPerSecond: row.rate.bytesPerSecond,
+        bytesPerSecond: row.rate.perSecond,
         idleMs: nowMs - row.activeMs,
       };
     });
@@ -87,14 +87,14 @@ export class Tenants {
   #update(status: TenantStatus, seconds: number, nowMs: number): Row {
     const row = this.#rows.get(status.identity);
     if (row === undefined) {
-      const fresh = { before: status, rate: new ReadRate(), activeMs: nowMs, declinedMs: -Infinity };
+      const fresh = { before: status, rate: new RecentRate(), activeMs: nowMs, declinedMs: -Infinity };
       this.#rows.set(status.identity, fresh);
       return fresh;
     }
     const { before, rate } = row;
     const readBytes = status.readBytes - before.readBytes;
     // Its life begins with its first read: what was before says nothing of how fast it reads.
-    if (readBytes > 0 || rate.bytesPerSecond !== null) rate.add(readBytes, seconds);
+    if (readBytes > 0 || rate.perSecond !== null) rate.add(readBytes, seconds);
     if (status.declinedBytes > before.declinedBytes) row.declinedMs = nowMs;
     const fetched = status.queuedBytes > 0 || status.storedBytes > before.storedBytes;
     if (readBytes > 0 || fetched || row.declinedMs === nowMs) row.activeMs = nowMs;

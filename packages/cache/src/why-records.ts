@@ -6,6 +6,7 @@ type Fate = NonNullable<RecordFacts['fate']>['kind'];
 const reasonsByFate: Readonly<Record<Fate, WhyReason>> = {
   'no-room': 'full',
   'over-share': 'share',
+  'read-later': 'order',
   'not-admitted': 'policy',
   young: 'young',
   failed: 'failed',

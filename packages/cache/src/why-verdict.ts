@@ -81,6 +81,11 @@ function whyNot({ reason, secondsAgo }: WhyMissing, found: WhyFindings): { sente
         sentence: `It was read when its attachment had its share of the cache already${ago}.`,
         remedy: 'Give the daemon more room with --size or --data; shares follow what is read.',
       };
+    case 'order':
+      return {
+        sentence: `It was read${ago}, and will be read again later than all that is here of its attachment.`,
+        remedy: 'It is no fault: the policy order keeps what is read sooner. More room keeps more (--size, --data).',
+      };
     case 'young':
       return {
         sentence: `It was read within 2 s of being written${ago}: it could have changed again without a trace.`,

@@ -8,11 +8,14 @@ import type {
   NativeEngine,
   NativeEvent,
   NativeFreed,
+  NativeJobAhead,
+  NativeKeepTerms,
   NativeObjectFacts,
   NativeReceipt,
   NativeRecordFacts,
   NativeRecordPlace,
   NativeSegmentStatus,
+  NativeSegmentWorth,
   NativeSource,
   NativeSourceTally,
   NativeTenantStatus,
@@ -27,6 +30,9 @@ export type SegmentStatus = NativeSegmentStatus;
 export type TenantStatus = NativeTenantStatus;
 export type EngineCounters = NativeCounters;
 export type Freed = NativeFreed;
+export type JobAhead = NativeJobAhead;
+export type KeepTerms = NativeKeepTerms;
+export type SegmentWorth = NativeSegmentWorth;
 /** `corrupt` holds indices of the objects, whose bad records were forgotten; `missing` counts records not resident. */
 export type Verified = NativeVerified;
 export type Receipt = NativeReceipt;
@@ -35,7 +41,16 @@ export type RecordPlace = NativeRecordPlace;
 export type SourceTally = NativeSourceTally;
 
 /** What became last of a record that is not resident. */
-export type FateKind = 'no-room' | 'over-share' | 'not-admitted' | 'young' | 'failed' | 'freed' | 'evicted' | 'damaged';
+export type FateKind =
+  | 'no-room'
+  | 'over-share'
+  | 'read-later'
+  | 'not-admitted'
+  | 'young'
+  | 'failed'
+  | 'freed'
+  | 'evicted'
+  | 'damaged';
 
 export interface RecordFacts extends NativeRecordFacts {
   readonly state: 'resident' | 'queued' | 'fetching' | 'fetched' | 'absent';
@@ -244,6 +259,19 @@ export class Engine {
   /** The same for samples of a dataset version of the served folder. */
   fetchSamples(version: string, samples: Float64Array, urgency: Urgency): Fetch {
     return new Fetch(called(() => this.#native.fetchSamples(version, samples, urgencies[urgency])));
+  }
+
+  /** Of samples that a job is to read, those that are not worth their room from then on are not kept when read. */
+  judgeSamples(version: string, samples: Float64Array, terms: KeepTerms): Promise<void> {
+    return settled(() => this.#native.judgeSamples(version, samples, terms));
+  }
+
+  /**
+   * What each segment holds of a dataset version that these jobs are to read: of a part of its samples, another one
+   * each turn. Segments that hold nothing of it are not named.
+   */
+  segmentWorths(version: string, jobs: readonly JobAhead[], turn: number): Promise<readonly SegmentWorth[]> {
+    return settled(() => this.#native.segmentWorths(version, jobs, turn));
   }
 
   /**

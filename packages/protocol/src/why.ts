@@ -15,6 +15,7 @@ import type { ErrorShape } from './errors.ts';
  *     policy       its attachment keeps nothing
  *     full         it was read when no device had room
  *     share        it was read when its attachment had its share of the cache already
+ *     order        all that is here of its attachment is read sooner (policy order)
  *     young        it was read within 2 s of being written
  *     freed        somebody freed it
  *     evicted      its segment was given up for others
@@ -32,6 +33,7 @@ export type WhyReason =
   | 'forgotten'
   | 'policy'
   | 'full'
+  | 'order'
   | 'share'
   | 'young'
   | 'freed'

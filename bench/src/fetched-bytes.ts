@@ -1,0 +1,82 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+import { formatBytes } from '@millpool/protocol';
+import type { Policy, Status } from '@millpool/protocol';
+import { MillpoolNode } from '@millpool/test/harness';
+
+import { benchProgram, lapProgram } from './bench-program.ts';
+import { LineProcess } from './line-process.ts';
+import { seed } from './sample-order.ts';
+
+const run = promisify(execFile);
+const path = '/samples';
+export const batchSize = 256;
+/** A source's files are kept when they are older than this. */
+const settleMs = 2200;
+const writeTimeoutMs = 10 * 60_000;
+
+export interface Samples {
+  readonly count: number;
+  readonly sizeBytes: number;
+}
+
+/** One node of a job: what of each epoch it reads, in a cache of its own. */
+export interface CachedReader {
+  readonly policy: Policy;
+  readonly cacheBytes: number;
+  /** Ranks of the job; this node has the first. */
+  readonly world: number;
+  /** What a step takes beside its read. */
+  readonly stepMs: number;
+}
+
+/** A folder of files to read, gone afterwards. */
+export async function withSampleFolder<T>(
+  { count, sizeBytes }: Samples,
+  measure: (directory: string) => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  const directory = await mkdtemp(join(tmpdir(), 'millpool-bench-'));
+  try {
+    const args = ['samples', directory, String(count), String(sizeBytes)];
+    await run(benchProgram, args, { timeout: writeTimeoutMs, signal });
+    await sleep(settleMs, undefined, { signal });
+    return await measure(directory);
+  } finally {
+    await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+/** What comes from the source in each epoch, shuffled, after the first ones, which fill the cache. */
+export async function fetchedBytes(
+  directory: string,
+  { policy, cacheBytes, world, stepMs }: CachedReader,
+  { first, epochs, signal }: { readonly first: number; readonly epochs: number; readonly signal: AbortSignal },
+): Promise<number[]> {
+  const own = join(directory, `${policy}-${cacheBytes}-${world}`);
+  await mkdir(own);
+  const sources = [join(directory, 'files')];
+  const args = ['--at', path, '--policy', policy, '--size', formatBytes(cacheBytes)];
+  const node = await MillpoolNode.start({ directory: own, sources, args });
+  try {
+    const reader = [path, String(batchSize), String(seed), '0', String(world), String(stepMs)];
+    await using loop = await LineProcess.start([...lapProgram('millpool'), node.socket, ...reader], { signal });
+    const fetched: number[] = [];
+    let before = 0;
+    for (let epoch = 0; epoch < first + epochs; epoch += 1) {
+      await loop.lap(String(epoch));
+      const status = JSON.parse((await node.run('status', '--json')).stdout) as Status;
+      if (epoch >= first) fetched.push(status.cache.sourceBytes - before);
+      before = status.cache.sourceBytes;
+    }
+    return fetched;
+  } finally {
+    await node.stop();
+    await rm(own, { recursive: true, force: true, maxRetries: 3 });
+  }
+}

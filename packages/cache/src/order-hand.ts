@@ -1,0 +1,111 @@
+import type { Engine } from '@millpool/native';
+
+import type { JobsAhead } from './jobs-ahead.ts';
+import type { Plans } from './plans.ts';
+import { mayGo } from './victims.ts';
+import type { SegmentFacts } from './victims.ts';
+
+interface Parts {
+  readonly engine: Engine;
+  readonly plans: Plans;
+}
+
+/** No more is given up between two looks: it is to be filled again before more is. */
+const stepShare = 1 / 16;
+/** Segments are weighed anew when their readers have gone on by so much of an epoch. */
+const weighEveryEpochs = 1 / 32;
+
+/**
+ * What comes in is worth at least this much of the least that is left. A segment of newcomers is as good as its best,
+ * and the least of some hundred is low by chance: simulated, 0.7 fetches less than 1 or 0.5 do, or as much.
+ */
+const barShare = 0.7;
+
+/** What segments are worth, by their names, when their readers had got so far. */
+interface Weighed {
+  readonly epochs: number;
+  readonly worths: ReadonlyMap<string, number>;
+}
+
+/**
+ * The hand of the policy `order` on one identity: when its room runs out, segments go whose bytes are read last by the
+ * plans of now, and nothing comes in that is worth less than what is left (`native/core/src/forecast.rs`). While no
+ * plan is open nothing is known, and what is here stays.
+ */
+export class OrderHand {
+  readonly #parts: Parts;
+  readonly #identity: string;
+  #weighed: Weighed | null = null;
+  /** Of the times that they were weighed. */
+  #turn = 0;
+  /** What was left after the last look. */
+  #leftBytes = Infinity;
+
+  constructor(identity: string, parts: Parts) {
+    this.#identity = identity;
+    this.#parts = parts;
+  }
+
+  /** Those of `segments`, all of the ones that are there, that are to go now. Says to the plans what comes in. */
+  async look(segments: readonly SegmentFacts[]): Promise<readonly SegmentFacts[]> {
+    const { engine, plans } = this.#parts;
+    const roomBytes = engine.room(this.#identity);
+    const takenBytes = Number.isFinite(this.#leftBytes) ? Math.max(0, this.#leftBytes - roomBytes) : 0;
+    const hasBytes = segments.reduce((sum, { bytes }) => sum + bytes, 0);
+    const aimBytes = Math.max(engine.segmentBytes(), Math.min(2 * takenBytes, hasBytes * stepShare));
+    this.#leftBytes = roomBytes;
+    if (roomBytes >= 2 * aimBytes + engine.segmentBytes() || readsEachOnce(plans.jobs(this.#identity))) {
+      plans.setBar(this.#identity, null);
+      return [];
+    }
+    const worths = await this.#worths();
+    if (worths === null) return [];
+    const worthOf = (segment: SegmentFacts): number => (worths.get(nameOf(segment)) ?? 0) / Math.max(1, segment.bytes);
+    const ranked = segments.filter(mayGo).toSorted((a, b) => worthOf(a) - worthOf(b));
+    const count = roomBytes >= aimBytes / 2 ? 0 : countFor(ranked, aimBytes - roomBytes);
+    const victims = ranked.slice(0, count);
+    const next = ranked[count];
+    plans.setBar(this.#identity, next === undefined ? 0 : barShare * worthOf(next));
+    this.#leftBytes += victims.reduce((sum, { bytes }) => sum + bytes, 0);
+    return victims;
+  }
+
+  /** By segment; null where no plan says. */
+  async #worths(): Promise<ReadonlyMap<string, number> | null> {
+    const { engine, plans } = this.#parts;
+    const versions = [...plans.jobs(this.#identity)];
+    if (versions.length === 0) return null;
+    const epochs = plans.epochsRead(this.#identity);
+    if (this.#weighed !== null && Math.abs(epochs - this.#weighed.epochs) < weighEveryEpochs) {
+      return this.#weighed.worths;
+    }
+    this.#turn += 1;
+    const worths = new Map<string, number>();
+    for (const [version, { jobs }] of versions) {
+      for (const { worth, ...name } of await engine.segmentWorths(version, jobs, this.#turn)) {
+        worths.set(nameOf(name), (worths.get(nameOf(name)) ?? 0) + worth);
+      }
+    }
+    this.#weighed = { epochs, worths };
+    return worths;
+  }
+}
+
+/**
+ * Where one job reads each sample once an epoch here, no order of giving up fetches less than keeping what is here: a
+ * sample's next read is a hit only if it stayed over the end of an epoch, and no more stay than there is room for.
+ */
+function readsEachOnce(versions: ReadonlyMap<string, JobsAhead<unknown>>): boolean {
+  const jobs = [...versions.values()].flatMap((of) => of.jobs);
+  return jobs.length === 1 && jobs.every(({ ranks, world }) => ranks.length === world);
+}
+
+function countFor(ranked: readonly SegmentFacts[], bytes: number): number {
+  let left = bytes;
+  const last = ranked.findIndex((segment) => (left -= segment.bytes) <= 0);
+  return last === -1 ? ranked.length : last + 1;
+}
+
+function nameOf({ number, generation }: Pick<SegmentFacts, 'number' | 'generation'>): string {
+  return `${number}.${generation}`;
+}
