@@ -23,7 +23,7 @@ export async function activityOf(parts: Parts): Promise<Activity> {
     sources: metadata.attachments().map(({ id, path }) => sourceActivity(path, engine.sourceTally(id))),
     readers: await readers.list(),
     loaders: plans.activity(),
-    jobs: jobs.list().map((job) => ({ ...job, failures: [] })),
+    jobs: jobs.list(),
   };
 }
 

@@ -73,14 +73,12 @@ export function daemonHandlers(parts: DaemonParts, connection: number): Handlers
 
     load: async ({ path, verify }, { signal }) => {
       await known(parts, path, signal);
-      return { job: jobs.start(path, verify) };
+      return { job: await jobs.start({ path, verify }) };
     },
     job: ({ job, waitSeconds }, { signal }) => jobs.wait(job, waitSeconds, signal),
     jobs: async () => ({ jobs: jobs.list() }),
-    'job-cancel': async ({ job }) => {
-      jobs.cancel(job);
-      return {};
-    },
+    'job-failures': async ({ job, skip, limit }) => ({ failures: await jobs.failures(job, skip, limit) }),
+    'job-cancel': ({ job }) => jobs.cancel(job),
     free: ({ path }, { signal }) => free(parts, path, signal),
     why: ({ path }, { signal }) => whyOf(parts, path, signal),
     ...pinHandlers(pins),

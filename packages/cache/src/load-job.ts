@@ -1,14 +1,18 @@
+import { unlessAborted } from '@millpool/host';
 import type { Clock } from '@millpool/host';
 import { packObjects } from '@millpool/native';
 import type { Engine } from '@millpool/native';
-import { asMillpoolError, MillpoolError } from '@millpool/protocol';
+import { asMillpoolError, comparePaths, errorTable, MillpoolError } from '@millpool/protocol';
 import type { ErrorShape, JobStatus } from '@millpool/protocol';
 import type { Metadata, ResolvedEntry } from '@millpool/metadata';
 
 import { stateOf } from './admission.ts';
 import type { Eviction } from './eviction.ts';
+import type { FailureLog } from './failure-log.ts';
+import { batchesOf, filesAtOnce } from './load-batch.ts';
+import { LoadProgress } from './load-progress.ts';
+import type { LoadRecord } from './load-record.ts';
 
-const failuresShown = 1000;
 /** For what is fetched to be written and reachable. */
 const flushTimeoutMs = 120_000;
 const pollMs = 200;
@@ -16,111 +20,159 @@ const pollMs = 200;
 const settleMs = 2_500;
 /** Files that wait for their age together. */
 const unsettledMax = 10_000;
+/** What is removed while a load goes on is fetched again, so often. */
+const passesMax = 3;
+/** A source that is away when a load is to go on after a restart is asked again, so long. */
+const resumeForMs = 600_000;
+const resumeEveryMs = 5_000;
 
-type State = JobStatus['state'];
+type Files = readonly ResolvedEntry[];
 
-export interface LoadRequest {
-  readonly job: number;
-  readonly path: string;
-  /** Read back what is resident and fetch again what does not match. */
-  readonly verify: boolean;
-}
-
-interface LoadParts {
+export interface LoadParts {
   readonly metadata: Metadata;
   readonly engine: Engine;
   readonly eviction: Eviction;
   readonly clock: Clock;
 }
 
-/** Brings every byte below a path into segments. It is done only when each is there: looked up, not assumed. */
+/** What a load tells whoever keeps it. */
+export interface LoadKeeper {
+  readonly failures: FailureLog;
+  /** Everything up to this path was read back, or came from the source just now. */
+  onVerified(path: string): Promise<void>;
+}
+
+/**
+ * Brings every byte below a path into segments. It is done only when each is there: looked up, not assumed. One that
+ * was stopped goes on from the start of its listing, and passes over what is resident.
+ */
 export class LoadJob {
-  readonly #request: LoadRequest;
-  readonly #metadata: Metadata;
-  readonly #engine: Engine;
-  readonly #clock: Clock;
-  readonly #eviction: Eviction;
+  readonly #record: LoadRecord;
+  readonly #parts: LoadParts;
+  readonly #keeper: LoadKeeper;
   readonly #stop = new AbortController();
-  readonly #startedMs: number;
-  readonly #failures: ErrorShape[] = [];
-  /** Settles when the job has ended, however it ended. */
+  readonly #progress: LoadProgress;
+  /** Settles when nothing of it runs any more: it has ended, or was suspended. */
   readonly ended: Promise<void>;
-  #state: State = 'running';
-  #endedMs: number | null = null;
-  #files = 0;
-  #bytes = 0;
-  #filesDone = 0;
-  #bytesDone = 0;
-  /** Of the page under way, on top of the two above. */
-  #pageFiles = 0;
-  #pageBytes = 0;
+  #state: JobStatus['state'] = 'running';
+  #isCancelled = false;
   #failureCount = 0;
+  #error: ErrorShape | null = null;
   /** Read, and not kept though there is room: most likely written a moment ago. */
   #unsettled: ResolvedEntry[] = [];
 
-  constructor(request: LoadRequest, parts: LoadParts) {
-    this.#request = request;
-    this.#metadata = parts.metadata;
-    this.#engine = parts.engine;
-    this.#clock = parts.clock;
-    this.#eviction = parts.eviction;
-    this.#startedMs = parts.clock.nowMs();
-    this.ended = this.#run();
+  /** `isResumed`: it began in an earlier run of the daemon. */
+  constructor(record: LoadRecord, isResumed: boolean, { parts, keeper }: { parts: LoadParts; keeper: LoadKeeper }) {
+    this.#record = record;
+    this.#parts = parts;
+    this.#keeper = keeper;
+    this.#progress = new LoadProgress(parts.clock);
+    this.ended = this.#run(isResumed);
   }
 
-  get status(): JobStatus {
-    return {
-      job: this.#request.job,
-      path: this.#request.path,
-      state: this.#state,
-      files: this.#files,
-      filesDone: this.#filesDone + this.#pageFiles,
-      bytes: this.#bytes,
-      bytesDone: this.#bytesDone + this.#pageBytes,
-      startedAt: new Date(this.#startedMs).toISOString(),
-      seconds: ((this.#endedMs ?? this.#clock.nowMs()) - this.#startedMs) / 1000,
-      failures: this.#failures,
-      failureCount: this.#failureCount,
-    };
+  get state(): JobStatus['state'] {
+    return this.#state;
   }
 
+  get progress(): Omit<JobStatus, 'job' | 'path' | 'verify' | 'startedAt' | 'endedAt' | 'seconds' | 'failures'> {
+    const { counts } = this.#progress;
+    return { ...counts, state: this.#state, failureCount: this.#failureCount, error: this.#error };
+  }
+
+  /** It ends as cancelled. */
   cancel(): void {
+    this.#isCancelled = true;
     this.#stop.abort();
   }
 
-  async #run(): Promise<void> {
+  /** It stops, and is to go on in the daemon's next run. */
+  suspend(): void {
+    this.#stop.abort();
+  }
+
+  async #run(isResumed: boolean): Promise<void> {
     try {
-      await this.#count();
-      for await (const page of this.#metadata.walk(this.#request.path, this.#stop.signal)) {
-        await this.#loadPage(page.filter((entry) => entry.type === 'file'));
-        if (this.#unsettled.length >= unsettledMax) await this.#loadUnsettled();
-      }
-      await this.#loadUnsettled();
+      await (isResumed ? this.#countPatiently() : this.#count());
+      await this.#passUntilAllIsThere();
+      this.#progress.end();
       this.#state = this.#failureCount > 0 ? 'partly' : 'done';
     } catch (error) {
-      this.#state = this.#stop.signal.aborted ? 'cancelled' : 'failed';
-      if (!this.#stop.signal.aborted) this.#fail(asMillpoolError(error).shape);
-    } finally {
-      this.#endedMs = this.#clock.nowMs();
+      if (this.#isCancelled) this.#state = 'cancelled';
+      else if (!this.#stop.signal.aborted) {
+        this.#state = 'failed';
+        this.#error = asMillpoolError(error).shape;
+      }
     }
   }
 
   /** First of all, so that the percentage is exact from the start; the walk after it comes from memory. */
   async #count(): Promise<void> {
-    for await (const page of this.#metadata.walk(this.#request.path, this.#stop.signal)) {
-      for (const entry of page) {
-        if (entry.type !== 'file') continue;
-        this.#files += 1;
-        this.#bytes += entry.size;
+    let [files, bytes] = [0, 0];
+    for await (const batch of this.#batches()) {
+      files += batch.length;
+      bytes += sizeOf(batch);
+    }
+    this.#progress.listed(files, bytes);
+  }
+
+  async #countPatiently(): Promise<void> {
+    const { clock } = this.#parts;
+    for (const deadlineMs = clock.monotonicMs() + resumeForMs; ;) {
+      try {
+        return await this.#count();
+      } catch (error) {
+        const { code } = asMillpoolError(error);
+        if (!errorTable[code].retryable || clock.monotonicMs() > deadlineMs) throw error;
+        await clock.sleep(resumeEveryMs, this.#stop.signal);
       }
     }
   }
 
-  async #loadPage(files: readonly ResolvedEntry[]): Promise<void> {
-    const unkept = await this.#eviction.withRoom(files, () => this.#fetch(files), this.#stop.signal);
-    const hasRoom = this.#engine.devices().some((device) => stateOf(device) === 'ok');
+  /** What was evicted or freed behind the load's back is missing again, and `done` would not be true. */
+  async #passUntilAllIsThere(): Promise<void> {
+    const { engine } = this.#parts;
+    for (let pass = 1; ; pass += 1) {
+      const removals = engine.removals();
+      await this.#pass(this.#record.verify && pass === 1);
+      if (engine.removals() === removals || this.#failureCount > 0 || pass === passesMax) return;
+    }
+  }
+
+  async #pass(verifies: boolean): Promise<void> {
+    this.#failureCount = 0;
+    await this.#keeper.failures.clear();
+    this.#progress.beginPass();
+    for await (const batch of this.#batches()) {
+      this.#progress.saw(batch.length, sizeOf(batch));
+      if (verifies) await this.#verify(batch);
+      await this.#loadBatch(batch);
+      if (this.#unsettled.length >= unsettledMax) await this.#loadUnsettled();
+      if (verifies) await this.#keeper.onVerified(batch.at(-1)?.path ?? this.#record.path);
+    }
+    await this.#loadUnsettled();
+  }
+
+  #batches(): AsyncGenerator<Files> {
+    return batchesOf(this.#parts.metadata.walk(this.#record.path, this.#stop.signal));
+  }
+
+  /** Forgets what does not match its checksum, so that it is missing. */
+  async #verify(batch: Files): Promise<void> {
+    const { verifiedThrough } = this.#record;
+    const isDue = ({ path }: ResolvedEntry): boolean =>
+      verifiedThrough === null || comparePaths(path, verifiedThrough) > 0;
+    const due = batch.filter(isDue);
+    if (due.length > 0) await unlessAborted(this.#stop.signal, this.#parts.engine.verify(packObjects(due)));
+  }
+
+  async #loadBatch(batch: Files): Promise<void> {
+    const missing = this.#settleResident(batch);
+    if (missing.length === 0) return;
+    const { eviction, engine } = this.#parts;
+    const unkept = await eviction.withRoom(missing, () => this.#fetch(missing), this.#stop.signal);
+    const hasRoom = engine.devices().some((device) => stateOf(device) === 'ok');
     if (hasRoom) this.#unsettled.push(...unkept);
-    else for (const file of unkept) this.#fail(notKept(file.path).shape);
+    else await this.#fail(unkept.map(({ path }) => notKept(path).shape));
   }
 
   /** Once more, when they are old enough. */
@@ -128,63 +180,66 @@ export class LoadJob {
     const files = this.#unsettled;
     if (files.length === 0) return;
     this.#unsettled = [];
-    await this.#clock.sleep(settleMs, this.#stop.signal);
-    for (const file of await this.#fetch(files)) this.#fail(notKept(file.path).shape);
+    await this.#parts.clock.sleep(settleMs, this.#stop.signal);
+    for (let first = 0; first < files.length; first += filesAtOnce) {
+      const unkept = await this.#fetch(files.slice(first, first + filesAtOnce));
+      await this.#fail(unkept.map(({ path }) => notKept(path).shape));
+    }
+  }
+
+  /** Counts what is here as done, and gives what is not. */
+  #settleResident(files: Files): Files {
+    const resident = this.#parts.engine.residency(packObjects(files));
+    const isHere = files.map(({ size }, i) => resident[i] === size);
+    const here = files.filter((_, i) => isHere[i]);
+    this.#progress.settled(here.length, sizeOf(here));
+    return files.filter((_, i) => !isHere[i]);
   }
 
   /** Those that were read and are not resident. */
-  async #fetch(files: readonly ResolvedEntry[]): Promise<readonly ResolvedEntry[]> {
-    if (files.length === 0) return [];
+  async #fetch(files: Files): Promise<Files> {
+    const { engine } = this.#parts;
     const objects = packObjects(files);
-    if (this.#request.verify) await this.#engine.verify(objects);
-    const fetch = this.#engine.fetch(objects, 'load');
+    const fetch = engine.fetch(objects, 'load');
     const onAbort = (): void => fetch.cancel();
     this.#stop.signal.addEventListener('abort', onAbort, { once: true });
-    const watch = setInterval(() => {
-      const { objectsDone, bytesDone } = fetch.progress();
-      this.#pageFiles = objectsDone;
-      this.#pageBytes = bytesDone;
-    }, pollMs);
+    const watch = setInterval(() => this.#look(files, objects), pollMs);
     try {
-      await fetch.done;
+      // One that is stopped does not wait for what is under way: that ends by itself, and is kept.
+      await unlessAborted(this.#stop.signal, fetch.done);
+      await unlessAborted(this.#stop.signal, engine.flush(flushTimeoutMs));
     } finally {
       clearInterval(watch);
       this.#stop.signal.removeEventListener('abort', onAbort);
-      this.#pageFiles = 0;
-      this.#pageBytes = 0;
     }
-    this.#stop.signal.throwIfAborted();
     const failed = new Map(fetch.failures().map(({ index, error }) => [index, error]));
-    return this.#settle(files, objects, failed);
+    const failureOf = new Map(files.map((file, i) => [file, failed.get(i)]));
+    const missing = this.#settleResident(files);
+    const failures = missing.flatMap((file) => {
+      const failure = failureOf.get(file);
+      return failure === undefined ? [] : [{ ...failure.shape, path: file.path }];
+    });
+    await this.#fail(failures);
+    return missing.filter((file) => failureOf.get(file) === undefined);
   }
 
-  /** What is here is done, and what could not be read has failed; the rest is left. */
-  async #settle(
-    files: readonly ResolvedEntry[],
-    objects: Uint8Array,
-    failed: ReadonlyMap<number, MillpoolError>,
-  ): Promise<readonly ResolvedEntry[]> {
-    await this.#engine.flush(flushTimeoutMs);
-    const resident = this.#engine.residency(objects);
-    const unkept: ResolvedEntry[] = [];
-    for (const [i, file] of files.entries()) {
-      const failure = failed.get(i);
-      if (resident[i] === file.size) {
-        this.#filesDone += 1;
-        this.#bytesDone += file.size;
-      } else if (failure !== undefined) {
-        this.#fail({ ...failure.shape, path: file.path });
-      } else {
-        unkept.push(file);
-      }
-    }
-    return unkept;
+  #look(files: Files, objects: Uint8Array): void {
+    const resident = this.#parts.engine.residency(objects);
+    const whole = files.filter(({ size }, i) => resident[i] === size).length;
+    this.#progress.underWay(
+      whole,
+      resident.reduce((sum, bytes) => sum + bytes, 0),
+    );
   }
 
-  #fail(failure: ErrorShape): void {
-    this.#failureCount += 1;
-    if (this.#failures.length < failuresShown) this.#failures.push(failure);
+  async #fail(failures: readonly ErrorShape[]): Promise<void> {
+    this.#failureCount += failures.length;
+    await this.#keeper.failures.append(failures);
   }
+}
+
+function sizeOf(files: Files): number {
+  return files.reduce((sum, { size }) => sum + size, 0);
 }
 
 function notKept(path: string): MillpoolError {

@@ -1,67 +1,218 @@
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { CoordStore } from '@millpool/coordination';
+import type { Log } from '@millpool/host';
 import { MillpoolError } from '@millpool/protocol';
-import type { JobStatus } from '@millpool/protocol';
+import type { ErrorShape, JobStatus } from '@millpool/protocol';
 
+import { FailureLog } from './failure-log.ts';
 import { LoadJob } from './load-job.ts';
+import type { LoadParts } from './load-job.ts';
+import { LoadRecords } from './load-record.ts';
+import type { LoadRecord, LoadRequest } from './load-record.ts';
 
-/** Ended jobs that are still shown. */
+/** Ended loads that are still shown: so many, and so long. */
 const endedShown = 100;
+const endedShownMs = 7 * 86_400_000;
+/** Of a status. */
+const failuresShown = 1_000;
+/** How much is read back once more after a kill. */
+const verifiedEveryMs = 5_000;
 
-type JobParts = ConstructorParameters<typeof LoadJob>[1];
+const failuresSuffix = '.failures';
 
-/** The load jobs of this run of the daemon, by number. */
+interface JobsParts extends LoadParts {
+  readonly coordination: CoordStore;
+  readonly log: Log;
+  /** For the lists of failures: the daemon's own. */
+  readonly directory: string;
+}
+
+interface Kept {
+  record: LoadRecord;
+  readonly failures: FailureLog;
+  /** Null: it ended in an earlier run of the daemon, or has not gone on yet in this one. */
+  job: LoadJob | null;
+  /** Settles when it has ended and that is written down, or when it was suspended. */
+  over: Promise<void>;
+}
+
+/**
+ * The load jobs of this node, by number. They are kept in the coordination store, so that one goes on when the daemon
+ * starts again, however it ended.
+ */
 export class LoadJobs {
-  readonly #parts: JobParts;
-  readonly #jobs = new Map<number, LoadJob>();
-  #last = 0;
+  readonly #parts: JobsParts;
+  readonly #records: LoadRecords;
+  readonly #kept = new Map<number, Kept>();
+  #isStopping = false;
 
-  constructor(parts: JobParts) {
+  private constructor(parts: JobsParts) {
     this.#parts = parts;
+    this.#records = new LoadRecords(parts.coordination, parts.log);
   }
 
-  start(path: string, verify: boolean): number {
-    const job = ++this.#last;
-    this.#jobs.set(job, new LoadJob({ job, path, verify }, this.#parts));
-    this.#forgetOldest();
-    return job;
+  /** What earlier runs left. Nothing goes on before `resume`. */
+  static async open(parts: JobsParts): Promise<LoadJobs> {
+    const jobs = new LoadJobs(parts);
+    await mkdir(parts.directory, { recursive: true });
+    for (const record of await jobs.#records.all()) jobs.#keep(record);
+    for (const name of await readdir(parts.directory)) {
+      if (!jobs.#kept.has(Number.parseInt(name, 10))) await rm(join(parts.directory, name), { force: true });
+    }
+    await jobs.#forgetOldest();
+    return jobs;
   }
 
+  resume(): void {
+    for (const kept of this.#kept.values()) {
+      if (kept.record.ended !== null || kept.job !== null) continue;
+      const { job, path } = kept.record;
+      this.#parts.log.info('a load goes on', { job, path });
+      this.#run(kept, true);
+    }
+  }
+
+  /** One that goes on already and is the same is not started twice: its number is given. */
+  async start(request: LoadRequest): Promise<number> {
+    for (const { record } of this.#kept.values()) {
+      if (record.ended === null && record.path === request.path && record.verify === request.verify) return record.job;
+    }
+    const record = await this.#records.add(request, this.#now());
+    const kept = this.#keep(record);
+    this.#run(kept, false);
+    return record.job;
+  }
+
+  /** Without the lists of their failures. */
   list(): readonly JobStatus[] {
-    return [...this.#jobs.values()].map((job) => job.status);
+    return [...this.#kept.values()].map((kept) => this.#statusOf(kept, []));
   }
 
-  cancel(job: number): void {
-    this.#find(job).cancel();
+  async failures(job: number, skip: number, limit: number): Promise<readonly ErrorShape[]> {
+    return this.#find(job).failures.page(skip, limit);
+  }
+
+  /** Written down before it stops: it does not come back, whatever happens meanwhile. */
+  async cancel(job: number): Promise<JobStatus> {
+    const kept = this.#find(job);
+    if (kept.job !== null && kept.record.ended === null) {
+      await this.#saveEnd(kept, 'cancelled');
+      kept.job.cancel();
+      await kept.over;
+    }
+    return this.#statusOf(kept, []);
   }
 
   /** The job as it stands when it has ended, or after `waitSeconds`. */
   async wait(job: number, waitSeconds: number, signal: AbortSignal): Promise<JobStatus> {
-    const found = this.#find(job);
+    const kept = this.#find(job);
     const late = new AbortController();
     const aborted = AbortSignal.any([signal, late.signal]);
     const pause = this.#parts.clock.sleep(waitSeconds * 1000, aborted).catch(() => undefined);
-    await Promise.race([found.ended, pause]);
+    await Promise.race([kept.over, pause]);
     late.abort();
-    return found.status;
+    return this.#statusOf(kept, await kept.failures.page(0, failuresShown));
   }
 
-  /** Cancels all and waits for them. */
+  /** All stop, and go on in the daemon's next run. */
   async stop(): Promise<void> {
-    for (const job of this.#jobs.values()) job.cancel();
-    await Promise.all([...this.#jobs.values()].map((job) => job.ended));
+    this.#isStopping = true;
+    for (const { job } of this.#kept.values()) job?.suspend();
+    await Promise.all([...this.#kept.values()].map(({ over }) => over));
   }
 
-  #find(job: number): LoadJob {
-    const found = this.#jobs.get(job);
+  #keep(record: LoadRecord): Kept {
+    const file = join(this.#parts.directory, `${record.job}${failuresSuffix}`);
+    const kept: Kept = { record, failures: new FailureLog(file), job: null, over: Promise.resolve() };
+    this.#kept.set(record.job, kept);
+    return kept;
+  }
+
+  #run(kept: Kept, isResumed: boolean): void {
+    if (this.#isStopping) return;
+    const { clock } = this.#parts;
+    let savedMs = clock.monotonicMs();
+    const onVerified = async (path: string): Promise<void> => {
+      if (clock.monotonicMs() - savedMs < verifiedEveryMs || kept.record.ended !== null) return;
+      savedMs = clock.monotonicMs();
+      kept.record = { ...kept.record, verifiedThrough: path };
+      await this.#records.save(kept.record);
+    };
+    const keeper = { failures: kept.failures, onVerified };
+    const job = new LoadJob(kept.record, isResumed, { parts: this.#parts, keeper });
+    kept.job = job;
+    kept.over = job.ended.then(() => this.#onEnded(kept, job));
+  }
+
+  async #onEnded(kept: Kept, { state }: LoadJob): Promise<void> {
+    if (state === 'running') return;
+    try {
+      await this.#saveEnd(kept, state);
+      await this.#forgetOldest();
+    } catch (error) {
+      // It goes on in the next run, and finds that nothing is left to do.
+      const { job, path } = kept.record;
+      this.#parts.log.warn('the end of a load could not be kept', { job, path, error: String(error) });
+    }
+  }
+
+  async #saveEnd(kept: Kept, state: JobStatus['state']): Promise<void> {
+    if (kept.job === null) return;
+    const { files, filesDone, bytes, bytesDone, failureCount, error } = kept.job.progress;
+    const counts = { files, filesDone, bytes, bytesDone, failureCount, error };
+    const endedAt = kept.record.ended?.endedAt ?? this.#now();
+    kept.record = { ...kept.record, ended: { ...counts, state, endedAt } };
+    await this.#records.save(kept.record);
+  }
+
+  #statusOf({ record, job }: Kept, failures: readonly ErrorShape[]): JobStatus {
+    const { path, verify, startedAt, ended } = record;
+    const startedMs = Date.parse(startedAt);
+    const seconds = ((ended === null ? this.#parts.clock.nowMs() : Date.parse(ended.endedAt)) - startedMs) / 1000;
+    const named = { job: record.job, path, verify, startedAt, endedAt: ended?.endedAt ?? null, seconds, failures };
+    if (ended === null && job !== null) return { ...named, ...job.progress };
+    const counts = ended ?? notYet;
+    const bytesPerSecond = seconds > 0 ? counts.bytesDone / seconds : 0;
+    return { ...named, ...counts, endedAt: named.endedAt, bytesPerSecond, secondsLeft: null };
+  }
+
+  #find(job: number): Kept {
+    const found = this.#kept.get(job);
     if (found !== undefined) return found;
     throw new MillpoolError({
       code: 'not-found',
       message: `There is no job ${job}.`,
-      remedy: '`millpool jobs` lists the jobs since the daemon started.',
+      remedy: '`millpool jobs` lists those that run, and those of the last days.',
     });
   }
 
-  #forgetOldest(): void {
-    const ended = [...this.#jobs].filter(([, job]) => job.status.state !== 'running');
-    for (const [number] of ended.slice(0, Math.max(0, ended.length - endedShown))) this.#jobs.delete(number);
+  async #forgetOldest(): Promise<void> {
+    const ended = [...this.#kept.values()].flatMap((kept) => (kept.record.ended === null ? [] : [kept]));
+    const oldestMs = this.#parts.clock.nowMs() - endedShownMs;
+    const old = ended.filter(
+      ({ record }, i) => i < ended.length - endedShown || Date.parse(record.ended?.endedAt ?? '') < oldestMs,
+    );
+    for (const { record, failures } of old) {
+      this.#kept.delete(record.job);
+      await this.#records.remove(record.job);
+      await failures.clear();
+    }
+  }
+
+  #now(): string {
+    return new Date(this.#parts.clock.nowMs()).toISOString();
   }
 }
+
+/** Of one that did not go on yet in this run of the daemon. */
+const notYet = {
+  state: 'running',
+  files: 0,
+  filesDone: 0,
+  bytes: 0,
+  bytesDone: 0,
+  failureCount: 0,
+  error: null,
+} as const;

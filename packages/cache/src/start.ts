@@ -19,7 +19,7 @@ import { ReadTally } from './read-tally.ts';
 import { Tenants } from './tenants.ts';
 
 export interface CacheConfig {
-  /** For what is neither segment nor metadata: dataset versions. */
+  /** For what is neither segment nor metadata: dataset versions, and what loads could not bring. */
   readonly stateDirectory: string;
   /** Where SDKs connect. */
   readonly socket: string;
@@ -61,7 +61,8 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   const pins = await Pins.open({ coordination: parts.coordination, engine, metadata, clock, log });
   const tenants = new Tenants({ engine, metadata, plans, clock });
   const eviction = new Eviction({ engine, tenants, pins, plans, clock, log, idleMs: config.keepUnreadMs });
-  const jobs = new LoadJobs({ metadata, engine, eviction, clock });
+  const directory = join(config.stateDirectory, 'loads');
+  const jobs = await LoadJobs.open({ ...parts, eviction, directory });
   const { version, budgetBytes } = config;
   const told = { onShutdown, version, budgetBytes };
   const parted = { engine, metadata, sources, datasets, plans, jobs, tally, readers, eviction, pins, ...told };
@@ -92,6 +93,7 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
     await sources.stop();
     throw error;
   });
+  jobs.resume();
   return {
     handlers: daemonHandlers(parted, 0),
     async stop() {

@@ -31,8 +31,12 @@ export interface Methods {
   load: { request: { path: string; verify: boolean }; reply: { job: number } };
   /** Answers at once, or after `waitSeconds` at most when the job has not ended. */
   job: { request: { job: number; waitSeconds: number }; reply: JobStatus };
+  /** Those that run and those that ended of late, by number; without the lists of their failures. */
   jobs: { request: Record<string, never>; reply: { jobs: readonly JobStatus[] } };
-  'job-cancel': { request: { job: number }; reply: Record<string, never> };
+  /** Those after the first `skip`, at most `limit` (1,000); fewer are the last ones. */
+  'job-failures': { request: JobFailuresRequest; reply: { failures: readonly ErrorShape[] } };
+  /** What it has under way ends by itself. */
+  'job-cancel': { request: { job: number }; reply: JobStatus };
   free: { request: { path: string }; reply: { records: number; bytes: number } };
   why: { request: { path: string }; reply: WhyReply };
   pin: { request: { path: string }; reply: Pin & { readonly cachedBytes: number } };
@@ -216,23 +220,41 @@ export interface Pin {
 export interface JobStatus {
   readonly job: number;
   readonly path: string;
-  /** `done` means every byte is resident and checked; `partly` that the failures below are not. */
+  /** What is resident already is read back and checked too. */
+  readonly verify: boolean;
+  /**
+   * `done` means every byte is resident and checked; `partly` that the failures below are not; `failed` that it could
+   * not go on, `error` says why.
+   */
   readonly state: 'running' | 'done' | 'partly' | 'cancelled' | 'failed';
+  /** As listed. What is done is resident; it never goes back while the job runs, and is exact when it has ended. */
   readonly files: number;
   readonly filesDone: number;
   readonly bytes: number;
   readonly bytesDone: number;
+  /** Of late; of one that has ended, from start to end. */
+  readonly bytesPerSecond: number;
+  /** At that rate; null where it is not known. */
+  readonly secondsLeft: number | null;
   readonly startedAt: string;
+  readonly endedAt: string | null;
+  /** Since it was started, restarts of the daemon included. */
   readonly seconds: number;
+  readonly error: ErrorShape | null;
   /** The first 1,000; `failureCount` has them all. */
   readonly failures: readonly ErrorShape[];
   readonly failureCount: number;
 }
 
+export interface JobFailuresRequest {
+  readonly job: number;
+  readonly skip: number;
+  readonly limit: number;
+}
+
 /** What goes on at a daemon. */
 export interface Activity extends ReadActivity {
   readonly status: Status;
-  /** Without the lists of their failures. */
   readonly jobs: readonly JobStatus[];
 }
 

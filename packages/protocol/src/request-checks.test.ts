@@ -44,6 +44,7 @@ const good: { readonly [M in Method]: Methods[M]['request'] } = {
   load: { path: '/', verify: true },
   job: { job: 1, waitSeconds: 0.5 },
   jobs: {},
+  'job-failures': { job: 1, skip: 0, limit: 1_000 },
   'job-cancel': { job: 1 },
   free: { path: '/a' },
   why: { path: '/a/b.png' },
@@ -133,6 +134,7 @@ test('ranges and lengths, each named', () => {
     ['plan-open', { globalBatch: 0 }, 'plan-open.globalBatch'],
     ['plan-open', { seed: 2 ** 53 }, 'plan-open.seed'],
     ['job', { waitSeconds: Number.POSITIVE_INFINITY }, 'job.waitSeconds'],
+    ['job-failures', { limit: 1_001 }, 'job-failures.limit'],
     ['job-cancel', { job: 2 ** 32 }, 'job-cancel.job'],
   ];
   for (const [method, change, field] of wrong) {

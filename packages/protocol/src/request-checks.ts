@@ -11,6 +11,7 @@ import type {
   DatasetListRequest,
   DatasetPlace,
   DatasetRequest,
+  JobFailuresRequest,
   ListRequest,
   Method,
   Methods,
@@ -25,6 +26,7 @@ export const listLimitMax = 10_000;
 export const datasetListLimitMax = 1_000;
 export const datasetDiffLimitMax = 5_000;
 export const requestPathsMax = 65_536;
+export const jobFailuresLimitMax = 1_000;
 export const jobWaitSecondsMax = 3_600;
 const ttlSecondsMax = 10 * 365 * 86_400;
 const uint32Max = 2 ** 32 - 1;
@@ -136,6 +138,7 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
   load: record<Methods['load']['request']>({ path, verify: flag }),
   job: record<Methods['job']['request']>({ job, waitSeconds: numberWithin(0, jobWaitSecondsMax) }),
   jobs: nothing,
+  'job-failures': record<JobFailuresRequest>({ job, skip: integer(0), limit: integer(1, jobFailuresLimitMax) }),
   'job-cancel': record<Methods['job-cancel']['request']>({ job }),
   free: record<Methods['free']['request']>({ path }),
   why: record<Methods['why']['request']>({ path }),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { waitCauses } from '@millpool/protocol';
-import type { Activity, SecondsByCause } from '@millpool/protocol';
+import type { Activity, JobStatus, SecondsByCause } from '@millpool/protocol';
 
 import { bar, cut, render, sparkline } from './drawing.ts';
 import type { Canvas } from './drawing.ts';
@@ -71,21 +71,28 @@ function activityAt(seconds: number): Activity {
         waitSeconds,
       },
     ],
-    jobs: [
-      {
-        job: 5,
-        path: '/val',
-        state: 'running',
-        files: 10,
-        filesDone: 1,
-        bytes: 2 ** 30,
-        bytesDone: seconds * 2 ** 20,
-        startedAt: '2026-01-01T00:00:00.000Z',
-        seconds,
-        failures: [],
-        failureCount: 2,
-      },
-    ],
+    jobs: [jobAt(seconds)],
+  };
+}
+
+function jobAt(seconds: number): JobStatus {
+  return {
+    job: 5,
+    path: '/val',
+    verify: false,
+    state: 'running',
+    files: 10,
+    filesDone: 1,
+    bytes: 2 ** 30,
+    bytesDone: seconds * 2 ** 20,
+    bytesPerSecond: 2 ** 20,
+    secondsLeft: 900,
+    startedAt: '2026-01-01T00:00:00.000Z',
+    endedAt: null,
+    seconds,
+    error: null,
+    failures: [],
+    failureCount: 2,
   };
 }
 

@@ -1,0 +1,26 @@
+import type { ResolvedEntry } from '@millpool/metadata';
+
+/** Many enough to keep a source busy, few enough that what is done is settled soon, and each failure is told. */
+export const filesAtOnce = 1_000;
+const bytesAtOnce = 1024 ** 3;
+
+/** Pages of a walk as batches of files, of so many bytes that none takes long; a larger file is one of its own. */
+export async function* batchesOf(
+  pages: AsyncIterable<readonly ResolvedEntry[]>,
+): AsyncGenerator<readonly ResolvedEntry[]> {
+  let batch: ResolvedEntry[] = [];
+  let bytes = 0;
+  for await (const page of pages) {
+    for (const entry of page) {
+      if (entry.type !== 'file') continue;
+      if (batch.length > 0 && (batch.length === filesAtOnce || bytes + entry.size > bytesAtOnce)) {
+        yield batch;
+        batch = [];
+        bytes = 0;
+      }
+      batch.push(entry);
+      bytes += entry.size;
+    }
+  }
+  if (batch.length > 0) yield batch;
+}
