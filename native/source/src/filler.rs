@@ -350,7 +350,15 @@ impl Landing {
     fn land(mut self, piece: &Piece, fetched: Result<Fetched>) {
         let answer = self.inner.keep(&self.key, piece, fetched);
         self.landed = true;
-        tell(self.inner.flights().land(&self.key), &answer);
+        self.tell(&answer);
+    }
+}
+
+impl Landing {
+    /// Who is told may ask for more at once: the lock is not held.
+    fn tell(&self, answer: &Result<Filled>) {
+        let waiters = self.inner.flights().land(&self.key);
+        tell(waiters, answer);
     }
 }
 
@@ -363,7 +371,7 @@ impl Drop for Landing {
             true => Error::new(Code::Internal, "a fetch ended by a fault"),
             false => closed(),
         };
-        tell(self.inner.flights().land(&self.key), &Err(error));
+        self.tell(&Err(error));
     }
 }
 

@@ -1,12 +1,13 @@
 //! Who goes first, who waits, and how waiting ends.
 
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use millpool_core::{Code, ObjectRef, PIECE_BYTES, Urgency, Want};
+use millpool_core::{Code, Error, Fill, Filled, ObjectRef, PIECE_BYTES, Urgency, Want};
 use millpool_source::{Filler, FillerConfig};
 
-use crate::bed::{Bed, Terms, collect, want};
+use crate::bed::{Bed, PATIENCE, Terms, collect, want};
 use crate::origin::Origin;
 use crate::script::Fault;
 
@@ -147,4 +148,24 @@ fn a_budget_that_holds_no_record_is_refused() {
         hedge: false,
     };
     assert_eq!(Filler::new(config).err().map(|error| error.code), Some(Code::Invalid));
+}
+
+/// As a load does, which keeps a bounded number under way.
+#[test]
+fn who_is_answered_may_ask_for_more_at_once() {
+    let (bed, origin) = Bed::with_origin(Terms::default());
+    let mut wants = put_all(&origin, &["first", "second"]);
+    let second = wants.pop().unwrap();
+    let (told, answers) = channel();
+    let filler = bed.filler.clone();
+    let more = told.clone();
+    let done = move |_, answer: Result<Filled, Error>| {
+        assert!(answer.is_ok());
+        let told = more.clone();
+        let done = move |_, answer| told.send(answer).unwrap();
+        filler.fill(vec![second.clone()], Urgency::Load, Arc::new(done));
+    };
+    bed.filler.fill(wants, Urgency::Load, Arc::new(done));
+    assert!(answers.recv_timeout(PATIENCE).expect("it is answered").is_ok());
+    drop(told);
 }
