@@ -82,6 +82,11 @@ impl<'a> Copy<'a> {
         self.mapping.failed() || self.mapping.in_memory(self.offset + start, end - start)
     }
 
+    /// Whether it can be read past the page cache.
+    pub fn has_direct(&self) -> bool {
+        self.mapping.open_direct().is_some()
+    }
+
     /// Starts the device on what is not in memory, and does not wait for it.
     pub fn read_ahead(&self) {
         let at = u64::from(self.offset) + u64::from(self.part.start);

@@ -13,7 +13,7 @@ mod server;
 
 pub use client::{
     Batch, BatchRequest, Cancel, Client, ClientConfig, ClientStatus, Limits, PlanPosition, Ranges,
-    Sample, Selection, Waits,
+    Replay, Replayed, Sample, Selection, Tally, Waits,
 };
 pub use message::Receipt;
 pub use object_list::{decode_objects, encode_objects};

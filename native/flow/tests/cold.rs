@@ -105,10 +105,36 @@ fn a_cold_batch_comes_whole_waits_for_the_device_and_is_in_memory_afterwards() {
     assert_whole(&batch, &in_that_order(&objects));
     assert_eq!(hits(&batch), FILES);
     assert!(batch.waits.device > Duration::ZERO, "{:?}", batch.waits);
+    assert!(batch.device.samples > 0 && batch.device.bytes <= batch.slot.len() as u64);
     assert!(pages_in_memory(&node) > 0);
     // Warm now: after some batches nothing is counted as the device's any more.
     let again = |_| client.read(&shuffled(&dataset, 1), &soon()).unwrap().waits.device;
     assert_eq!((0..8).map(again).min(), Some(Duration::ZERO));
+}
+
+#[test]
+fn a_replay_measures_memory_and_device_and_nobody_hears_of_it() {
+    let Some((node, objects)) = cold_node() else { return };
+    let client = node.client(true);
+    let dataset = dataset(&node, &client, &objects);
+    let request = shuffled(&dataset, 0);
+    let told = || node.control.receipts.lock().unwrap().len();
+    let (asked, receipts) = (node.asked(), told());
+    let cold = client.replay(&request, &soon()).unwrap();
+    assert!(cold.gather.samples < FILES as u64, "hardly anything is in memory");
+    drop(client.read(&request, &soon()).unwrap());
+    let warm = client.replay(&request, &soon()).unwrap();
+    assert_eq!(warm.gather.samples, FILES as u64);
+    assert_eq!(warm.gather.bytes, objects[..FILES].iter().map(|object| object.size).sum::<u64>());
+    assert!(warm.gather.spent > Duration::ZERO);
+    if cold.device.samples > 0 {
+        assert_eq!((cold.device.samples, cold.device.bytes), (FILES as u64, warm.gather.bytes));
+        assert!(cold.device.spent > Duration::ZERO);
+    } else {
+        println!("skipped: nothing here can be read past the page cache");
+    }
+    harness::eventually("the read's receipt", || told() > receipts);
+    assert_eq!((node.asked(), told()), (asked, receipts + 1), "neither fetched nor told");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::ptr::null_mut;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millpool_core::Slot;
-use millpool_flow::{Batch, Sample};
+use millpool_flow::{Batch, Sample, Tally};
 use napi::Unknown;
 use napi::bindgen_prelude::{Float64Array, ObjectFinalize, Uint8Array};
 use napi::{Env, Result, sys};
@@ -20,6 +20,7 @@ type Held = Arc<Mutex<Option<Arc<Slot>>>>;
 pub struct NativeBatch {
     layout: Vec<(usize, usize)>,
     samples: Vec<Sample>,
+    device: Tally,
     waits: [f64; 5],
     slot: Held,
     /// Of the ArrayBuffer, once it is made. Weak: a batch that nobody released goes with its last view.
@@ -36,6 +37,7 @@ impl From<Batch> for NativeBatch {
         NativeBatch {
             layout: batch.layout,
             samples: batch.samples,
+            device: batch.device,
             waits: [ns(waits.source), 0.0, ns(waits.device), ns(waits.gather), ns(waits.queue)],
             slot: Arc::new(Mutex::new(Some(batch.slot))),
             buffer: null_mut(),
@@ -101,20 +103,28 @@ impl NativeBatch {
         self.samples.iter().enumerate().filter_map(failed).collect()
     }
 
-    /// What a loop needs of every batch, at once: samples, those that failed, those that needed no GET of their own;
-    /// bytes read, and those fetched for it; then the waits in nanoseconds.
+    /// What a loop needs of every batch, at once. Samples: all, failed, without a GET of their own, fetched for another
+    /// reader, from the device. Bytes: all, fetched, fetched for another reader, from the device. Then waits, in ns.
     #[napi(catch_unwind)]
     pub fn totals(&self) -> Vec<f64> {
-        let [mut failed, mut hits, mut bytes, mut fetched] = [0.0; 4];
+        let [mut failed, mut hits, mut joined] = [0.0; 3];
+        let [mut bytes, mut fetched_bytes, mut joined_bytes] = [0.0; 3];
         for (sample, (_, len)) in self.samples.iter().zip(&self.layout) {
             let len = *len as f64;
             match sample {
                 Sample::Failed(_) => failed += 1.0,
-                Sample::Hit | Sample::Joined => (hits, bytes) = (hits + 1.0, bytes + len),
-                Sample::Fetched => (fetched, bytes) = (fetched + len, bytes + len),
+                Sample::Hit => hits += 1.0,
+                Sample::Fetched => fetched_bytes += len,
+                Sample::Joined => {
+                    (hits, joined, joined_bytes) = (hits + 1.0, joined + 1.0, joined_bytes + len);
+                }
             }
+            bytes += if matches!(sample, Sample::Failed(_)) { 0.0 } else { len };
         }
-        [&[self.samples.len() as f64, failed, hits, bytes, fetched], &self.waits[..]].concat()
+        let Tally { samples: device, bytes: device_bytes } = self.device;
+        let samples = [self.samples.len() as f64, failed, hits, joined, device as f64];
+        let bytes = [bytes, fetched_bytes, joined_bytes, device_bytes as f64];
+        [&samples[..], &bytes[..], &self.waits[..]].concat()
     }
 
     #[napi(catch_unwind)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use millpool_flow::{
-    BatchRequest, Cancel, Client, ClientConfig, Limits, PlanPosition, Ranges, Selection,
-    decode_objects,
+    BatchRequest, Cancel, Client, ClientConfig, Limits, PlanPosition, Ranges, Replay, Replayed,
+    Selection, decode_objects,
 };
 use napi::bindgen_prelude::{Float64Array, Object, Reference, Uint8Array};
 use napi::{Env, Result};
@@ -158,6 +158,27 @@ impl NativeClient {
         promise(env, move || {
             let batches = client.read_run(&requests, &limits)?;
             Ok(batches.into_iter().map(NativeBatch::from).collect::<Vec<_>>())
+        })
+    }
+
+    /// Samples, bytes and nanoseconds of a gather out of memory, and the same of reads past the page cache.
+    #[napi(catch_unwind)]
+    pub fn replay<'env>(
+        &self,
+        env: &'env Env,
+        dataset: &NativeDataset,
+        samples: Float64Array,
+        request: NativeReadRequest,
+    ) -> Result<Object<'env>> {
+        let selection = Selection::Dataset(dataset.0.clone(), wholes("a sample", &samples)?);
+        let limits = limits(request.timeout_ms, request.cancel.0.clone())?;
+        let client = self.0.clone();
+        promise(env, move || {
+            let Replay { gather, device } = client.replay(&selection.into(), &limits)?;
+            let numbers = |stage: Replayed| {
+                [stage.samples as f64, stage.bytes as f64, stage.spent.as_nanos() as f64]
+            };
+            Ok([numbers(gather), numbers(device)].concat())
         })
     }
 

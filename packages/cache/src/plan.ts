@@ -66,6 +66,9 @@ export class Plan {
   #closed = false;
   #fetchedSamples = 0;
   #fetchedBytes = 0;
+  /** Time with a chunk under way, and since when there is one. */
+  #fetchingMs = 0;
+  #fetchingSinceMs = 0;
   /** As its receipts say. */
   #position: number;
   #read = nothingRead;
@@ -160,7 +163,9 @@ export class Plan {
   }
 
   get progress(): PlanProgress {
-    return { fetchedSamples: this.#fetchedSamples, fetchedBytes: this.#fetchedBytes };
+    const running = this.#chunks === 0 ? 0 : this.#clock.monotonicMs() - this.#fetchingSinceMs;
+    const fetchSeconds = (this.#fetchingMs + running) / 1_000;
+    return { fetchedSamples: this.#fetchedSamples, fetchedBytes: this.#fetchedBytes, fetchSeconds };
   }
 
   close(): void {
@@ -204,6 +209,7 @@ export class Plan {
 
   async #fetch(samples: Float64Array): Promise<void> {
     const bytes = samples.length * this.#sampleBytes;
+    if (this.#chunks === 0) this.#fetchingSinceMs = this.#clock.monotonicMs();
     this.#chunks += 1;
     this.#ahead.bytes += bytes;
     try {
@@ -214,6 +220,7 @@ export class Plan {
       // What fails here fails again in the samples' own reads, which have somebody to tell.
     } finally {
       this.#chunks -= 1;
+      if (this.#chunks === 0) this.#fetchingMs += this.#clock.monotonicMs() - this.#fetchingSinceMs;
       this.#ahead.bytes -= bytes;
     }
     this.#advance();

@@ -50,6 +50,7 @@ export function statusOf(parts: Parts): Status {
       return { path, sizeBytes, usedBytes, state: stateOf(device) };
     }),
     cache: cacheStatus(parts),
+    waitSeconds: parts.plans.waitSeconds,
     rssBytes: process.memoryUsage.rss(),
     budgetBytes,
   };

@@ -8,6 +8,7 @@ export { Dataset } from './dataset.ts';
 export { Loader } from './loader.ts';
 export type { LoaderOptions } from './loader.ts';
 export type { LoaderState } from './loader-state.ts';
-export type { Report } from './report.ts';
+export { Report } from './report.ts';
+export type { Ceilings, Tier, Tiers } from './report.ts';
 export type { WaitCause } from '@millpool/protocol';
 export { MillpoolError } from '@millpool/protocol';

@@ -6,6 +6,16 @@ import type { DatasetRoad } from './dataset-road.ts';
 /** How often a loader asks what was fetched ahead of it, and tells what it waited for. */
 const progressEveryMs = 1_000;
 
+export const nothingFetched: PlanProgress = { fetchedSamples: 0, fetchedBytes: 0, fetchSeconds: 0 };
+
+export function sumOfProgress(one: PlanProgress, other: PlanProgress): PlanProgress {
+  return {
+    fetchedSamples: one.fetchedSamples + other.fetchedSamples,
+    fetchedBytes: one.fetchedBytes + other.fetchedBytes,
+    fetchSeconds: one.fetchSeconds + other.fetchSeconds,
+  };
+}
+
 /**
  * What one iteration has told the daemon that it will read. A daemon that was restarted meanwhile is told again; one
  * that cannot be told fetches what it is asked for, and nothing ahead.
@@ -19,8 +29,8 @@ export class LoaderPlan {
   /** What was told the daemon of the loader's waits. */
   #told: SecondsByCause;
   /** By daemons before a restart, and by the one of now. */
-  #before: PlanProgress = { fetchedSamples: 0, fetchedBytes: 0 };
-  #now: PlanProgress = { fetchedSamples: 0, fetchedBytes: 0 };
+  #before = nothingFetched;
+  #now = nothingFetched;
 
   private constructor(road: DatasetRoad, request: PlanRequest, opened: { number: number; waited: SecondsByCause }) {
     this.#road = road;
@@ -43,10 +53,7 @@ export class LoaderPlan {
 
   /** What was fetched ahead so far, as of the last second or so. */
   get progress(): PlanProgress {
-    return {
-      fetchedSamples: this.#before.fetchedSamples + this.#now.fetchedSamples,
-      fetchedBytes: this.#before.fetchedBytes + this.#now.fetchedBytes,
-    };
+    return sumOfProgress(this.#before, this.#now);
   }
 
   /** The loader delivered a batch: now and then the daemon is asked how far it is, and told what was waited for. */
@@ -84,7 +91,7 @@ export class LoaderPlan {
   async #openAgain(): Promise<void> {
     const { plan } = await this.#road.call('plan-open', { ...this.#request, position: this.#position });
     this.#before = this.progress;
-    this.#now = { fetchedSamples: 0, fetchedBytes: 0 };
+    this.#now = nothingFetched;
     this.#number = plan;
   }
 }

@@ -1,11 +1,13 @@
 import { setMaxListeners } from 'node:events';
 
 import { Order, Schedule } from '@millpool/native';
-import type { Batch as NativeBatch, DatasetFile } from '@millpool/native';
+import type { DatasetFile } from '@millpool/native';
 import { MillpoolError } from '@millpool/protocol';
 
 import { settleBatch } from './batch.ts';
 import type { Batch } from './batch.ts';
+import { cacheFactsOf } from './cache-facts.ts';
+import type { CacheFacts } from './cache-facts.ts';
 import type { DatasetRoad } from './dataset-road.ts';
 import { LoaderPlan } from './loader-plan.ts';
 import { checkLoaderOptions } from './loader-settings.ts';
@@ -13,9 +15,10 @@ import type { LoaderOptions, LoaderSettings, SampleList } from './loader-setting
 import { orderVersion } from './loader-state.ts';
 import type { LoaderState } from './loader-state.ts';
 import { ReadAhead } from './read-ahead.ts';
-import type { Ahead } from './read-ahead.ts';
-import { StallAccount } from './report.ts';
-import type { BatchCost, Report } from './report.ts';
+import type { Ahead, Came } from './read-ahead.ts';
+import type { Report } from './report.ts';
+import { StageProbe } from './stage-probe.ts';
+import { StallAccount } from './stall-account.ts';
 
 export type { LoaderOptions } from './loader-settings.ts';
 
@@ -29,6 +32,8 @@ export class Loader implements AsyncIterable<Batch> {
   readonly #road: DatasetRoad;
   readonly #settings: LoaderSettings;
   readonly #account = new StallAccount();
+  readonly #probe: StageProbe;
+  #cache: CacheFacts | null = null;
   #epoch: number;
   #position: number;
   #iterating = false;
@@ -38,6 +43,7 @@ export class Loader implements AsyncIterable<Batch> {
     this.#dataset = dataset;
     this.#file = file;
     this.#road = road;
+    this.#probe = new StageProbe(file, road);
     this.#settings = checkLoaderOptions(options, dataset);
     this.#epoch = this.#settings.epoch;
     this.#position = this.#settings.position;
@@ -66,7 +72,11 @@ export class Loader implements AsyncIterable<Batch> {
 
   /** How fast the loop went and what it waited for, since the loader was made. */
   report(): Report {
-    return this.#account.report();
+    return this.#account.report({
+      dataset: { path: this.#file.root, bytes: this.#file.bytes },
+      replays: this.#probe,
+      cache: this.#cache,
+    });
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch, void, void> {
@@ -89,9 +99,10 @@ export class Loader implements AsyncIterable<Batch> {
       ahead = this.#readAhead(plan, signal);
       let askedMs = performance.now();
       for (let next = ahead.next(); next !== null; next = ahead.next()) {
-        const native = await next.read;
-        ahead.came(native);
-        const batch = this.#deliver(next, native, askedMs);
+        const came = await next.read;
+        ahead.came(came.batch);
+        const batch = this.#deliver(next, came, askedMs);
+        if (this.#probe.delivered(next.samples, came.cameMs, signal)) void this.#askCache();
         plan?.delivered(this.#position, this.#account.waitSeconds);
         if (plan !== null) this.#account.fetchedAhead(plan.progress);
         yield batch;
@@ -103,6 +114,7 @@ export class Loader implements AsyncIterable<Batch> {
       stop.abort();
       ahead?.abandon();
       await this.#closePlan(plan);
+      await this.#askCache();
       this.#iterating = false;
     }
   }
@@ -140,36 +152,22 @@ export class Loader implements AsyncIterable<Batch> {
     this.#account.planEnded();
   }
 
-  #deliver({ step, samples }: Ahead, native: NativeBatch, askedMs: number): Batch {
+  /** For the report: what the cache can do for this dataset. Asked as seldom as stages are measured. */
+  async #askCache(): Promise<void> {
+    this.#cache = (await cacheFactsOf(this.#file.root, this.#road)) ?? this.#cache;
+  }
+
+  #deliver({ step, samples }: Ahead, { batch: read, cameMs }: Came, askedMs: number): Batch {
     const rows = {
       indices: samples,
       places: null,
       pathOf: (index: number): string => this.#dataset.path(index),
-      errors: native.failures,
+      errors: read.failures,
     };
-    const batch = settleBatch(native, rows, this.#settings.onError);
+    const batch = settleBatch(read, rows, this.#settings.onError);
     const skipped = samples.length - batch.length;
-    this.#account.delivered(costOf(native), skipped, { askedMs, deliveredMs: performance.now() });
+    this.#account.delivered(read, { askedMs, deliveredMs: performance.now(), cameMs, skipped });
     this.#position = step.nextPosition;
     return batch;
   }
-}
-
-function costOf(read: NativeBatch): BatchCost {
-  const { sourceNs, peerNs, deviceNs, gatherNs, queueNs } = read.waits;
-  return {
-    samples: read.length - read.failures.size,
-    bytes: read.bytes,
-    sourceBytes: read.fetchedBytes,
-    hitSamples: read.hits,
-    seconds: {
-      source: sourceNs / 1e9,
-      peer: peerNs / 1e9,
-      device: deviceNs / 1e9,
-      gather: gatherNs / 1e9,
-      transform: 0,
-      copy: 0,
-      queue: queueNs / 1e9,
-    },
-  };
 }

@@ -23,11 +23,17 @@ export interface ReadAheadSettings {
   readonly signal: AbortSignal;
 }
 
+/** A batch, and when its read had ended, in monotonic milliseconds. */
+export interface Came {
+  readonly batch: NativeBatch;
+  readonly cameMs: number;
+}
+
 /** A step whose read is under way. */
 export interface Ahead {
   readonly step: Step;
   readonly samples: Float64Array;
-  readonly read: Promise<NativeBatch>;
+  readonly read: Promise<Came>;
 }
 
 /** Keeps the reads of the next steps under way, so that the loop finds its batches there. */
@@ -60,7 +66,7 @@ export class ReadAhead {
 
   /** Releases what is still to come. */
   abandon(): void {
-    for (const { read } of this.#queue) read.then((late) => late.release()).catch(() => undefined);
+    for (const { read } of this.#queue) read.then((late) => late.batch.release()).catch(() => undefined);
     this.#queue = [];
   }
 
@@ -77,14 +83,16 @@ export class ReadAhead {
   }
 
   /** The first of these, and as many behind it as are resident. */
-  #read(steps: readonly Step[], batches: Float64Array[]): Promise<readonly NativeBatch[]> {
+  async #read(steps: readonly Step[], batches: Float64Array[]): Promise<readonly Came[]> {
     const { file, road, plan, signal } = this.#settings;
     const { flow, timeoutMs } = road;
     const read = (): Promise<readonly NativeBatch[]> => {
       const positions = steps.map((step) => step.nextPosition);
       return flow.readRun(file, batches, { timeoutMs, signal, plan: plan?.number ?? 0, positions });
     };
-    return throughRestarts(read, { timeoutMs, signal });
+    const came = await throughRestarts(read, { timeoutMs, signal });
+    const cameMs = performance.now();
+    return came.map((batch) => ({ batch, cameMs }));
   }
 }
 

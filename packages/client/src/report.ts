@@ -1,19 +1,37 @@
-import { waitCauses } from '@millpool/protocol';
-import type { PlanProgress, SecondsByCause, WaitCause } from '@millpool/protocol';
+import { formatBytes, waitCauses } from '@millpool/protocol';
+import type { SecondsByCause } from '@millpool/protocol';
 
-/** What one batch cost, measured where it happened. */
-export interface BatchCost {
+/** Samples, and their bytes, by where a loop got them. */
+export interface Tier {
   readonly samples: number;
   readonly bytes: number;
-  /** Bytes of samples for which its own reading began a GET. */
-  readonly sourceBytes: number;
-  /** Samples that needed no GET of this batch: some other may have fetched them, a plan above all. */
-  readonly hitSamples: number;
-  /** Time its reading took, by what it was spent on. */
-  readonly seconds: SecondsByCause;
 }
 
-export interface Report {
+export interface Tiers {
+  /** Copied from mapped segments that were in memory. */
+  readonly memory: Tier;
+  /** In segments, but read from a device, or sent by the daemon where this process maps nothing. */
+  readonly device: Tier;
+  /** Fetched from the under-storage, ahead of the loop or while it waited. */
+  readonly source: Tier;
+}
+
+/** Samples a second that one stage alone would reach; null where nothing was measured. */
+export interface Ceilings {
+  /** Fetches, while some were under way. */
+  readonly source: number | null;
+  /** Reads of a batch past the page cache, measured now and then with a batch that is thrown away. */
+  readonly device: number | null;
+  /** Copies out of memory by one thread, measured likewise; at least what the loop got. */
+  readonly gather: number | null;
+  /** Of transforms in this package there are none. */
+  readonly transform: number | null;
+  /** The loop's own work, on batches that were ready when it asked. */
+  readonly step: number | null;
+}
+
+/** How fast a loop went and what it waited for. `JSON.stringify` gives all of it, `String` a table. */
+export class Report {
   readonly samples: number;
   readonly batches: number;
   readonly skipped: number;
@@ -28,128 +46,62 @@ export interface Report {
   /** From the first request for a batch to the last delivery. */
   readonly seconds: number;
   readonly samplesPerSecond: number;
+  readonly bytesPerSecond: number;
+  /** What the loop waited for; what is left of `seconds` is its own work. */
   readonly waitSeconds: SecondsByCause;
-  /** Samples a second that one stage alone would reach; null where nothing was measured. */
-  readonly ceilings: { readonly source: number | null; readonly gather: number | null; readonly step: number | null };
-  /** One sentence. */
+  readonly tiers: Tiers;
+  readonly ceilings: Ceilings;
+  /** One sentence: what would make the loop faster. */
   readonly advice: string;
-}
 
-const none: SecondsByCause = { source: 0, peer: 0, device: 0, gather: 0, transform: 0, copy: 0, queue: 0 };
-
-/** Adds up what a loader's batches cost and how long their consumer waited for them. */
-export class StallAccount {
-  #samples = 0;
-  #batches = 0;
-  #skipped = 0;
-  #bytes = 0;
-  #sourceBytes = 0;
-  #hitSamples = 0;
-  /** By plans that ended, and by the one of now. */
-  #aheadBefore: PlanProgress = { fetchedSamples: 0, fetchedBytes: 0 };
-  #aheadNow: PlanProgress = { fetchedSamples: 0, fetchedBytes: 0 };
-  #wait: Record<WaitCause, number> = { ...none };
-  #cost: Record<WaitCause, number> = { ...none };
-  #stepSeconds = 0;
-  #firstAskMs: number | null = null;
-  #lastDeliveryMs = 0;
-
-  /** The consumer asked at `askedMs` and got its batch at `deliveredMs` (monotonic milliseconds). */
-  delivered(cost: BatchCost, skipped: number, span: { readonly askedMs: number; readonly deliveredMs: number }): void {
-    if (this.#firstAskMs === null) this.#firstAskMs = span.askedMs;
-    else this.#stepSeconds += Math.max(0, span.askedMs - this.#lastDeliveryMs) / 1000;
-    this.#lastDeliveryMs = span.deliveredMs;
-    this.#batches += 1;
-    this.#samples += cost.samples;
-    this.#skipped += skipped;
-    this.#bytes += cost.bytes;
-    this.#sourceBytes += cost.sourceBytes;
-    this.#hitSamples += cost.hitSamples;
-    for (const cause of waitCauses) this.#cost[cause] += cost.seconds[cause];
-    this.#attribute(cost.seconds, (span.deliveredMs - span.askedMs) / 1000);
+  /** For `Loader.report`. */
+  constructor(numbers: Omit<Report, 'toString'>) {
+    this.samples = numbers.samples;
+    this.batches = numbers.batches;
+    this.skipped = numbers.skipped;
+    this.bytes = numbers.bytes;
+    this.sourceBytes = numbers.sourceBytes;
+    this.cacheBytes = numbers.cacheBytes;
+    this.hitRatio = numbers.hitRatio;
+    this.prefetchedSamples = numbers.prefetchedSamples;
+    this.seconds = numbers.seconds;
+    this.samplesPerSecond = numbers.samplesPerSecond;
+    this.bytesPerSecond = numbers.bytesPerSecond;
+    this.waitSeconds = numbers.waitSeconds;
+    this.tiers = numbers.tiers;
+    this.ceilings = numbers.ceilings;
+    this.advice = numbers.advice;
   }
 
-  /** What the plan under way has fetched so far. */
-  fetchedAhead(progress: PlanProgress): void {
-    this.#aheadNow = progress;
-  }
-
-  planEnded(): void {
-    this.#aheadBefore = this.#ahead;
-    this.#aheadNow = { fetchedSamples: 0, fetchedBytes: 0 };
-  }
-
-  get #ahead(): PlanProgress {
-    return {
-      fetchedSamples: this.#aheadBefore.fetchedSamples + this.#aheadNow.fetchedSamples,
-      fetchedBytes: this.#aheadBefore.fetchedBytes + this.#aheadNow.fetchedBytes,
-    };
-  }
-
-  /**
-   * A wait is dealt over the causes in the proportion of what the batch's reading spent on each; what exceeds the whole
-   * reading was spent before it began, and is `queue`.
-   */
-  #attribute(seconds: SecondsByCause, waited: number): void {
-    const total = waitCauses.reduce((sum, cause) => sum + seconds[cause], 0);
-    const explained = Math.min(waited, total);
-    if (total > 0) for (const cause of waitCauses) this.#wait[cause] += (explained * seconds[cause]) / total;
-    this.#wait.queue += waited - explained;
-  }
-
-  /** What the loop waited for, since the loader was made. */
-  get waitSeconds(): SecondsByCause {
-    return this.#wait;
-  }
-
-  report(): Report {
-    const seconds = this.#firstAskMs === null ? 0 : (this.#lastDeliveryMs - this.#firstAskMs) / 1000;
-    const rate = (samples: number, spent: number): number | null => (spent > 0 && samples > 0 ? samples / spent : null);
-    const prefetchedSamples = Math.min(this.#hitSamples, this.#ahead.fetchedSamples);
-    const sourceBytes = Math.min(this.#bytes, this.#sourceBytes + this.#ahead.fetchedBytes);
-    const ceilings = {
-      source: rate(this.#samples - this.#hitSamples, this.#cost.source),
-      gather: rate(this.#samples, this.#cost.gather + this.#cost.device),
-      step: rate(this.#samples, this.#stepSeconds),
-    };
-    return {
-      samples: this.#samples,
-      batches: this.#batches,
-      skipped: this.#skipped,
-      bytes: this.#bytes,
-      sourceBytes,
-      cacheBytes: this.#bytes - sourceBytes,
-      hitRatio: this.#samples === 0 ? 0 : (this.#hitSamples - prefetchedSamples) / this.#samples,
-      prefetchedSamples,
-      seconds,
-      samplesPerSecond: seconds > 0 ? this.#samples / seconds : 0,
-      waitSeconds: { ...this.#wait },
-      ceilings,
-      advice: adviceFor(this.#wait, seconds),
-    };
+  /** A table of a dozen lines, the advice last. */
+  toString(): string {
+    const { samples, bytes, seconds, waitSeconds, tiers, ceilings } = this;
+    const share = (part: number, whole: number): string => `${(whole > 0 ? (100 * part) / whole : 0).toFixed(1)} %`;
+    const waited = waitCauses.filter((cause) => waitSeconds[cause] > 0);
+    const own = Math.max(0, seconds - waitCauses.reduce((sum, cause) => sum + waitSeconds[cause], 0));
+    const rows = [
+      ['read', `${samples} samples, ${formatBytes(bytes)}, in ${this.batches} batches and ${seconds.toFixed(2)} s`],
+      ['rate', `${perSecond(this.samplesPerSecond)}, ${formatBytes(Math.round(this.bytesPerSecond))}/s`],
+      ...waited
+        .toSorted((a, b) => waitSeconds[b] - waitSeconds[a])
+        .map((cause) => [`wait ${cause}`, `${waitSeconds[cause].toFixed(2)} s`, share(waitSeconds[cause], seconds)]),
+      ['own work', `${own.toFixed(2)} s`, share(own, seconds)],
+      ...(['memory', 'device', 'source'] as const).map((tier) => {
+        const from = tiers[tier];
+        return [`from ${tier}`, `${from.samples} samples, ${formatBytes(from.bytes)}`, share(from.samples, samples)];
+      }),
+      ...(['source', 'device', 'gather', 'transform', 'step'] as const).map((stage) => {
+        const ceiling = ceilings[stage];
+        return ceiling === null ? [] : [`${stage} alone`, perSecond(ceiling)];
+      }),
+    ].filter((row) => row.length > 0);
+    const lines = rows.map(([name = '', value = '', part]) =>
+      part === undefined ? `${name.padEnd(16)}${value}` : `${name.padEnd(16)}${value.padEnd(32)}${part.padStart(7)}`,
+    );
+    return [...lines, this.advice].join('\n');
   }
 }
 
-/** The largest share of the waiting, and what shortens it. */
-function adviceFor(wait: SecondsByCause, seconds: number): string {
-  const waited = waitCauses.reduce((sum, cause) => sum + wait[cause], 0);
-  if (seconds === 0) return 'Nothing was read yet.';
-  if (waited < 0.05 * seconds) return 'The loop hardly waits: its own work is what takes the time.';
-  const [worst] = [...waitCauses].sort((a, b) => wait[b] - wait[a]);
-  switch (worst) {
-    case 'source':
-      return 'The loop waits for the under-storage: run `millpool load` before training, or give the cache more room.';
-    case 'device':
-      return 'The loop waits for the cache device: give the cache a faster device, or several (--data DIR again).';
-    case 'gather':
-      return 'The loop waits for bytes to be copied: memory bandwidth is the limit; smaller samples would help.';
-    case 'peer':
-      return 'The loop waits for other nodes: the network between them is the limit.';
-    case 'transform':
-      return 'The loop waits for its transform: give it more threads, or do less in it.';
-    case 'copy':
-      return 'The loop waits for copies to the GPU: copy two batches ahead on a stream of its own.';
-    default:
-      return 'Batches were asked for late: give the loader a larger prefetch.';
-  }
+function perSecond(rate: number): string {
+  return `${rate < 100 ? rate.toFixed(1) : Math.round(rate)} samples/s`;
 }

@@ -304,6 +304,8 @@ export interface NativeClient {
   readSamples(dataset: NativeDataset, samples: Float64Array, request: NativeReadRequest): Promise<NativeBatch>;
   /** The first of these batches, and as many behind it as are resident and quick. */
   readRun(dataset: NativeDataset, batches: Float64Array[], request: NativeRunRequest): Promise<NativeBatch[]>;
+  /** Samples, bytes and nanoseconds of a gather out of memory, and the same of reads past the page cache. */
+  replay(dataset: NativeDataset, samples: Float64Array, request: NativeReadRequest): Promise<number[]>;
   state(): NativeClientState;
   close(): void;
 }
@@ -346,8 +348,8 @@ export interface NativeBatch {
   origins(): Uint8Array;
   failures(): readonly NativeFailure[];
   /**
-   * Samples, failed ones, those that needed no GET of their own; bytes, and bytes fetched for this read; nanoseconds of
-   * source, peer, device, gather, queue.
+   * Samples: all, failed, without a GET of their own, fetched for somebody else, from the device; bytes: all, fetched
+   * for this read, fetched for somebody else, from the device; nanoseconds of source, peer, device, gather, queue.
    */
   totals(): readonly number[];
   /** Detaches the buffer and gives the slot back; false when that was done before. */

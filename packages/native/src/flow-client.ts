@@ -41,6 +41,13 @@ export interface RunOptions {
   readonly positions: readonly number[];
 }
 
+/** What one way of reading gave. */
+export interface Replayed {
+  readonly samples: number;
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
 export type ClientState = NativeClientState;
 
 /**
@@ -98,6 +105,17 @@ export class FlowClient {
     );
   }
 
+  /**
+   * Reads samples again into a slot that is thrown away, and says how long memory and device took; what is not resident
+   * is left out, and nothing is counted anywhere. Throws `timeout` where no slot is free.
+   */
+  async replay(dataset: DatasetFile, samples: Float64Array, options: { timeoutMs: number; signal: AbortSignal }) {
+    const start = (cancel: NativeCancel): Promise<number[]> =>
+      this.#native.replay(dataset.native, samples, { timeoutMs: options.timeoutMs, cancel });
+    const numbers = await cancellable(options.signal, start);
+    return { gather: replayed(numbers.slice(0, 3)), device: replayed(numbers.slice(3)) };
+  }
+
   get state(): ClientState {
     return called(() => this.#native.state());
   }
@@ -143,4 +161,8 @@ async function cancellable<T>(signal: AbortSignal | undefined, start: (cancel: N
 function cancelled(signal: AbortSignal): MillpoolError {
   const shape = { code: 'cancelled', message: 'the caller gave up', remedy: '' } as const;
   return new MillpoolError(shape, { cause: signal.reason });
+}
+
+function replayed([samples = 0, bytes = 0, ns = 0]: readonly number[]): Replayed {
+  return { samples, bytes, seconds: ns / 1e9 };
 }

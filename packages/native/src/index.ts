@@ -38,6 +38,7 @@ export {
 } from './engine.ts';
 export { Fetch, type FetchFailure, type FetchProgress } from './fetch.ts';
 export { type ClientState, FlowClient, type FlowClientConfig, type Ranges, type ReadOptions } from './flow-client.ts';
+export type { Replayed } from './flow-client.ts';
 export { addonPath } from './load.ts';
 export { directFault, ioUringFault } from './machine.ts';
 export { remedyFor } from './native-error.ts';

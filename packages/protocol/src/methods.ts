@@ -202,6 +202,8 @@ export interface PlanRequest {
 export interface PlanProgress {
   readonly fetchedSamples: number;
   readonly fetchedBytes: number;
+  /** In which at least one of its fetches was under way. */
+  readonly fetchSeconds: number;
 }
 
 export interface PlanReport {
@@ -266,6 +268,8 @@ export interface Status {
   readonly pins: readonly Pin[];
   readonly devices: readonly DeviceStatus[];
   readonly cache: CacheStatus;
+  /** Of all loops that told, since the daemon started. */
+  readonly waitSeconds: SecondsByCause;
   readonly rssBytes: number;
   readonly budgetBytes: number;
 }

@@ -28,12 +28,20 @@ pub struct Waits {
     pub queue: Duration,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    pub samples: u64,
+    pub bytes: u64,
+}
+
 /// The samples of one read, in one slot. The slot may still be written into where a sample failed.
 pub struct Batch {
     pub slot: Arc<Slot>,
     /// Start in the slot and length, of each sample.
     pub layout: Vec<(usize, usize)>,
     pub samples: Vec<Sample>,
+    /// Of the hits, those that were not in this process's memory: read from a device, or sent by the daemon.
+    pub device: Tally,
     pub waits: Waits,
 }
 

@@ -11,6 +11,7 @@ mod pending;
 mod per_process;
 mod read;
 mod receiver;
+mod replay;
 mod segments;
 mod session;
 mod wait;
@@ -21,12 +22,13 @@ use std::time::{Duration, Instant};
 
 use millpool_core::{Code, Dataset, Error, Result};
 
-pub use batch::{Batch, Sample, Waits};
+pub use batch::{Batch, Sample, Tally, Waits};
 pub use cancel::Cancel;
 pub use layout::{BatchRequest, PlanPosition, Ranges, Selection};
 use mailbox::Mailbox;
 use pending::Pending;
 use per_process::PerProcess;
+pub use replay::{Replay, Replayed};
 pub use session::Limits;
 use session::Session;
 use wait::Abandon;
@@ -114,6 +116,11 @@ impl Client {
     /// least one batch of as many as were asked for. They belong to one plan. An error is the first one's.
     pub fn read_run(&self, requests: &[BatchRequest], limits: &Limits) -> Result<Vec<Batch>> {
         read::read_run(self.session(), requests, limits)
+    }
+
+    /// Measures what memory and device give of a batch that was read before; nobody is told of it.
+    pub fn replay(&self, request: &BatchRequest, limits: &Limits) -> Result<Replay> {
+        replay::replay(self.session(), request, limits)
     }
 
     pub fn status(&self) -> ClientStatus {

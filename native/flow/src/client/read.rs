@@ -10,7 +10,7 @@ use millpool_core::{
 
 use millpool_core::fault::major_faults;
 
-use super::batch::{Batch, Sample, Waits, timed};
+use super::batch::{Batch, Sample, Tally, Waits, timed};
 use super::cold::fits_memory;
 use super::delivery::{Arrival, Delivery, Target};
 use super::layout::{BatchRequest, Layout, Part, Selection, wanted_of};
@@ -39,15 +39,17 @@ enum State {
     Failed(Code, String),
 }
 
-struct Reading<'a> {
+pub(super) struct Reading<'a> {
     session: &'a Session,
     limits: &'a Limits,
     selection: &'a Selection,
     /// Start in the slot and length, of each sample.
     layout: Vec<(usize, usize)>,
-    parts: Vec<Part>,
+    pub(super) parts: Vec<Part>,
     states: Vec<State>,
     attempts: Vec<u8>,
+    /// Those that the device was asked for.
+    from_device: Vec<usize>,
     slot: Arc<Slot>,
     waits: Waits,
     receipt: Receipt,
@@ -124,7 +126,7 @@ fn send_receipt(session: &Session, receipt: &Receipt) {
 }
 
 /// Where a part lies, if this process can read it there.
-struct Resident(Option<(Location, Arc<Mapping>)>);
+pub(super) struct Resident(Option<(Location, Arc<Mapping>)>);
 
 impl Resident {
     fn is_here(&self) -> bool {
@@ -134,12 +136,17 @@ impl Resident {
 
 /// Records to copy, and which parts they are.
 #[derive(Default)]
-struct Copies<'a> {
-    copies: Vec<Copy<'a>>,
-    parts: Vec<(usize, SegmentId)>,
+pub(super) struct Copies<'a> {
+    pub(super) copies: Vec<Copy<'a>>,
+    pub(super) parts: Vec<(usize, SegmentId)>,
 }
 
 impl<'a> Copies<'a> {
+    pub(super) fn only(self, which: impl Fn(&Copy<'a>) -> bool) -> Copies<'a> {
+        let is_other: Vec<bool> = self.copies.iter().map(|copy| !which(copy)).collect();
+        self.split(&is_other).0
+    }
+
     /// Those that are not, and those that are.
     fn split(self, is_cold: &[bool]) -> (Copies<'a>, Copies<'a>) {
         let (mut warm, mut cold) = (Copies::default(), Copies::default());
@@ -161,7 +168,7 @@ struct UnderWay {
 
 impl<'a> Reading<'a> {
     /// With a slot, in which each sample has its place. `to_lease`: how long to wait for a slot.
-    fn start(
+    pub(super) fn start(
         session: &'a Session,
         request: &'a BatchRequest,
         limits: &'a Limits,
@@ -181,6 +188,7 @@ impl<'a> Reading<'a> {
             layout: samples,
             states: vec![State::Wanted; parts.len()],
             attempts: vec![0; parts.len()],
+            from_device: Vec::new(),
             parts,
             slot: Arc::new(slot),
             waits: Waits { queue, ..Waits::default() },
@@ -190,7 +198,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Looks all parts up in the key table, and maps the segments that they lie in.
-    fn locate(&mut self, link: &Link) -> Result<Vec<Resident>> {
+    pub(super) fn locate(&mut self, link: &Link) -> Result<Vec<Resident>> {
         let start = Instant::now();
         let located = self.locations(link);
         self.waits.queue += start.elapsed();
@@ -247,7 +255,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn copies_of<'r>(&self, resident: &'r [Resident]) -> Copies<'r> {
+    pub(super) fn copies_of<'r>(&self, resident: &'r [Resident]) -> Copies<'r> {
         let mut found = Copies::default();
         for (n, (part, resident)) in self.parts.iter().zip(resident).enumerate() {
             let Some((location, mapping)) = &resident.0 else { continue };
@@ -294,6 +302,7 @@ impl<'a> Reading<'a> {
             return;
         }
         let start = Instant::now();
+        self.from_device.extend(from.parts.iter().map(|(n, _)| n));
         let mut outcomes = Vec::new();
         if is_direct {
             gather_direct(&from.copies, &self.session.reader, &mut outcomes);
@@ -399,6 +408,9 @@ impl<'a> Reading<'a> {
             let mut fetched = false;
             for (n, arrival) in items.into_iter().zip(arrivals) {
                 fetched |= !matches!(arrival, None | Some(Ok(Origin::Stored)));
+                if matches!(arrival, Some(Ok(Origin::Stored))) {
+                    self.from_device.push(n);
+                }
                 self.arrived(n, arrival, over.as_ref());
             }
             *(if fetched || late { &mut self.waits.source } else { &mut self.waits.device }) +=
@@ -465,6 +477,22 @@ impl<'a> Reading<'a> {
             self.receipt.hit_samples += u32::from(matches!(sample, Sample::Hit | Sample::Joined));
             self.receipt.bytes += if matches!(sample, Sample::Failed(_)) { 0 } else { *len as u64 };
         }
-        (Batch { slot: self.slot, layout: self.layout, samples, waits: self.waits }, self.receipt)
+        let device = self.device_tally(&samples);
+        let Reading { slot, layout, waits, receipt, .. } = self;
+        (Batch { slot, layout, samples, device, waits }, receipt)
+    }
+
+    /// Samples of segments for which the device was asked.
+    fn device_tally(&mut self, samples: &[Sample]) -> Tally {
+        let mut asked: Vec<u32> =
+            self.from_device.drain(..).map(|n| self.parts[n].sample).collect();
+        asked.sort_unstable();
+        asked.dedup();
+        let hits = asked.iter().map(|sample| *sample as usize);
+        let bytes: Vec<u64> = hits
+            .filter(|sample| matches!(samples[*sample], Sample::Hit))
+            .map(|sample| self.layout[sample].1 as u64)
+            .collect();
+        Tally { samples: bytes.len() as u64, bytes: bytes.iter().sum() }
     }
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { formatBytes } from '@millpool/protocol';
+import { formatBytes, waitCauses } from '@millpool/protocol';
 import type { AttachmentStatus, Status } from '@millpool/protocol';
 
 import type { CommandContext } from '../command-context.ts';
@@ -28,6 +28,7 @@ function describe(status: Status): string {
     `  ${cache.hedges.sent} of ${cache.gets} GETs sent twice for being slow, ${cache.hedges.won} times to advantage`,
     `  ${cache.retries} GETs sent again, ${cache.sourceErrors} fetches failed; ` +
       `${cache.damagedRecords} records found damaged`,
+    `  loops waited: ${waitsOf(status)}`,
     '',
     table([
       ['device', 'used', 'size', 'state'],
@@ -51,4 +52,14 @@ function describe(status: Status): string {
     lines.push('', table([['pinned', 'files', 'bytes'], ...rows]));
   }
   return lines.join('\n');
+}
+
+/** The longest first. */
+function waitsOf({ waitSeconds }: Status): string {
+  const causes = waitCauses.filter((cause) => waitSeconds[cause] >= 0.05);
+  if (causes.length === 0) return 'not at all';
+  return causes
+    .toSorted((a, b) => waitSeconds[b] - waitSeconds[a])
+    .map((cause) => `${cause} ${waitSeconds[cause].toFixed(1)} s`)
+    .join(', ');
 }

@@ -17,14 +17,15 @@ const devices = [
   { path: '/dead', sizeBytes: 100, usedBytes: 0, state: 'failed' },
 ] as const;
 
+const program = { version: '1.2.3', pid: 7 };
+
 /** A daemon after so many seconds of 1,000 samples and 1 MiB a second, half of it fetched. */
 function activityAt(seconds: number): Activity {
   const read = { samples: 1_000 * seconds, hitSamples: 500 * seconds, bytes: seconds * 2 ** 20 };
   const waitSeconds = { ...none, source: 0.25 * seconds };
   return {
     status: {
-      version: '1.2.3',
-      pid: 7,
+      ...program,
       uptimeSeconds: seconds,
       attachments: [],
       pins: [],
@@ -44,6 +45,7 @@ function activityAt(seconds: number): Activity {
         damagedRecords: 0,
         evictedBytes: 0,
       },
+      waitSeconds,
       rssBytes: 2 ** 27,
       budgetBytes: 2 ** 29,
     },
