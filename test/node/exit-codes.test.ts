@@ -28,6 +28,7 @@ const ways: Readonly<Record<string, Ways>> = {
   top: { wrong: ['--delay', 'x'], absent: null, alone: [] },
   why: { wrong: [], absent: [nowhere], alone: ['/a'] },
   doctor: { wrong: ['me'], absent: null, alone: null },
+  bench: { wrong: ['/a', '/b'], absent: [nowhere], alone: ['/a'] },
   support: { wrong: ['--output'], absent: null, alone: null },
   attach: { wrong: ['s3://b', '--freshness', 'soon'], absent: ['./nowhere-at-all'], alone: ['/tmp'] },
   detach: { wrong: [], absent: [nowhere], alone: ['/a'] },

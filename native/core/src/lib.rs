@@ -2,6 +2,7 @@
 
 mod bucket;
 mod catalog;
+mod ceilings;
 mod crc;
 mod cuckoo;
 mod dataset;
@@ -56,6 +57,7 @@ mod writer;
 mod writer_thread;
 
 pub use catalog::Freed;
+pub use ceilings::{DeviceRates, DeviceTrial, Rate, copy_rate, device_rates};
 pub use cuckoo::TableFull;
 pub use dataset::{Dataset, DatasetRoot, DatasetSummary};
 pub use dataset_diff::{ChangeKind, DatasetChange, DiffPage, DiffPlace, diff_datasets};

@@ -10,6 +10,7 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
   top: ['millpool top', 'millpool top --json --delay 5'],
   why: ['millpool why /train/a.png'],
   doctor: ['millpool doctor'],
+  bench: ['millpool bench', 'millpool bench /train'],
   support: ['millpool support --output fault.json'],
   attach: [
     'millpool attach s3://bucket/train --at /train --freshness immutable',

@@ -4,6 +4,7 @@ import { MillpoolError } from '@millpool/protocol';
 import { CommandContext } from './command-context.ts';
 import { attachCommand } from './commands/attach.ts';
 import { attachmentsCommand } from './commands/attachments.ts';
+import { benchCommand } from './commands/bench.ts';
 import { catCommand } from './commands/cat.ts';
 import { completionCommand } from './commands/completion.ts';
 import { configCommand } from './commands/config.ts';
@@ -43,6 +44,7 @@ const verbs = [
   topCommand,
   whyCommand,
   doctorCommand,
+  benchCommand,
   supportCommand,
   attachCommand,
   detachCommand,

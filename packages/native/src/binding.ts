@@ -13,6 +13,8 @@ export interface Binding {
   /** Why this machine does not allow it; null where it does. */
   ioUringFault(): string | null;
   directFault(directory: string): string | null;
+  measureCopy(threads: number, seconds: number): Promise<NativeRate>;
+  measureDevice(directory: string, trial: NativeDeviceTrial): Promise<NativeDeviceRates>;
   readonly NativeOrder: new (count: number, seed: number, epoch: number) => NativeOrder;
   readonly NativeCancel: new () => NativeCancel;
   readonly NativeSchedule: new (config: NativeScheduleConfig) => NativeSchedule;
@@ -241,6 +243,26 @@ export interface NativeRecordPlace {
   readonly verified: boolean;
   /** Of its bytes, those that the kernel has in memory. */
   readonly pageCacheBytes: number;
+}
+
+export interface NativeRate {
+  readonly bytes: number;
+  readonly requests: number;
+  readonly seconds: number;
+}
+
+/** A file of so many bytes, read in blocks of so many for about so long. */
+export interface NativeDeviceTrial {
+  readonly fileBytes: number;
+  readonly blockBytes: number;
+  readonly seconds: number;
+}
+
+export interface NativeDeviceRates {
+  readonly write: NativeRate;
+  readonly read: NativeRate;
+  /** By what blocks were read. */
+  readonly engine: 'io_uring' | 'threads';
 }
 
 export interface NativeSourceTally {

@@ -40,7 +40,15 @@ export { Fetch, type FetchFailure, type FetchProgress } from './fetch.ts';
 export { type ClientState, FlowClient, type FlowClientConfig, type Ranges, type ReadOptions } from './flow-client.ts';
 export type { Replayed } from './flow-client.ts';
 export { addonPath } from './load.ts';
-export { directFault, ioUringFault } from './machine.ts';
+export {
+  copyRate,
+  type DeviceRates,
+  deviceRates,
+  type DeviceTrial,
+  directFault,
+  ioUringFault,
+  type Rate,
+} from './machine.ts';
 export { remedyFor } from './native-error.ts';
 export { countObjects, type ObjectEntry, packObjects, unpackObjects } from './object-list.ts';
 export { Order, type OrderConfig, Schedule, type ScheduleConfig, type Step } from './order.ts';
