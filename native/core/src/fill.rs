@@ -15,6 +15,15 @@ pub enum Urgency {
     Load = 2,
 }
 
+/// Who wants bytes, and why. Among those of one urgency each has the same share of the requests under way to a source,
+/// as long as it wants that many.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Asker {
+    pub urgency: Urgency,
+    /// Tells those of one urgency apart: a connection, a plan, a load.
+    pub number: u64,
+}
+
 /// A record in memory: whole, and of the length that its want says. Shared by whoever waits for it and by the extent it
 /// will be written in; its memory counts in the daemon's byte budget until the last of them drops it.
 pub trait RecordBytes: Send + Sync {
@@ -38,5 +47,5 @@ pub type Done = Arc<dyn Fn(usize, Result<Filled>) + Send + Sync>;
 pub trait Fill: Send + Sync {
     /// Every want is answered exactly once, also when the process shuts down (`Closed`). A want already under way for
     /// somebody else is joined, not fetched again. Returns at once.
-    fn fill(&self, wants: Vec<Want>, urgency: Urgency, done: Done);
+    fn fill(&self, wants: Vec<Want>, asker: Asker, done: Done);
 }

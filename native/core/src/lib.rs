@@ -66,7 +66,7 @@ pub use device::{DeviceConfig, DeviceState, DeviceStatus, MAX_QUEUED_BYTES};
 pub use device_reader::{DeviceRead, DeviceReader, ReadEngine};
 pub use error::{Code, Error, Result};
 pub use fates::{Dated, Fate, Fates};
-pub use fill::{Done, Fill, Filled, RecordBytes, Urgency};
+pub use fill::{Asker, Done, Fill, Filled, RecordBytes, Urgency};
 pub use forecast::{Forecast, JobAhead, Judged, KeepTerms, SegmentWorth};
 pub use gather::{Copy, Outcome, gather, gather_direct};
 pub use key::{Identity, ObjectKey, PIECE_BYTES, RecordKey, piece_count, piece_len};

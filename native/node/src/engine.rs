@@ -1,11 +1,12 @@
 //! The native half of a cache daemon: store, filler and server, as one thing that TypeScript decides over.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use millpool_core::{
-    DeviceConfig, DeviceState, Error, Identity, ObjectRef, Store, StoreConfig, Urgency,
+    Asker, DeviceConfig, DeviceState, Error, Identity, ObjectRef, Store, StoreConfig, Urgency,
 };
 use millpool_flow::{Server, ServerConfig, decode_objects};
 use millpool_source::{Credentials, Filler, FillerConfig, Timeouts};
@@ -88,6 +89,7 @@ pub fn open_engine<'env>(env: &'env Env, config: NativeEngineConfig) -> Result<O
             datasets: Mutex::default(),
             whole: Mutex::default(),
             serving: Mutex::default(),
+            fetches: AtomicU64::default(),
             runtime: Mutex::new(Some(runtime)),
         })))
     })
@@ -356,8 +358,9 @@ impl NativeEngine {
     #[napi(catch_unwind)]
     pub fn fetch_objects(&self, objects: &[u8], urgency: u32) -> Result<NativeFetch> {
         let objects = decode_objects(objects).map_err(thrown)?;
-        let fetching =
-            Fetching::start(self.0.filler.clone(), urgency_of(urgency)?, move || Ok(objects))?;
+        let number = self.0.fetches.fetch_add(1, Ordering::Relaxed);
+        let asker = Asker { urgency: urgency_of(urgency)?, number };
+        let fetching = Fetching::start(self.0.filler.clone(), asker, move || Ok(objects))?;
         Ok(NativeFetch(fetching))
     }
 
@@ -366,11 +369,12 @@ impl NativeEngine {
         &self,
         version: String,
         samples: Float64Array,
-        urgency: u32,
+        plan: f64,
     ) -> Result<NativeFetch> {
         let version = version_of(&version)?;
         let samples: Vec<u64> =
             samples.iter().map(|sample| whole("a sample", *sample)).collect::<Result<_>>()?;
+        let asker = Asker { urgency: Urgency::Plan, number: whole("a plan", plan)? };
         let parts = self.0.clone();
         let prepare = move || {
             let dataset = parts.dataset(&version)?;
@@ -379,7 +383,7 @@ impl NativeEngine {
                 samples.into_iter().filter(|sample| !parts.is_resident(&dataset, *sample));
             missing.map(|sample| dataset.object(sample, attachment)).collect()
         };
-        Ok(NativeFetch(Fetching::start(self.0.filler.clone(), urgency_of(urgency)?, prepare)?))
+        Ok(NativeFetch(Fetching::start(self.0.filler.clone(), asker, prepare)?))
     }
 
     /// The count of removals at which every byte of a dataset version was resident; null where it is not. A look-up for

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use millpool_core::{
@@ -30,6 +31,8 @@ pub(crate) struct Parts {
     /// Once it serves.
     pub serving: Mutex<Option<Serving>>,
     pub runtime: Mutex<Option<Runtime>>,
+    /// Loads of objects so far: each is an asker of its own.
+    pub fetches: AtomicU64,
 }
 
 pub(crate) struct Serving {

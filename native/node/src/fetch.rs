@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use millpool_core::{Error, Fill, Filled, ObjectRef, Urgency, Want, piece_count, piece_len};
+use millpool_core::{Asker, Error, Fill, Filled, ObjectRef, Want, piece_count, piece_len};
 use napi::bindgen_prelude::Object;
 use napi::{Env, Result};
 use napi_derive::napi;
@@ -59,7 +59,7 @@ struct Left {
 
 pub(crate) struct Fetching {
     fill: Arc<dyn Fill>,
-    urgency: Urgency,
+    asker: Asker,
     state: Mutex<Progress>,
     ended: Condvar,
 }
@@ -68,12 +68,12 @@ impl Fetching {
     /// Fetches what `prepare` says, which runs beside JavaScript's thread.
     pub fn start(
         fill: Arc<dyn Fill>,
-        urgency: Urgency,
+        asker: Asker,
         prepare: impl FnOnce() -> millpool_core::Result<Vec<ObjectRef>> + Send + 'static,
     ) -> Result<Arc<Fetching>> {
         let state = Progress { preparing: true, ..Progress::default() };
         let fetching =
-            Arc::new(Fetching { fill, urgency, state: Mutex::new(state), ended: Condvar::new() });
+            Arc::new(Fetching { fill, asker, state: Mutex::new(state), ended: Condvar::new() });
         let own = fetching.clone();
         aside(move || own.begin(prepare()))?;
         Ok(fetching)
@@ -113,7 +113,7 @@ impl Fetching {
             drop(state);
             let own = self.clone();
             let done = move |index: usize, answer| own.answered(names[index], answer);
-            self.fill.fill(wants, self.urgency, Arc::new(done));
+            self.fill.fill(wants, self.asker, Arc::new(done));
             state = self.state();
         }
         state.feeding = false;

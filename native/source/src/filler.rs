@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use millpool_core::{
-    Admission, Code, Done, Error, Fate, Fill, Filled, Identity, RecordBytes, RecordKey, Result,
-    Urgency, Want,
+    Admission, Asker, Code, Done, Error, Fate, Fill, Filled, Identity, RecordBytes, RecordKey,
+    Result, Want,
 };
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -151,11 +151,11 @@ impl Drop for Filler {
 
 impl Fill for Filler {
     /// May call `done` before it returns, for what is in memory or in a segment.
-    fn fill(&self, wants: Vec<Want>, urgency: Urgency, done: Done) {
+    fn fill(&self, wants: Vec<Want>, asker: Asker, done: Done) {
         for (index, want) in wants.into_iter().enumerate() {
             let attachment = want.object.attachment;
             let waiter = Waiter { attachment, index, done: done.clone(), first: true };
-            if let Some(answer) = self.inner.want(want, urgency, waiter) {
+            if let Some(answer) = self.inner.want(want, asker, waiter) {
                 done(index, answer);
             }
         }
@@ -192,7 +192,7 @@ impl Inner {
     }
 
     /// The answer where there is one at once; else the waiter is told later.
-    fn want(&self, want: Want, urgency: Urgency, waiter: Waiter) -> Option<Result<Filled>> {
+    fn want(&self, want: Want, asker: Asker, waiter: Waiter) -> Option<Result<Filled>> {
         let Some(attached) = self.attached(want.object.attachment) else {
             let message = format!("attachment {} is not attached", want.object.attachment);
             return Some(Err(Error::new(Code::NotFound, message)));
@@ -219,7 +219,7 @@ impl Inner {
             return Some(Ok(resident));
         }
         let errand = Errand { piece, source: attached.source, lane: attached.lane };
-        if flights.join(key, errand, urgency, waiter) {
+        if flights.join(key, errand, asker, waiter) {
             self.counters.joined.add(1);
         }
         None

@@ -1,10 +1,10 @@
 //! Fetches that are wanted or under way, each for as many as want it; and the queues of those that have not begun.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use millpool_core::{Done, RecordKey, Urgency};
+use millpool_core::{Asker, Done, RecordKey, Urgency};
 
 use crate::awaited::Awaited;
 use crate::buffer::RecordBuffer;
@@ -12,7 +12,8 @@ use crate::lane::Lane;
 use crate::piece::Piece;
 use crate::source::Source;
 
-const URGENCIES: usize = 3;
+/// A lane forgets whose turn it was when more askers than this want nothing of it.
+const IDLE_ASKERS: usize = 64;
 /// Dead entries of `recent` are looked for when it has grown by this many.
 const RECENT_STEP: usize = 4096;
 
@@ -46,7 +47,8 @@ pub enum UnderWay {
 struct Flight {
     errand: Errand,
     waiters: Vec<Waiter>,
-    urgency: Urgency,
+    /// The most urgent of them when it began, or by now.
+    asker: Asker,
     awaited: Arc<Awaited>,
     begun: bool,
     wanted_at: Instant,
@@ -61,11 +63,23 @@ pub(crate) struct Head {
     pub len: u32,
 }
 
-/// What waits for one lane. A key may also stand where it was before it became more urgent, and is passed over there.
+/// What waits for one lane, by who wants it. Of the most urgent ones the one with the fewest fetches under way goes
+/// first, and of those the one whose turn is longest ago: each has the same share, and what one does not use is the
+/// others'.
 struct LaneQueue {
     lane: Arc<Lane>,
-    waiting: [VecDeque<RecordKey>; URGENCIES],
+    askers: BTreeMap<Asker, Line>,
     last_begun: Instant,
+    turn: u64,
+}
+
+/// What one asker wants of one lane, in its order. A key may also stand where it was before it became more urgent, and
+/// is passed over there.
+#[derive(Default)]
+struct Line {
+    waiting: VecDeque<RecordKey>,
+    under_way: usize,
+    last_turn: u64,
 }
 
 #[derive(Default)]
@@ -81,34 +95,31 @@ pub(crate) struct Flights {
 
 impl Flights {
     /// Joins the flight of a key, or queues a new one. True: it joined.
-    pub fn join(
-        &mut self,
-        key: RecordKey,
-        errand: Errand,
-        urgency: Urgency,
-        waiter: Waiter,
-    ) -> bool {
+    pub fn join(&mut self, key: RecordKey, errand: Errand, asker: Asker, waiter: Waiter) -> bool {
         if let Some(flight) = self.flights.get_mut(&key) {
             flight.waiters.push(Waiter { first: false, ..waiter });
-            if urgency < flight.urgency {
-                flight.raise(urgency);
-                if !flight.begun {
-                    let lane = flight.errand.lane.clone();
-                    self.queue_of(&lane).waiting[urgency as usize].push_back(key);
-                }
+            if asker.urgency == Urgency::Reader {
+                flight.awaited.tell();
+            }
+            if asker.urgency < flight.asker.urgency && !flight.begun {
+                flight.asker = asker;
+                let lane = flight.errand.lane.clone();
+                self.queue_of(&lane).line_of(asker).waiting.push_back(key);
             }
             return true;
         }
-        self.queue_of(&errand.lane).waiting[urgency as usize].push_back(key);
-        let mut flight = Flight {
+        self.queue_of(&errand.lane).line_of(asker).waiting.push_back(key);
+        let flight = Flight {
             errand,
             waiters: vec![waiter],
-            urgency,
+            asker,
             awaited: Arc::default(),
             begun: false,
             wanted_at: Instant::now(),
         };
-        flight.raise(urgency);
+        if asker.urgency == Urgency::Reader {
+            flight.awaited.tell();
+        }
         self.flights.insert(key, flight);
         false
     }
@@ -116,9 +127,12 @@ impl Flights {
     fn queue_of(&mut self, lane: &Arc<Lane>) -> &mut LaneQueue {
         let found = self.queues.iter().position(|queue| Arc::ptr_eq(&queue.lane, lane));
         let index = found.unwrap_or_else(|| {
-            let waiting = Default::default();
-            let last_begun = Instant::now();
-            self.queues.push(LaneQueue { lane: lane.clone(), waiting, last_begun });
+            self.queues.push(LaneQueue {
+                lane: lane.clone(),
+                askers: BTreeMap::new(),
+                last_begun: Instant::now(),
+                turn: 0,
+            });
             self.queues.len() - 1
         });
         &mut self.queues[index]
@@ -139,14 +153,18 @@ impl Flights {
         flight.begun = true;
         self.begun += 1;
         let (errand, awaited) = (flight.errand.clone(), flight.awaited.clone());
-        self.queue_of(&errand.lane).last_begun = Instant::now();
+        let asker = flight.asker;
+        self.queue_of(&errand.lane).began(asker);
         Some((errand, awaited))
     }
 
     /// Ends a flight; its waiters are the caller's to tell.
     pub fn land(&mut self, key: &RecordKey) -> Vec<Waiter> {
         let Some(flight) = self.flights.remove(key) else { return Vec::new() };
-        self.begun -= usize::from(flight.begun);
+        if flight.begun {
+            self.begun -= 1;
+            self.queue_of(&flight.errand.lane).line_of(flight.asker).under_way -= 1;
+        }
         flight.waiters
     }
 
@@ -213,26 +231,150 @@ impl Flights {
     }
 }
 
-impl Flight {
-    fn raise(&mut self, urgency: Urgency) {
-        self.urgency = urgency;
-        if urgency == Urgency::Reader {
-            self.awaited.tell();
+impl LaneQueue {
+    fn line_of(&mut self, asker: Asker) -> &mut Line {
+        self.askers.entry(asker).or_default()
+    }
+
+    fn began(&mut self, asker: Asker) {
+        self.last_begun = Instant::now();
+        self.turn += 1;
+        let turn = self.turn;
+        let line = self.line_of(asker);
+        line.last_turn = turn;
+        line.under_way += 1;
+    }
+
+    fn head(&mut self, flights: &HashMap<RecordKey, Flight>) -> Option<Head> {
+        let mut first = None;
+        let mut idle = 0;
+        for (asker, line) in &mut self.askers {
+            let Some(head) = line.head(flights) else {
+                idle += usize::from(line.is_idle());
+                continue;
+            };
+            let rank = (asker.urgency, line.under_way, line.last_turn);
+            if first.is_none_or(|(least, _)| rank < least) {
+                first = Some((rank, head));
+            }
         }
+        if idle > IDLE_ASKERS {
+            self.askers.retain(|_, line| !line.is_idle());
+        }
+        first.map(|(_, head)| head)
     }
 }
 
-impl LaneQueue {
+impl Line {
     fn head(&mut self, flights: &HashMap<RecordKey, Flight>) -> Option<Head> {
-        for queue in &mut self.waiting {
-            while let Some(&key) = queue.front() {
-                if let Some(flight) = flights.get(&key).filter(|flight| !flight.begun) {
-                    let Flight { urgency, wanted_at, .. } = *flight;
-                    return Some(Head { urgency, wanted_at, key, len: flight.errand.piece.len() });
-                }
-                queue.pop_front();
+        while let Some(&key) = self.waiting.front() {
+            if let Some(flight) = flights.get(&key).filter(|flight| !flight.begun) {
+                let Flight { asker, wanted_at, .. } = flight;
+                let (urgency, len) = (asker.urgency, flight.errand.piece.len());
+                return Some(Head { urgency, wanted_at: *wanted_at, key, len });
             }
+            self.waiting.pop_front();
         }
         None
+    }
+
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.under_way == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millpool_core::{Code, Error, ObjectRef};
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::lane::Slot;
+
+    fn plan(number: u64) -> Asker {
+        Asker { urgency: Urgency::Plan, number }
+    }
+
+    /// Of an asker: its number, and a count.
+    fn key(number: u64, count: u64) -> RecordKey {
+        RecordKey((u128::from(number) << 64 | u128::from(count)).to_be_bytes())
+    }
+
+    fn number_of(key: &RecordKey) -> u64 {
+        (u128::from_be_bytes(key.0) >> 64) as u64
+    }
+
+    fn want(flights: &mut Flights, lane: &Arc<Lane>, asker: Asker, counts: std::ops::Range<u64>) {
+        for count in counts {
+            let key = key(asker.number, count);
+            let object =
+                ObjectRef { attachment: 1, source_key: "k".into(), size: 1, tag: "e".into() };
+            let piece = Piece { object: Arc::new(object), index: 0 };
+            let source = Arc::new(Source::Away(Error::new(Code::Internal, "never asked")));
+            let waiter = Waiter { attachment: 1, index: 0, done: Arc::new(|_, _| ()), first: true };
+            flights.join(key, Errand { piece, source, lane: lane.clone() }, asker, waiter);
+        }
+    }
+
+    /// Begins what can begin; whose they are.
+    fn begin(flights: &mut Flights, slots: &mut HashMap<RecordKey, Slot>) -> Vec<u64> {
+        let mut begun = Vec::new();
+        while let Some((head, lane)) = flights.next() {
+            slots.insert(head.key, lane.try_start().expect("it has room"));
+            flights.begin(&head.key).expect("it has not begun");
+            begun.push(number_of(&head.key));
+        }
+        begun
+    }
+
+    fn land(flights: &mut Flights, slots: &mut HashMap<RecordKey, Slot>, number: u64) {
+        let key =
+            *slots.keys().find(|key| number_of(key) == number).expect("one of it is under way");
+        flights.land(&key);
+        slots.remove(&key);
+    }
+
+    #[test]
+    fn askers_share_what_is_under_way_and_an_idle_one_leaves_its_share_to_the_others() {
+        let lane = Lane::new(6, false, Arc::new(Notify::new()));
+        let (mut flights, mut slots) = (Flights::default(), HashMap::new());
+        want(&mut flights, &lane, plan(1), 0..100);
+        assert_eq!(begin(&mut flights, &mut slots), [1; 6], "nobody else wants any");
+        want(&mut flights, &lane, plan(2), 0..4);
+        for _ in 0..3 {
+            land(&mut flights, &mut slots, 1);
+            assert_eq!(begin(&mut flights, &mut slots), [2]);
+        }
+        for _ in 0..10 {
+            land(&mut flights, &mut slots, 1);
+            assert_eq!(begin(&mut flights, &mut slots), [1], "three each, whoever lands");
+        }
+        land(&mut flights, &mut slots, 2);
+        assert_eq!(begin(&mut flights, &mut slots), [2]);
+        for _ in 0..3 {
+            land(&mut flights, &mut slots, 2);
+            assert_eq!(begin(&mut flights, &mut slots), [1], "the second wants no more");
+        }
+        want(&mut flights, &lane, plan(3), 0..1);
+        let reader = Asker { urgency: Urgency::Reader, number: 9 };
+        want(&mut flights, &lane, reader, 0..3);
+        for _ in 0..3 {
+            land(&mut flights, &mut slots, 1);
+            assert_eq!(begin(&mut flights, &mut slots), [9], "who waits goes first");
+        }
+        land(&mut flights, &mut slots, 9);
+        assert_eq!(begin(&mut flights, &mut slots), [3]);
+    }
+
+    #[test]
+    fn a_lane_forgets_who_wants_nothing_of_it_any_more() {
+        let lane = Lane::new(1, false, Arc::new(Notify::new()));
+        let (mut flights, mut slots) = (Flights::default(), HashMap::new());
+        for number in 0..10 * IDLE_ASKERS as u64 {
+            want(&mut flights, &lane, plan(number), 0..1);
+            assert_eq!(begin(&mut flights, &mut slots), [number]);
+            land(&mut flights, &mut slots, number);
+        }
+        assert!(flights.queue_of(&lane).askers.len() <= IDLE_ASKERS + 2);
     }
 }

@@ -8,21 +8,26 @@ import { RecentRate } from './recent-rate.ts';
 import { added, nothingRead } from './readers.ts';
 import { noWaits, sumOfWaits } from './waits.ts';
 
-/** Samples asked of the engine in one call, and calls under way: one ends while the others keep the source busy. */
+/** Samples asked of the engine in one call at most, and calls under way: one ends while others keep the source busy. */
 const chunkSamples = 512;
 const chunksAtOnce = 4;
-/** How far ahead of its loader a plan may be: what a GPU node takes in some tenths of a second. */
-const windowBytes = 512 * 1024 * 1024;
+/** How far ahead of its loader a plan may be at most: what a GPU node takes in some tenths of a second. */
+const windowBytesMax = 512 * 1024 * 1024;
 
-/** What all plans together have under way, at most. */
+/** What all plans have in common. */
 export interface Ahead {
+  /** Of their samples that are under way. */
   bytes: number;
+  /** They divide these evenly: none is further ahead of its loader than its part. */
+  readonly windowBytes: number;
+  plans: number;
 }
 
 /** Where room is short under the policy `order`: what is read is kept only if it beats what is there. */
 export type OrderTerms = Pick<KeepTerms, 'jobs' | 'job' | 'bar'>;
 
 interface Parts {
+  readonly number: number;
   readonly engine: Engine;
   readonly clock: Clock;
   readonly ahead: Ahead;
@@ -41,6 +46,7 @@ const judgedShare = 1 / 8;
  */
 export class Plan {
   readonly #request: PlanRequest;
+  readonly #number: number;
   readonly file: DatasetFile;
   readonly #engine: Engine;
   readonly #clock: Clock;
@@ -49,13 +55,14 @@ export class Plan {
   readonly #pace = new RecentRate();
   #pacedMs: number;
   readonly #sampleBytes: number;
-  readonly #windowSamples: number;
   #steps: Schedule;
   #samples: Order;
   #epoch: number;
   /** Samples of this rank asked for, and those that its loader has taken. */
   #asked = 0;
   #taken = 0;
+  /** The end of what was asked for of the loader's own epoch. */
+  #askedUpTo: number;
   /** Samples of this rank in the steps up to each position that a receipt may name. */
   readonly #takenAt = new Map<number, number>();
   #chunks = 0;
@@ -74,20 +81,22 @@ export class Plan {
   #read = nothingRead;
   #waitSeconds = noWaits;
 
-  constructor(request: PlanRequest, file: DatasetFile, { engine, clock, ahead, order }: Parts) {
+  constructor(request: PlanRequest, file: DatasetFile, { number, engine, clock, ahead, order }: Parts) {
     this.#request = request;
+    this.#number = number;
     this.file = file;
     this.#engine = engine;
     this.#clock = clock;
     this.#ahead = ahead;
+    this.#ahead.plans += 1;
     this.#order = order;
     this.#pacedMs = clock.monotonicMs();
     this.#epoch = request.epoch;
     this.#position = request.position;
+    this.#askedUpTo = request.position;
     this.#samples = this.#orderOf(request.epoch);
     this.#steps = this.#stepsFrom(request.position);
     this.#sampleBytes = Math.max(1, file.bytes / Math.max(1, file.length));
-    this.#windowSamples = Math.max(2 * request.globalBatch, Math.floor(windowBytes / this.#sampleBytes));
     void this.#begin();
   }
 
@@ -104,7 +113,8 @@ export class Plan {
       this.#wholeAt = null;
       this.#isHeld = true;
     }
-    if (this.#isHeld) return this.#goOnFrom(position);
+    // Held up, or slower than the loop: what the loop has passed is no longer worth asking for.
+    if (this.#isHeld || position > this.#askedUpTo) return this.#goOnFrom(position);
     // One receipt may be of several steps: those before it are taken as well. They lie in order.
     for (const [step, samples] of this.#takenAt) {
       if (step > position) break;
@@ -119,6 +129,7 @@ export class Plan {
     this.#epoch = this.#request.epoch;
     this.#samples = this.#orderOf(this.#epoch);
     this.#steps = this.#stepsFrom(position);
+    this.#askedUpTo = position;
     this.#asked = 0;
     this.#taken = 0;
     this.#takenAt.clear();
@@ -170,12 +181,15 @@ export class Plan {
 
   close(): void {
     this.#closed = true;
+    this.#ahead.plans -= 1;
   }
 
   #advance(): void {
     while (!this.#isHeld && !this.#closed && this.#chunks < chunksAtOnce) {
       const terms = this.#order(this);
-      if (!this.#isInWindow(terms === null ? this.#windowSamples : this.#judgedSamples)) return;
+      const window = terms === null ? this.#windowSamples : this.#judgedSamples;
+      const chunk = terms === null ? Math.min(chunkSamples, Math.ceil(window / chunksAtOnce)) : 1;
+      if (this.#asked - this.#taken + chunk > window) return;
       if (terms !== null) {
         const step = this.#nextChunk(1);
         if (step === null) return;
@@ -184,14 +198,10 @@ export class Plan {
       }
       const room = Math.floor((this.#engine.room(this.file.identity) - this.#ahead.bytes) / this.#sampleBytes);
       this.#isHeld = room < this.#request.globalBatch / this.#request.world;
-      const samples = this.#isHeld ? null : this.#nextChunk(Math.min(chunkSamples, room));
+      const samples = this.#isHeld ? null : this.#nextChunk(Math.min(chunk, room));
       if (samples === null) return;
       void this.#fetch(samples);
     }
-  }
-
-  #isInWindow(samples: number): boolean {
-    return this.#asked - this.#taken < samples;
   }
 
   get #judgedSamples(): number {
@@ -207,13 +217,21 @@ export class Plan {
     this.#advance();
   }
 
+  get #windowSamples(): number {
+    const { windowBytes, plans } = this.#ahead;
+    const samples = Math.floor(Math.min(windowBytesMax, windowBytes / plans) / this.#sampleBytes);
+    // Less than two steps would have the loop wait for each.
+    const least = 2 * Math.ceil(this.#request.globalBatch / this.#request.world);
+    return Math.max(least, samples);
+  }
+
   async #fetch(samples: Float64Array): Promise<void> {
     const bytes = samples.length * this.#sampleBytes;
     if (this.#chunks === 0) this.#fetchingSinceMs = this.#clock.monotonicMs();
     this.#chunks += 1;
     this.#ahead.bytes += bytes;
     try {
-      const ended = await this.#engine.fetchSamples(this.#request.version, samples, 'plan').done;
+      const ended = await this.#engine.fetchSamples(this.#request.version, samples, this.#number).done;
       this.#fetchedSamples += ended.fetchedObjects;
       this.#fetchedBytes += ended.fetchedBytes;
     } catch {
@@ -240,7 +258,9 @@ export class Plan {
       }
       chunk.push(...this.#samples.samples(step.from, step.count));
       this.#asked += step.count;
-      if (this.#epoch === this.#request.epoch) this.#takenAt.set(step.nextPosition, this.#asked);
+      if (this.#epoch > this.#request.epoch) continue;
+      this.#takenAt.set(step.nextPosition, this.#asked);
+      this.#askedUpTo = step.nextPosition;
     }
     return chunk.length === 0 ? null : Float64Array.from(chunk);
   }

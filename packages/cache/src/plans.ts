@@ -12,6 +12,14 @@ import { noWaits, sumOfWaits } from './waits.ts';
 
 /** More open plans than processes of a node would have are a leak of somebody's. */
 const plansMax = 4096;
+/** Of the byte budget, what is fetched ahead of all loaders together: the rest is for what they wait for. */
+const aheadShare = 1 / 2;
+
+interface PlansParts {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly budgetBytes: number;
+}
 
 /** The plans that loaders of this node have open; each goes with its connection. */
 export class Plans {
@@ -19,7 +27,7 @@ export class Plans {
   readonly #engine: Engine;
   readonly #plans = new Map<number, { readonly connection: number; readonly plan: Plan }>();
   readonly #clock: Clock;
-  readonly #ahead: Ahead = { bytes: 0 };
+  readonly #ahead: Ahead;
   /** By identity: what a byte has to be worth to come in, where room is short and its policy is `order`. */
   readonly #bars = new Map<string, number>();
   #last = 0;
@@ -27,10 +35,11 @@ export class Plans {
   #fetchedSamples = 0;
   #waitSeconds = noWaits;
 
-  constructor(datasets: Datasets, engine: Engine, clock: Clock) {
+  constructor(datasets: Datasets, { engine, clock, budgetBytes }: PlansParts) {
     this.#datasets = datasets;
     this.#engine = engine;
     this.#clock = clock;
+    this.#ahead = { bytes: 0, windowBytes: budgetBytes * aheadShare, plans: 0 };
   }
 
   open(connection: number, request: PlanRequest): number {
@@ -42,14 +51,16 @@ export class Plans {
       });
     }
     const file = this.#datasets.open(request.version);
+    const number = ++this.#last;
     const parts = {
+      number,
       engine: this.#engine,
       clock: this.#clock,
       ahead: this.#ahead,
       order: (plan: Plan) => this.#termsOf(plan),
     };
-    this.#plans.set(++this.#last, { connection, plan: new Plan(request, file, parts) });
-    return this.#last;
+    this.#plans.set(number, { connection, plan: new Plan(request, file, parts) });
+    return number;
   }
 
   /** Throws `not-found` for a plan that this connection has not opened, as after a restart of the daemon. */

@@ -55,7 +55,7 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   const datasetDirectory = join(config.stateDirectory, 'datasets');
   const datasets = await Datasets.at(datasetDirectory, metadata);
   const sources = await AttachedSources.start({ engine, metadata, clock, log, refreshMs: config.credentialsRefreshMs });
-  const plans = new Plans(datasets, engine, clock);
+  const plans = new Plans(datasets, { engine, clock, budgetBytes: config.budgetBytes });
   const tally = new ReadTally();
   const readers = new Readers();
   const pins = await Pins.open({ coordination: parts.coordination, engine, metadata, clock, log });

@@ -92,7 +92,7 @@ export interface NativeEngine {
   unpinAll(): void;
   verify(objects: Uint8Array): Promise<NativeVerified>;
   fetchObjects(objects: Uint8Array, urgency: number): NativeFetch;
-  fetchSamples(version: string, samples: Float64Array, urgency: number): NativeFetch;
+  fetchSamples(version: string, samples: Float64Array, plan: number): NativeFetch;
   judgeSamples(version: string, samples: Float64Array, terms: NativeKeepTerms): Promise<void>;
   segmentWorths(version: string, jobs: readonly NativeJobAhead[], turn: number): Promise<NativeSegmentWorth[]>;
   wholeAt(version: string): Promise<number | null>;

@@ -107,7 +107,7 @@ test('a daemon hands a version out, reads of it are by index, and it is fetched 
   using client = await engine.connect();
   const dataset = await client.dataset(version, { timeoutMs });
   const samples = Float64Array.of(29, 3, 3);
-  const progress = await engine.engine.fetchSamples(version, samples, 'plan').done;
+  const progress = await engine.engine.fetchSamples(version, samples, 1).done;
   assert.equal(progress.objectsDone, 3);
   await engine.engine.flush(timeoutMs);
   using batch = await client.readSamples(dataset, samples, { timeoutMs });
@@ -124,14 +124,14 @@ test('a daemon hands a version out, reads of it are by index, and it is fetched 
 
   assert.equal(await engine.engine.wholeAt(version), null, 'the others are not here');
   const all = Float64Array.from(entries.keys());
-  await engine.engine.fetchSamples(version, all, 'plan').done;
+  await engine.engine.fetchSamples(version, all, 1).done;
   await engine.engine.flush(timeoutMs);
   assert.equal(await engine.engine.wholeAt(version), engine.engine.removals());
-  const again = await engine.engine.fetchSamples(version, all, 'plan').done;
+  const again = await engine.engine.fetchSamples(version, all, 1).done;
   assert.equal(again.objects, 0, 'what is resident is not asked for');
   await engine.engine.evict(Uint32Array.from(engine.engine.segments(), ({ number }) => number));
   assert.equal(await engine.engine.wholeAt(version), null);
 
-  const unknown = engine.engine.fetchSamples('00'.repeat(32), samples, 'plan');
+  const unknown = engine.engine.fetchSamples('00'.repeat(32), samples, 1);
   await assert.rejects(unknown.done, { code: 'not-found' });
 });

@@ -256,9 +256,9 @@ export class Engine {
     return new Fetch(called(() => this.#native.fetchObjects(objects, urgencies[urgency])));
   }
 
-  /** The same for samples of a dataset version of the served folder. */
-  fetchSamples(version: string, samples: Float64Array, urgency: Urgency): Fetch {
-    return new Fetch(called(() => this.#native.fetchSamples(version, samples, urgencies[urgency])));
+  /** The same for samples of a dataset version of the served folder, ahead of their loader, by the plan of a number. */
+  fetchSamples(version: string, samples: Float64Array, plan: number): Fetch {
+    return new Fetch(called(() => this.#native.fetchSamples(version, samples, plan)));
   }
 
   /** Of samples that a job is to read, those that are not worth their room from then on are not kept when read. */

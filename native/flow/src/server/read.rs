@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millpool_core::{
-    Code, Error, Filled, Location, ObjectRef, RecordBytes, RecordKey, Result, Urgency, Want,
+    Asker, Code, Error, Filled, Location, ObjectRef, RecordBytes, RecordKey, Result, Urgency, Want,
     piece_len,
 };
 use tokio::sync::OwnedSemaphorePermit;
@@ -149,7 +149,8 @@ impl ReadTask {
             let _context = runtime.enter();
             task.filled(delivery, filled);
         };
-        self.peer.shared.config.fill.fill(wants, Urgency::Reader, Arc::new(done));
+        let asker = Asker { urgency: Urgency::Reader, number: self.peer.name.number };
+        self.peer.shared.config.fill.fill(wants, asker, Arc::new(done));
     }
 
     fn filled(self: &Arc<Self>, mut delivery: Delivery, filled: Result<Filled>) {

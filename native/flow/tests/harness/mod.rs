@@ -9,8 +9,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use millpool_core::{
-    Code, DeviceConfig, Done, Error, Fill, Filled, Identity, ObjectRef, PIECE_BYTES, RecordBytes,
-    Result, Store, StoreConfig, Urgency, Want, piece_len,
+    Asker, Code, DeviceConfig, Done, Error, Fill, Filled, Identity, ObjectRef, PIECE_BYTES,
+    RecordBytes, Result, Store, StoreConfig, Want, piece_len,
 };
 use millpool_flow::{
     Batch, Client, ClientConfig, Control, ControlCall, ControlReply, Limits, Receipt, Sample,
@@ -94,7 +94,7 @@ impl FolderFill {
 pub struct Threaded(pub Arc<FolderFill>);
 
 impl Fill for Threaded {
-    fn fill(&self, wants: Vec<Want>, _urgency: Urgency, done: Done) {
+    fn fill(&self, wants: Vec<Want>, _asker: Asker, done: Done) {
         let fill = self.0.clone();
         fill.asked.fetch_add(wants.len(), Ordering::SeqCst);
         std::thread::spawn(move || {

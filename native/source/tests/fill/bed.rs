@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use millpool_core::{
-    DeviceConfig, Error, Fill, Filled, Identity, ObjectRef, Store, StoreConfig, Urgency, Want,
+    Asker, DeviceConfig, Error, Fill, Filled, Identity, ObjectRef, Store, StoreConfig, Urgency,
+    Want,
 };
 use millpool_source::{Credentials, Filler, FillerConfig, SourceConfig, Timeouts};
 
@@ -108,13 +109,17 @@ impl Bed {
 
     /// Answers come as they are given.
     pub fn ask(&self, wants: Vec<Want>, urgency: Urgency) -> Receiver<Answer> {
+        self.ask_as(Asker { urgency, number: 0 }, wants)
+    }
+
+    pub fn ask_as(&self, asker: Asker, wants: Vec<Want>) -> Receiver<Answer> {
         let (send, receive) = channel();
         let send = Mutex::new(send);
         let done = move |index, answer| {
             // A test that has seen enough no longer listens.
             let _ = send.lock().unwrap().send((index, answer));
         };
-        self.filler.fill(wants, urgency, Arc::new(done));
+        self.filler.fill(wants, asker, Arc::new(done));
         receive
     }
 

@@ -21,10 +21,12 @@ fn warm(terms: Terms, count: usize, len: usize) -> (Bed, Origin) {
     (bed, origin)
 }
 
+/// Nobody waits for them, so that none of them is sent twice on a slow machine.
 fn read_all(bed: &Bed, origin: &Origin, count: usize, len: usize) {
     let objects: Vec<_> =
         (0..count).map(|n| origin.put(&format!("warm-{len}-{n}"), bytes(len))).collect();
-    for answer in bed.fill(objects.iter().map(want).collect()) {
+    let answers = bed.ask(objects.iter().map(want).collect(), Urgency::Plan);
+    for answer in collect(&answers, count) {
         assert_eq!(bed.bytes_of(&answer.unwrap()), bytes(len));
     }
 }
@@ -66,12 +68,12 @@ fn slow_gets_hold_no_batch_and_one_get_in_twenty_is_sent_twice_at_most() {
     let held = put_held(&origin, 30, 1000);
     let answers = bed.ask(held.iter().map(want).collect(), Urgency::Reader);
     origin.script().wait_for(&Fault::Hold, 30);
-    // 430 GETs pay for 21; a slow machine may have used some of them before.
-    for _ in before.hedges..21 {
+    // 430 GETs pay for 21.
+    for _ in 0..21 {
         let (_, answer) = answers.recv_timeout(PATIENCE).expect("it is not held");
         assert_eq!(bed.bytes_of(&answer.unwrap()), bytes(1000));
     }
-    let rest = 9 + before.hedges;
+    let rest = 9;
     wait_until(&bed, "the rest to be refused", |now| {
         now.in_flight == rest && now.hedges_held >= before.hedges_held + rest
     });
@@ -80,32 +82,29 @@ fn slow_gets_hold_no_batch_and_one_get_in_twenty_is_sent_twice_at_most() {
     (0..rest).for_each(|_| drop(answers.recv_timeout(PATIENCE).unwrap().1.unwrap()));
     let counters = bed.filler.counters();
     assert_eq!((counters.hedges, counters.gets, counters.retries), (21, 451, 0));
-    assert!(counters.hedges_won >= 21 - before.hedges, "{counters:?}");
-    assert_eq!(counters.hedged_bytes, 21_000);
+    assert_eq!((counters.hedges_won, counters.hedged_bytes), (21, 21_000));
 }
 
 #[test]
 fn one_byte_in_twenty_is_asked_for_twice_at_most() {
     let (bed, origin) = warm(Terms::default(), 400, 1000);
     read_all(&bed, &origin, 40, 100_000);
-    let large = |counters: FillCounters| counters.hedged_bytes / 100_000;
     let before = bed.filler.counters();
     let held = put_held(&origin, 8, 100_000);
     let answers = bed.ask(held.iter().map(want).collect(), Urgency::Reader);
     origin.script().wait_for(&Fault::Hold, 8);
     // 5.2 MB pay for 260 kB.
-    for _ in large(before)..2 {
+    for _ in 0..2 {
         answers.recv_timeout(PATIENCE).expect("it is not held").1.unwrap();
     }
-    let rest = 6 + large(before);
+    let rest = 6;
     wait_until(&bed, "the rest to be refused", |now| {
         now.in_flight == rest && now.hedges_held >= before.hedges_held + rest
     });
     origin.script().release();
     (0..rest).for_each(|_| drop(answers.recv_timeout(PATIENCE).unwrap().1.unwrap()));
     let counters = bed.filler.counters();
-    assert_eq!(large(counters), 2);
-    assert!(counters.hedged_bytes * 20 <= 5_200_000, "{counters:?}");
+    assert_eq!((counters.hedges, counters.hedged_bytes), (2, 200_000));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use millpool_core::{Code, Error, Fill, Filled, ObjectRef, PIECE_BYTES, Urgency, Want};
+use millpool_core::{Asker, Code, Error, Fill, Filled, ObjectRef, PIECE_BYTES, Urgency, Want};
 use millpool_source::{Filler, FillerConfig};
 
 use crate::bed::{Bed, PATIENCE, Terms, collect, want};
@@ -43,6 +43,33 @@ fn readers_go_before_plans_before_loads_and_what_becomes_urgent_moves_up() {
     let order: Vec<_> = origin.requests().iter().map(|request| request.key().to_owned()).collect();
     let expected = ["first", "read-1", "load-3", "plan-1", "plan-2", "load-1", "load-2"];
     assert_eq!(order, expected);
+}
+
+#[test]
+fn each_asker_has_its_turn_however_much_another_wanted_before() {
+    let (bed, origin, first) = held();
+    let running = bed.ask(vec![want(&first)], Urgency::Reader);
+    origin.script().wait_for(&Fault::Hold, 1);
+    // The second comes after all of the first, and the third wants only one.
+    let wanted = [(1, vec!["a1", "a2", "a3", "a4"]), (2, vec!["b1", "b2"]), (3, vec!["c1"])];
+    let mut asked = Vec::new();
+    for urgency in [Urgency::Load, Urgency::Plan] {
+        for (number, keys) in &wanted {
+            let keys: Vec<_> = keys.iter().map(|key| format!("{urgency:?}-{key}")).collect();
+            let wants = put_all(&origin, &keys.iter().map(String::as_str).collect::<Vec<_>>());
+            let asker = Asker { urgency, number: *number };
+            asked.push((bed.ask_as(asker, wants), keys.len()));
+        }
+    }
+    origin.script().release();
+    assert!(collect(&running, 1)[0].is_ok());
+    for (answers, count) in &asked {
+        assert!(collect(answers, *count).iter().all(Result::is_ok));
+    }
+    let order: Vec<_> = origin.requests().iter().map(|request| request.key().to_owned()).collect();
+    let turns = ["a1", "b1", "c1", "a2", "b2", "a3", "a4"];
+    let of = |urgency: &str| turns.map(|key| format!("{urgency}-{key}"));
+    assert_eq!(order, [&["first".to_owned()][..], &of("Plan"), &of("Load")].concat());
 }
 
 #[test]
@@ -159,13 +186,14 @@ fn who_is_answered_may_ask_for_more_at_once() {
     let (told, answers) = channel();
     let filler = bed.filler.clone();
     let more = told.clone();
+    let loads = Asker { urgency: Urgency::Load, number: 1 };
     let done = move |_, answer: Result<Filled, Error>| {
         assert!(answer.is_ok());
         let told = more.clone();
         let done = move |_, answer| told.send(answer).unwrap();
-        filler.fill(vec![second.clone()], Urgency::Load, Arc::new(done));
+        filler.fill(vec![second.clone()], loads, Arc::new(done));
     };
-    bed.filler.fill(wants, Urgency::Load, Arc::new(done));
+    bed.filler.fill(wants, loads, Arc::new(done));
     assert!(answers.recv_timeout(PATIENCE).expect("it is answered").is_ok());
     drop(told);
 }
