@@ -163,20 +163,25 @@ def saved_table():
     return vector
 
 
-def dataset():
-    """The third file's source key is not its path."""
+def dataset(version_of_format):
+    """The third file's source key is not its path. Version 1 had two checksums over the whole."""
     files = [(b"a/1", 5, b'"e"', b"p/a/1"), (b"a/2", 7340032, b'"f"', b"p/a/2"), (b"b%FF", 0, b'"e"', b"p/b\xff")]
     root, prefix = b"/train", b"p/"
     version = hashlib.sha256()
     for path, size, tag, _ in files:
         version.update(len(path).to_bytes(4, "little") + path + size.to_bytes(8, "little"))
         version.update(len(tag).to_bytes(2, "little") + tag)
-    vector = Layout("dataset-version").begin("dataset-header")
-    vector.raw("magic", b"MPDATSET").number("version", 4, 1).skip_to(16)
+    suffix = "" if version_of_format > 1 else "-1"
+    header = f"dataset-header{suffix}"
+    vector = Layout(f"dataset-version{suffix}").begin(header)
+    vector.raw("magic", b"MPDATSET").number("version", 4, version_of_format).skip_to(16)
     vector.number("files", 8, len(files)).number("total bytes", 8, sum(size for _, size, _, _ in files))
     vector.raw("dataset version", version.digest()).raw("identity", IDENTITY)
     vector.number("entries at", 8, 0).number("root length", 4, len(root)).number("prefix length", 4, len(prefix))
-    vector.number("heap checksum", 4, 0).number("entries checksum", 4, 0).skip_to(128)
+    if version_of_format > 1:
+        vector.number("sums checksum", 4, 0).skip_to(128)
+    else:
+        vector.number("heap checksum", 4, 0).number("entries checksum", 4, 0).skip_to(128)
     vector.raw("root", root, root.decode()).raw("key prefix", prefix, prefix.decode()).skip_to(BLOCK - 4)
     vector.number("header checksum", 4, 0)
     heap_at = []
@@ -190,11 +195,21 @@ def dataset():
     for (_, size, tag, key), at in zip(files, heap_at):
         vector.begin("dataset-entry").raw("object key", object_key(key, size, tag))
         vector.number("size", 8, size).number("heap at", 8, at)
-    vector.set("dataset-header/0/entries at", entries_at)
-    vector.set("dataset-header/0/heap checksum", crc32c(vector.bytes(BLOCK)[: entries_at - BLOCK]))
-    vector.set("dataset-header/0/entries checksum", crc32c(vector.bytes(entries_at)))
-    vector.set("dataset-header/0/header checksum", crc32c(vector.bytes()[: BLOCK - 4]))
+    vector.set(f"{header}/0/entries at", entries_at)
+    if version_of_format > 1:
+        sums_at = vector.length
+        vector.begin("dataset-sum").number("block checksum", 4, crc32c(vector.bytes(BLOCK)))
+        vector.set(f"{header}/0/sums checksum", crc32c(vector.bytes(sums_at)))
+    else:
+        vector.set(f"{header}/0/heap checksum", crc32c(vector.bytes(BLOCK)[: entries_at - BLOCK]))
+        vector.set(f"{header}/0/entries checksum", crc32c(vector.bytes(entries_at)))
+    vector.set(f"{header}/0/header checksum", crc32c(vector.bytes()[: BLOCK - 4]))
     return vector
 
 
-LAYOUTS = [keys, segment, key_table, saved_table, dataset]
+def dataset_versions():
+    yield dataset(2)
+    yield dataset(1)
+
+
+LAYOUTS = [keys, segment, key_table, saved_table, dataset_versions]

@@ -6,8 +6,9 @@ use crate::window::SAMPLE_BYTES_MAX;
 
 const PREFIX: &str = "data/";
 const PER_PART: u64 = 1000;
-/// What zero-padded numbers can name: byte order is then the order of numbers.
-const COUNT_MAX: u64 = 10_000_000;
+/// Numbers are padded with zeros, so that byte order is the order of numbers: those of more objects to more digits.
+const COUNT_MAX: u64 = 1_000_000_000;
+const SHORT_COUNT_MAX: u64 = 10_000_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Catalog {
@@ -36,15 +37,22 @@ impl Catalog {
     }
 
     pub fn key(&self, number: u64) -> String {
+        let digits = self.digits();
         if self.flat {
-            return format!("{PREFIX}object-{number:07}.bin");
+            return format!("{PREFIX}object-{number:0digits$}.bin");
         }
-        format!("{PREFIX}part-{:04}/object-{number:07}.bin", number / PER_PART)
+        let parts = digits - 3;
+        format!("{PREFIX}part-{:0parts$}/object-{number:0digits$}.bin", number / PER_PART)
+    }
+
+    fn digits(&self) -> usize {
+        if self.count <= SHORT_COUNT_MAX { 7 } else { 9 }
     }
 
     /// The number of the object that a key names, if there is one.
     pub fn find(&self, key: &str) -> Option<u64> {
-        let number = key.strip_suffix(".bin")?.get(key.len().checked_sub(11)?..)?.parse().ok()?;
+        let name = key.strip_suffix(".bin")?;
+        let number = name.get(name.len().checked_sub(self.digits())?..)?.parse().ok()?;
         (number < self.count && self.key(number) == key).then_some(number)
     }
 
@@ -95,6 +103,9 @@ mod tests {
         assert_eq!(catalog.find("data/part-0001/object-0000001.bin"), None);
         assert_eq!(catalog.find("x.bin"), None);
         assert_eq!(catalog.first_after(""), 0);
+        let large = Catalog { count: 100_000_000, ..catalog };
+        assert_eq!(large.key(12_345_678), "data/part-012345/object-012345678.bin");
+        assert_eq!(large.find(&large.key(12_345_678)), Some(12_345_678));
         assert_eq!(catalog.first_after("data/part-0001/"), 1000);
     }
 }

@@ -20,6 +20,7 @@ mod request;
 mod round_trip;
 mod sample_files;
 mod server;
+mod version_file;
 mod window;
 
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ const USAGE: &str = "usage: millpool-bench COMMAND
   gather DIRECTORY COUNT BYTES BATCH   a line `ORDER` on stdin: one lap of batches copied out of the packed files
   link DELAY_MICROS                two network namespaces with so much delay each way, until stdin ends
   records DIRECTORY COUNT BYTES CACHE_BYTES   a data directory of a cache so large, with so many records of BYTES each
+  version FILE ENDPOINT BUCKET     writes the dataset version of all that such a bucket holds, attached at /data
   uncache DIRECTORY                takes the files below it out of the page cache
   memory BYTES                     touches so much memory, and gives it back
   round-trip ADDRESS:PORT          the least of some TCP handshakes, in seconds";
@@ -64,6 +66,7 @@ fn run(arguments: &[&str]) -> Result<(), Failure> {
         ["records", directory, count, bytes, cache] => {
             records::write(directory, count, bytes, cache)
         }
+        ["version", place, endpoint, bucket] => version_file::write(place, endpoint, bucket),
         ["uncache", directory] => page_cache::drop_below(directory),
         ["memory", bytes] => memory::touch(parsed("BYTES", bytes)?),
         ["round-trip", address] => round_trip::run(parsed("ADDRESS:PORT", address)?),

@@ -4,14 +4,16 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use crate::dataset_blocks::{BlockChecks, HEADER_BYTES, sums_len};
 use crate::field::{bytes_at, u16_at, u32_at, u64_at};
 use crate::mapping::GuardedBytes;
 use crate::prefetch::prefetch;
 use crate::{Code, Error, Identity, ObjectKey, ObjectRef, Result};
 
 pub(crate) const MAGIC: [u8; 8] = *b"MPDATSET";
-pub(crate) const FORMAT_VERSION: u32 = 1;
-pub(crate) const HEADER_BYTES: u64 = 4096;
+pub(crate) const FORMAT_VERSION: u32 = 2;
+/// Two checksums over the whole, which is read to check them; written until 0.1.0, still read.
+const WHOLE_SUMS_VERSION: u32 = 1;
 pub(crate) const HEADER_CRC_AT: usize = 4092;
 pub(crate) const TEXTS_AT: usize = 128;
 pub(crate) const ENTRY_BYTES: u64 = 32;
@@ -45,10 +47,13 @@ pub struct Dataset {
     key_prefix: Vec<u8>,
     summary: DatasetSummary,
     entries_at: u64,
+    /// `None`: all of it was checked when it was mapped.
+    checks: Option<BlockChecks>,
 }
 
 impl Dataset {
-    /// Maps a file and checks all of it: one pass over its bytes, at the speed of memory when it is in the page cache.
+    /// Maps a file and checks its header; the rest is checked block by block when it is looked at. One of the format
+    /// before, without checksums by block, is read and checked whole.
     pub fn map(file: &File) -> Result<Dataset> {
         let io = |error: std::io::Error| Error::io("mapping a dataset version", &error);
         let len = usize::try_from(file.metadata().map_err(io)?.len()).unwrap_or(usize::MAX);
@@ -65,16 +70,21 @@ impl Dataset {
 
     fn parse(file: GuardedBytes) -> Result<Dataset> {
         let bytes = file.bytes();
-        let Header { root, key_prefix, summary, entries_at } =
+        let Header { root, key_prefix, summary, entries_at, version } =
             Header::parse(&bytes[..HEADER_BYTES as usize], bytes.len() as u64)?;
-        let (heap, entries) =
-            bytes[HEADER_BYTES as usize..].split_at((entries_at - HEADER_BYTES) as usize);
-        for (section, crc_at) in [(heap, 96), (entries, 100)] {
+        let entries_end = entries_at + summary.count * ENTRY_BYTES;
+        let (entries, end) = (entries_at as usize, entries_end as usize);
+        let checks = (version != WHOLE_SUMS_VERSION).then(|| BlockChecks::new(entries_end));
+        let sections = match checks {
+            Some(_) => vec![(&bytes[end..], 96)],
+            None => vec![(&bytes[HEADER_BYTES as usize..entries], 96), (&bytes[entries..], 100)],
+        };
+        for (section, crc_at) in sections {
             if crc_fast::crc32_iscsi(section) != u32_at(bytes, crc_at) {
                 return Err(damaged("has damaged entries"));
             }
         }
-        Ok(Dataset { root, key_prefix, summary, entries_at, file })
+        Ok(Dataset { root, key_prefix, summary, entries_at, checks, file })
     }
 
     /// What a file says of itself, by one read of its header; its entries are not checked.
@@ -170,9 +180,17 @@ impl Dataset {
         if index >= self.summary.count {
             return None;
         }
-        let at = (self.entries_at + index * ENTRY_BYTES) as usize;
-        let entry = bytes_at(self.file.bytes(), at);
+        let at = self.entries_at + index * ENTRY_BYTES;
+        if !self.holds(at, ENTRY_BYTES) {
+            return None;
+        }
+        let entry = bytes_at(self.file.bytes(), at as usize);
         (!self.file.failed()).then_some(entry)
+    }
+
+    /// Whether these bytes agree with their checksums.
+    fn holds(&self, at: u64, len: u64) -> bool {
+        self.checks.as_ref().is_none_or(|checks| checks.hold(self.file.bytes(), at, len))
     }
 
     fn heap_of(&self, index: u64) -> Result<Heap<'_>> {
@@ -188,6 +206,9 @@ impl Dataset {
         let heap =
             self.file.bytes().get(..self.entries_at as usize)?.get(usize::try_from(at).ok()?..)?;
         let (head, rest) = heap.split_at_checked(HEAP_HEAD_BYTES)?;
+        if !self.holds(at, HEAP_HEAD_BYTES as u64) || !self.holds(at, heap_len(head)) {
+            return None;
+        }
         let (path, rest) = rest.split_at_checked(u32_at(head, 0) as usize)?;
         let (tag, rest) = rest.split_at_checked(u16_at(head, 4).into())?;
         let key = match u16_at(head, 6) {
@@ -205,7 +226,17 @@ impl Dataset {
     }
 }
 
+/// Of a whole part of the heap, by its beginning.
+fn heap_len(head: &[u8]) -> u64 {
+    let key_len = Some(u16_at(head, 6)).filter(|len| *len != KEY_IS_PATH).unwrap_or_default();
+    HEAP_HEAD_BYTES as u64
+        + u64::from(u32_at(head, 0))
+        + u64::from(u16_at(head, 4))
+        + u64::from(key_len)
+}
+
 struct Header {
+    version: u32,
     root: DatasetRoot,
     key_prefix: Vec<u8>,
     summary: DatasetSummary,
@@ -219,7 +250,7 @@ impl Header {
             return Err(damaged("does not begin like one"));
         }
         let version = u32_at(header, 8);
-        if version != FORMAT_VERSION {
+        if ![WHOLE_SUMS_VERSION, FORMAT_VERSION].contains(&version) {
             let message = format!(
                 "the dataset version has format {version}, this program reads {FORMAT_VERSION}"
             );
@@ -231,7 +262,11 @@ impl Header {
         let (count, entries_at) = (u64_at(header, 16), u64_at(header, 80));
         let entries_end =
             count.checked_mul(ENTRY_BYTES).and_then(|bytes| bytes.checked_add(entries_at));
-        if entries_at < HEADER_BYTES || entries_end != Some(len) {
+        let end = match version {
+            WHOLE_SUMS_VERSION => entries_end,
+            _ => entries_end.and_then(|end| end.checked_add(sums_len(end))),
+        };
+        if entries_at < HEADER_BYTES || end != Some(len) {
             return Err(damaged("is not of the size that it states"));
         }
         let (path, key_prefix) =
@@ -239,7 +274,7 @@ impl Header {
         let root = DatasetRoot { path, identity: Identity(bytes_at(header, 64)) };
         let summary =
             DatasetSummary { version: bytes_at(header, 32), count, bytes: u64_at(header, 24) };
-        Ok(Header { root, key_prefix, summary, entries_at })
+        Ok(Header { version, root, key_prefix, summary, entries_at })
     }
 }
 
@@ -359,7 +394,8 @@ mod tests {
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;
             fs::write(&file, bytes).unwrap();
-            prop_assert!(Dataset::map(&File::open(&file).unwrap()).is_err());
+            let read = |dataset: &Dataset| (0..3).all(|index| dataset.object(index, 3).is_ok());
+            prop_assert!(!Dataset::map(&File::open(&file).unwrap()).is_ok_and(|dataset| read(&dataset)));
         }
 
         /// Lengths and offsets that lie, under checksums that hold: errors or entries, never a read out of bounds.
@@ -387,13 +423,47 @@ mod tests {
 
     /// Makes all checksums right again, as far as the numbers let one.
     fn seal(bytes: &mut [u8]) {
+        use crate::dataset_blocks::BlockSums;
         use crate::field::put;
-        let entries_at = (u64_at(bytes, 80) as usize).clamp(HEADER_BYTES as usize, bytes.len());
-        let heap = crc_fast::crc32_iscsi(&bytes[HEADER_BYTES as usize..entries_at]);
-        let entries = crc_fast::crc32_iscsi(&bytes[entries_at..]);
-        put(bytes, 96, &heap.to_le_bytes());
-        put(bytes, 100, &entries.to_le_bytes());
+        let entries_at = u64_at(bytes, 80);
+        let end =
+            u64_at(bytes, 16).checked_mul(ENTRY_BYTES).and_then(|len| len.checked_add(entries_at));
+        let len = bytes.len() as u64;
+        if let Some(end) = end.filter(|end| (HEADER_BYTES..len).contains(end)) {
+            let mut blocks = BlockSums::new();
+            blocks.update(&bytes[HEADER_BYTES as usize..end as usize]);
+            let sums = blocks.finish();
+            let fits = &sums[..sums.len().min((len - end) as usize)];
+            put(bytes, end as usize, fits);
+            let sum = crc_fast::crc32_iscsi(&bytes[end as usize..]);
+            put(bytes, 96, &sum.to_le_bytes());
+        }
         let header = crc_fast::crc32_iscsi(&bytes[..HEADER_CRC_AT]);
         put(bytes, HEADER_CRC_AT, &header.to_le_bytes());
+    }
+
+    /// Several blocks, of which one is damaged: what lies in it is an error, all else is read.
+    #[test]
+    fn a_damaged_block_is_seen_when_it_is_looked_at_and_no_other_is_harmed() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("x.dataset");
+        let mut writer = DatasetWriter::create(&file, root()).unwrap();
+        for n in 0..20_000 {
+            let key = format!("p/{n:06}");
+            writer.push(&key[2..], &object(&key, n)).unwrap();
+        }
+        writer.finish().unwrap();
+        let mut bytes = fs::read(&file).unwrap();
+        let entries_at = u64_at(&bytes, 80) as usize;
+        bytes[entries_at + 10_000 * ENTRY_BYTES as usize] ^= 1;
+        fs::write(&file, &bytes).unwrap();
+        let dataset = Dataset::map(&File::open(&file).unwrap()).unwrap();
+        assert_eq!(dataset.object(10_000, 3).unwrap_err().code, Code::Corrupt);
+        assert_eq!((dataset.size(10_000), dataset.object_key(10_001)), (None, None));
+        for n in [0, 1, 5_000, 19_999] {
+            assert_eq!(dataset.object(n, 3).unwrap(), object(&format!("p/{n:06}"), n));
+        }
+        let bad = (0..20_000).filter(|n| dataset.size(*n).is_none()).count();
+        assert!((1..=4096).contains(&bad), "{bad} entries of one or two blocks");
     }
 }

@@ -1,16 +1,16 @@
 //! Writing a dataset version: entries come in path order, one at a time, however many.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::crc::Crc32c;
 use crate::dataset::{
-    DatasetRoot, DatasetSummary, ENTRY_BYTES, FORMAT_VERSION, HEADER_BYTES, HEADER_CRC_AT,
-    KEY_IS_PATH, MAGIC, TEXTS_AT,
+    DatasetRoot, DatasetSummary, ENTRY_BYTES, FORMAT_VERSION, HEADER_CRC_AT, KEY_IS_PATH, MAGIC,
+    TEXTS_AT,
 };
+use crate::dataset_blocks::{BlockSums, HEADER_BYTES};
 use crate::device::sync_directory;
 use crate::field::put;
 use crate::{Code, Error, ObjectRef, Result};
@@ -24,7 +24,7 @@ pub struct DatasetWriter {
     place: PathBuf,
     heap: Section,
     /// Entries wait in a file of their own, since both parts grow.
-    entries: Section,
+    entries: BufWriter<File>,
     /// Of the first source key, what stands before the path; empty when the key does not end in the path.
     key_prefix: Option<Vec<u8>>,
     last_path: Vec<u8>,
@@ -33,21 +33,22 @@ pub struct DatasetWriter {
     bytes: u64,
 }
 
-/// A growing part of the file.
+/// What lies behind the header, as it grows.
 struct Section {
     file: BufWriter<File>,
-    crc: Crc32c,
+    sums: BlockSums,
     len: u64,
 }
 
 impl Section {
     fn new(file: File) -> Section {
-        Section { file: BufWriter::with_capacity(BUFFER_BYTES, file), crc: Crc32c::new(), len: 0 }
+        let file = BufWriter::with_capacity(BUFFER_BYTES, file);
+        Section { file, sums: BlockSums::new(), len: 0 }
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
-        self.crc.update(bytes);
+        self.sums.update(bytes);
         self.len += bytes.len() as u64;
         Ok(())
     }
@@ -70,7 +71,7 @@ impl DatasetWriter {
             root,
             place: place.to_path_buf(),
             heap: Section::new(heap),
-            entries: Section::new(entries),
+            entries: BufWriter::with_capacity(BUFFER_BYTES, entries),
             key_prefix: None,
             last_path: Vec::new(),
             hash: Sha256::new(),
@@ -119,9 +120,9 @@ impl DatasetWriter {
         let (key_len, own_key) =
             if is_path { (KEY_IS_PATH, &[][..]) } else { (key.len() as u16, key) };
         let heap_at = HEADER_BYTES + self.heap.len;
-        self.entries.write(&object.key(&self.root.identity).0)?;
-        self.entries.write(&object.size.to_le_bytes())?;
-        self.entries.write(&heap_at.to_le_bytes())?;
+        self.entries.write_all(&object.key(&self.root.identity).0)?;
+        self.entries.write_all(&object.size.to_le_bytes())?;
+        self.entries.write_all(&heap_at.to_le_bytes())?;
         self.heap.write(&(path.len() as u32).to_le_bytes())?;
         self.heap.write(&(tag.len() as u16).to_le_bytes())?;
         self.heap.write(&key_len.to_le_bytes())?;
@@ -141,14 +142,15 @@ impl DatasetWriter {
         let heap_end = HEADER_BYTES + self.heap.len;
         let entries_at = heap_end.next_multiple_of(ENTRY_BYTES);
         self.heap.write(&[0; ENTRY_BYTES as usize][..(entries_at - heap_end) as usize])?;
-        self.entries.file.flush()?;
-        let entries = self.entries.file.get_mut();
-        entries.seek(SeekFrom::Start(0))?;
-        io::copy(entries, &mut self.heap.file)?;
+        self.append_entries()?;
+        let entries_end = HEADER_BYTES + self.heap.len;
+        let sums = self.heap.sums.finish().to_vec();
+        self.heap.file.write_all(&sums)?;
         self.heap.file.flush()?;
-        let header = self.header(summary, entries_at);
+        let header = self.header(summary, entries_at, &sums);
         let file = self.heap.file.get_mut();
-        if file.metadata()?.len() != entries_at + summary.count * ENTRY_BYTES {
+        let is_whole = entries_end == entries_at + summary.count * ENTRY_BYTES;
+        if !is_whole || file.metadata()?.len() != entries_end + sums.len() as u64 {
             return Err(io::Error::other("a write before this one failed"));
         }
         file.seek(SeekFrom::Start(0))?;
@@ -158,7 +160,21 @@ impl DatasetWriter {
         sync_directory(&self.place)
     }
 
-    fn header(&self, summary: &DatasetSummary, entries_at: u64) -> Vec<u8> {
+    fn append_entries(&mut self) -> io::Result<()> {
+        self.entries.flush()?;
+        let entries = self.entries.get_mut();
+        entries.seek(SeekFrom::Start(0))?;
+        let mut buffer = vec![0; BUFFER_BYTES];
+        loop {
+            let read = entries.read(&mut buffer)?;
+            if read == 0 {
+                return Ok(());
+            }
+            self.heap.write(&buffer[..read])?;
+        }
+    }
+
+    fn header(&self, summary: &DatasetSummary, entries_at: u64, sums: &[u8]) -> Vec<u8> {
         let prefix = self.key_prefix.as_deref().unwrap_or_default();
         let root = &self.root;
         let mut header = vec![0u8; HEADER_BYTES as usize];
@@ -171,8 +187,7 @@ impl DatasetWriter {
         put(&mut header, 80, &entries_at.to_le_bytes());
         put(&mut header, 88, &(root.path.len() as u32).to_le_bytes());
         put(&mut header, 92, &(prefix.len() as u32).to_le_bytes());
-        put(&mut header, 96, &self.heap.crc.finish().to_le_bytes());
-        put(&mut header, 100, &self.entries.crc.finish().to_le_bytes());
+        put(&mut header, 96, &crc_fast::crc32_iscsi(sums).to_le_bytes());
         put(&mut header, TEXTS_AT, root.path.as_bytes());
         put(&mut header, TEXTS_AT + root.path.len(), prefix);
         let crc = crc_fast::crc32_iscsi(&header[..HEADER_CRC_AT]);

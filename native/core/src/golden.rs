@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags};
 
+use crate::dataset_blocks::HEADER_BYTES;
 use crate::extent::{Extent, ExtentBreak, Record, SegmentLabel};
 use crate::footer::{Footer, StripePlace, Trailer};
 use crate::record_entry::RecordEntry;
@@ -16,8 +17,8 @@ use crate::table_image::{
     ImageBreak, ImageHead, ImagedChunk, ImagedRecord, ImagedSegment, TableImage,
 };
 use crate::{
-    Dataset, DatasetRoot, DatasetWriter, DeviceConfig, Identity, Location, ObjectKey, ObjectRef,
-    RecordBytes, RecordKey, Store, StoreConfig, TableReader, TableWriter,
+    Code, Dataset, DatasetRoot, DatasetWriter, DeviceConfig, Identity, Location, ObjectKey,
+    ObjectRef, RecordBytes, RecordKey, Store, StoreConfig, TableReader, TableWriter,
 };
 
 #[path = "../../../test/vectors/layout_vector.rs"]
@@ -367,6 +368,23 @@ fn a_dataset_version_is_read_as_its_fields() {
         );
         let key = vector.array(&format!("dataset-entry/{n}/object key"));
         assert_eq!(dataset.object_key(n as u64), Some(ObjectKey(key)));
+    }
+}
+
+#[test]
+fn a_dataset_version_of_the_format_before_is_read_whole() {
+    let [old, new] = ["dataset-version-1", "dataset-version"].map(LayoutVector::named);
+    let [old_file, new_file] = [&old, &new].map(|vector| Dataset::map(&file_of(&vector.bytes)));
+    let (old_file, new_file) = (old_file.unwrap(), new_file.unwrap());
+    assert_eq!(old_file.summary(), new_file.summary());
+    for (n, (_, object)) in files_of(&new).into_iter().enumerate() {
+        assert_eq!(old_file.object(n as u64, ATTACHMENT).unwrap(), object);
+    }
+    for at in HEADER_BYTES as usize..old.bytes.len() {
+        let mut damaged = old.bytes.clone();
+        damaged[at] ^= 1;
+        let refused = Dataset::map(&file_of(&damaged)).err();
+        assert_eq!(refused.map(|error| error.code), Some(Code::Corrupt));
     }
 }
 

@@ -6,6 +6,7 @@ mod ceilings;
 mod crc;
 mod cuckoo;
 mod dataset;
+mod dataset_blocks;
 mod dataset_diff;
 mod dataset_writer;
 mod device;
