@@ -51,7 +51,7 @@ test('a source that is away at start: what is cached is read, the rest fails by 
   await rename(node.source, hidden);
   await node.restart('SIGINT');
   const [away] = (await status()).attachments;
-  assert.equal(away?.error?.code, 'not-found', 'the source is away');
+  assert.equal(away?.error?.code, 'source-unavailable', 'the source is away');
 
   await withMill(async (mill) => {
     const data = await mill.dataset(node.root, { version });
@@ -65,7 +65,7 @@ test('a source that is away at start: what is cached is read, the rest fails by 
       for (let i = 0; i < batch.length; i += 1) {
         const error = batch.error(i);
         if (error === undefined) assert.deepEqual(Buffer.from(batch.sample(i)), node.bytesOf(batch.path(i)));
-        else assert.equal(error.code, 'not-found');
+        else assert.equal(error.code, 'source-unavailable');
         failed += error === undefined ? 0 : 1;
       }
     }

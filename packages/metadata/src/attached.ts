@@ -3,7 +3,7 @@ import { setMaxListeners } from 'node:events';
 import type { Clock, Log, Timer } from '@millpool/host';
 import { asMillpoolError, MillpoolError } from '@millpool/protocol';
 import type { Attachment, ErrorShape, S3Settings } from '@millpool/protocol';
-import { parseSource } from '@millpool/under-storage';
+import { parseSource, rootGone } from '@millpool/under-storage';
 import type { UnderStorage } from '@millpool/under-storage';
 
 import { directoryAt } from './directory.ts';
@@ -90,7 +90,7 @@ export class Attached {
       await this.#keep(storage);
       return storage;
     } catch (thrown) {
-      this.#error = asMillpoolError(thrown);
+      this.#error = asMillpoolError(rootGone(thrown, source));
       this.#parts.log.warn('source cannot be reached', { path, source, error: this.#error });
       this.#retryLater();
       throw this.#error;

@@ -88,14 +88,14 @@ test('a source that is away at start does not keep the node from starting, and c
   await node.down();
   await rename(join(folder, 'away'), join(folder, 'hidden'));
   await node.up();
-  await assert.rejects(node.metadata.underStorage(away.id), withCode('not-found'));
-  assert.equal(node.metadata.attachmentError(away.id)?.code, 'not-found');
-  assert.deepEqual(await node.kinds('/away/a', '/here/b'), ['not-found', 'file']);
+  await assert.rejects(node.metadata.underStorage(away.id), withCode('source-unavailable'));
+  assert.equal(node.metadata.attachmentError(away.id)?.code, 'source-unavailable');
+  assert.deepEqual(await node.kinds('/away/a', '/here/b'), ['source-unavailable', 'file']);
   assert.deepEqual(
     (await node.lookup('/away/a')).map((result) => 'error' in result && result.error.path),
     ['/away/a'],
   );
-  await assert.rejects(node.page('/away'), withCode('not-found'));
+  await assert.rejects(node.page('/away'), withCode('source-unavailable'));
 
   await rename(join(folder, 'hidden'), join(folder, 'away'));
   const opened = new Promise<void>((resolve) => {

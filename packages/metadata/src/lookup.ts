@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events';
 import { abortError } from '@millpool/host';
 import { asMillpoolError, nameOf, parentOf } from '@millpool/protocol';
 
+import { AbsentNames } from './absent-names.ts';
 import type { Attached } from './attached.ts';
 import type { Attachments } from './attachments.ts';
 import { childOf, sourceKeyOf } from './directory.ts';
@@ -42,13 +43,15 @@ const countedMax = 10_000;
 
 /**
  * Path to entry. From the store where the directory's listing is whole and fresh enough: its no is certain then too.
- * Otherwise the source is asked for the one name, by HEAD, and for anything below it, which makes it a directory. Where
+ * Otherwise the source is asked for the one name, by HEAD, and for anything below it, which makes it a directory; that
+ * there is neither is remembered as long as a listing would be. Where
  * a bucket holds both `a` and keys below `a/`, the path is the file here, and a directory to `list` and `walk`.
  */
 export class Lookup {
   readonly #parts: Parts;
   /** How often the source was asked for a name of a directory, by path. */
   readonly #asks = new Map<string, number>();
+  readonly #absent = new AbsentNames();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -91,7 +94,10 @@ export class Lookup {
     if (path === attachment.path) return rootEntry(path, attachment.id);
     if (batch.atSource || attachment.freshness.kind === 'strict') return null;
     const directory = this.#directoryOf(attached, path, batch);
-    if (listings.fresh(directory, floorMsOf(attachment.freshness, batch.nowMs)) === null) return null;
+    const floorMs = floorMsOf(attachment.freshness, batch.nowMs);
+    if (listings.fresh(directory, floorMs) === null) {
+      return this.#absent.has(attachment.id, path, floorMs) ? { error: noSuchPath(path).shape } : null;
+    }
     return this.#entry(directory, nameOf(path)) ?? { error: noSuchPath(path).shape };
   }
 
@@ -114,12 +120,15 @@ export class Lookup {
     const name = nameOf(path);
     this.#count(attached, directory);
     const { signal } = batch;
+    const { id } = attached.attachment;
+    this.#absent.delete(id, path);
     const file = await storage.stat(sourceKeyOf(directory, name), signal);
     if (file !== null) return resolved(directory, name, fileEntry(file));
     // A folder's directory may be empty, so that only the listing above it shows it.
     if (storage.supports.emptyDirectories) return this.#listed(attached, path, batch);
     const { prefix } = childOf(directory, name, this.#parts.shards);
     if (await hasAnyBelow(storage, prefix, signal)) return resolved(directory, name, directoryEntry);
+    this.#absent.add(id, path, batch.nowMs);
     return { error: noSuchPath(path).shape };
   }
 

@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test';
 import { comparePaths, MillpoolError } from '@millpool/protocol';
 import type { Freshness } from '@millpool/protocol';
 
+import { AbsentNames } from './absent-names.ts';
 import { MemoryBucket } from './testing/memory-bucket.ts';
 import { never, NodeFixture } from './testing/node-fixture.ts';
 
@@ -163,6 +164,39 @@ test('many who ask share one LIST, and look-ups meanwhile are answered singly', 
   open();
   for (const page of await Promise.all(pages)) assert.deepEqual(names(page.entries), ['/d/a', '/d/dir/']);
   assert.equal(bucket.asked.lists, 1 + singly);
+});
+
+test('that a name is not there is remembered within the ttl, by attachment, and never under `strict`', async (t) => {
+  const { node, bucket } = await bucketFor(t, ['a']);
+  const asked = (): number => bucket.asked.stats + bucket.asked.lists;
+  assert.deepEqual(await node.kinds('/d/none', '/d/a'), ['not-found', 'file']);
+  const before = asked();
+  assert.deepEqual(await node.kinds('/d/none'), ['not-found']);
+  assert.equal(asked(), before, 'nothing was asked');
+  bucket.put('pre/none', 1);
+  assert.deepEqual(await node.kinds('/d/none'), ['not-found'], 'as stale as a listing may be');
+  const [now] = await node.metadata.lookupAtSource(['/d/none'], never);
+  assert.ok(now !== undefined && !('error' in now), 'asked for now, it is there');
+  assert.deepEqual(await node.kinds('/d/none'), ['file'], 'and is no longer held to be absent');
+  bucket.delete('pre/none');
+  assert.deepEqual(await node.kinds('/d/none'), ['not-found']);
+  bucket.put('pre/none', 1);
+  await node.clock.advance(61_000);
+  assert.deepEqual(await node.kinds('/d/none'), ['file'], 'the ttl is over');
+
+  const strict = await node.attachBucket(new MemoryBucket('strict/'), '/s', { kind: 'strict' });
+  assert.deepEqual(await node.kinds('/s/none'), ['not-found']);
+  strict.put('strict/none', 1);
+  assert.deepEqual(await node.kinds('/s/none'), ['file']);
+});
+
+test('names that are not there are remembered up to a bound', () => {
+  const absent = new AbsentNames();
+  for (let at = 0; at <= 10_000; at += 1) absent.add(1, `/d/${at}`, at);
+  assert.deepEqual(
+    [absent.has(1, '/d/0', 0), absent.has(1, '/d/1', 0), absent.has(1, '/d/1', 2), absent.has(2, '/d/1', 0)],
+    [false, true, false, false],
+  );
 });
 
 test('who gives up waiting does not stop the LIST for the others', async (t) => {

@@ -6,7 +6,7 @@ import type { SourceAddress, SourceCredentials } from '@millpool/protocol';
  *
  * A key is the source's own: an object key of a bucket, a path below a folder without a leading slash; `/` separates
  * names. A key that ends in `/` is never a file. Errors are `MillpoolError`s: `refused` (permission, credentials),
- * `not-found` (the bucket or folder itself), `source-unavailable`, `source-broken` (the answer makes no sense),
+ * `source-unavailable` (also where the bucket or folder itself is gone), `source-broken` (the answer makes no sense),
  * `timeout`, `cancelled`, `closed`, `io`.
  */
 export interface UnderStorage {

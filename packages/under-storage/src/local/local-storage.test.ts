@@ -119,8 +119,11 @@ test('a folder that is missing, a file, or gone later is one clear error', async
   const storage = await folderWith('going', ['file']);
   await assert.rejects(openUnderStorage(join(place, 'going/file'), null), hasCode('invalid', /is not a folder/));
   await rename(join(place, 'going'), join(place, 'gone'));
-  await assert.rejects(listed(storage, true), hasCode('not-found', /going/));
-  await assert.rejects(storage.stat(Buffer.from('file'), never), hasCode('not-found', /going/));
+  const isGone = hasCode('source-unavailable', /going was attached and is gone/);
+  await assert.rejects(listed(storage, true), isGone);
+  await assert.rejects(storage.stat(Buffer.from('file'), never), isGone);
+  await writeFile(join(place, 'going'), 'a file where the folder was');
+  await assert.rejects(listed(storage, true), hasCode('invalid', /is not a folder/));
 });
 
 test('a folder whose file system was unmounted is an error, not empty', async (context) => {

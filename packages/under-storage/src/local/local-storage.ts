@@ -6,6 +6,7 @@ import type { Wait } from '@millpool/host';
 import { MillpoolError } from '@millpool/protocol';
 
 import { checkListRequest, shown } from '../key.ts';
+import { rootGone } from '../root-gone.ts';
 import type { Capabilities, ListPage, ListRequest, SourceFile, UnderStorage } from '../under-storage.ts';
 import type { SourceAddress, SourceCredentials } from '@millpool/protocol';
 import { errnoOf, fileError } from './file-error.ts';
@@ -97,7 +98,9 @@ export class LocalStorage implements UnderStorage {
 
   /** What is missing below a folder says nothing once the folder itself is gone or its device was unmounted. */
   async #checkPresent(): Promise<void> {
-    const { dev } = await folderStats(this.source);
+    const { dev } = await folderStats(this.source).catch((thrown: unknown) => {
+      throw rootGone(thrown, this.source);
+    });
     if (dev === this.#device) return;
     throw new MillpoolError({
       code: 'source-unavailable',

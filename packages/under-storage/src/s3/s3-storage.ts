@@ -5,6 +5,7 @@ import { MillpoolError } from '@millpool/protocol';
 import type { S3Settings } from '@millpool/protocol';
 
 import { checkListRequest, startsWith } from '../key.ts';
+import { rootGone } from '../root-gone.ts';
 import type { SourceUri } from '../source-uri.ts';
 import type { Capabilities, ListPage, ListRequest, Patience, SourceFile, UnderStorage } from '../under-storage.ts';
 import type { SourceAddress, SourceCredentials } from '@millpool/protocol';
@@ -121,6 +122,8 @@ export class S3Storage implements UnderStorage {
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       return await withDeadline({ name, timeoutMs: this.#timeoutMs, clock: systemClock, signal: call.signal }, work);
+    } catch (thrown) {
+      throw rootGone(thrown, this.source);
     } finally {
       signal.removeEventListener('abort', onAbort);
       this.#calls.delete(call);
