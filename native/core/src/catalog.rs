@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::device::Device;
 use crate::fates::{Fate, Fates};
 use crate::image_saving::save_images;
+use crate::lingering::Lingering;
 use crate::pins::Pins;
 use crate::random::random_bytes;
 use crate::record_entry::RecordEntry;
@@ -39,6 +40,7 @@ pub(crate) struct Catalog {
     /// How often records were made unreachable.
     removals: AtomicU64,
     pub tenants: Tenants,
+    pub lingering: Lingering,
     /// Of those that are not resident.
     pub fates: Fates,
 }
@@ -69,8 +71,8 @@ impl Catalog {
         let (numbers, free) = (Vec::new(), Vec::new());
         let pins = Pins::default();
         let state = State { table, pins, first_generation, numbers, free };
-        let (removals, tenants, fates) = Default::default();
-        Ok(Catalog { state: Mutex::new(state), removals, tenants, fates })
+        let (removals, tenants, lingering, fates) = Default::default();
+        Ok(Catalog { state: Mutex::new(state), removals, tenants, lingering, fates })
     }
 
     /// Gives the segment a number. A number that is used again has a new generation.
@@ -290,6 +292,7 @@ impl Catalog {
     fn discard(&self, segment: &Segment) -> Freed {
         let entries = if segment.live_records() > 0 { segment.entries() } else { Vec::new() };
         segment.unlink();
+        self.lingering.add(segment, segment.take_space());
         let mut freed = Freed::default();
         let mut evicted = Vec::new();
         let mut state = self.state();

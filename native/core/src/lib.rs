@@ -26,6 +26,7 @@ mod golden;
 mod image_saving;
 mod inbox;
 mod key;
+mod lingering;
 mod location;
 #[cfg(all(test, loom))]
 mod loom_table;
@@ -71,6 +72,7 @@ pub use fill::{Asker, Done, Fill, Filled, RecordBytes, Urgency};
 pub use forecast::{Forecast, JobAhead, Judged, KeepTerms, SegmentWorth};
 pub use gather::{Copy, Outcome, gather, gather_direct};
 pub use key::{Identity, ObjectKey, PIECE_BYTES, RecordKey, piece_count, piece_len};
+pub use lingering::LingeringStatus;
 pub use location::Location;
 pub use mapping::{Mapping, SegmentName};
 pub use object::{ObjectRef, Want};

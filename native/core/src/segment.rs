@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -88,6 +89,13 @@ struct Place {
     is_unlinked: bool,
 }
 
+impl SegmentFile {
+    /// A descriptor to give away, opened anew: the kernel counts who holds it by itself.
+    pub fn for_reader(&self) -> io::Result<File> {
+        File::open(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
+    }
+}
+
 impl Segment {
     pub fn new(parts: SegmentParts, tenant: Arc<Tenant>, name: (u32, u32)) -> Segment {
         let SegmentLabel { id, identity } = parts.label;
@@ -148,10 +156,17 @@ impl Segment {
         }
     }
 
-    /// The file is unlinked, and nothing is written to it any more.
-    pub fn give_back_space(&self) {
+    /// Nothing is written to it any more: its tenant has its space no longer. What the device is to be given back when
+    /// nobody holds the file; nothing the second time.
+    pub fn take_space(&self) -> u64 {
         let space = self.space.swap(0, Ordering::Relaxed);
         self.tenant.take_stored(space);
+        space
+    }
+
+    /// The file is unlinked, and nobody was given it.
+    pub fn give_back_space(&self) {
+        let space = self.take_space();
         self.device.release(space);
     }
 
@@ -170,6 +185,10 @@ impl Segment {
     pub fn take_live(&self, stored_len: u32) -> bool {
         self.live_bytes.fetch_sub(u64::from(stored_len), Ordering::Relaxed);
         self.live_records.fetch_sub(1, Ordering::Relaxed) == 1
+    }
+
+    pub fn is_sealed(&self) -> bool {
+        self.sealed.load(Ordering::Relaxed)
     }
 
     pub fn add_pinned(&self, stored_len: u32) {
@@ -221,7 +240,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Takes the file's name away and its space off the device's count. Whoever has it open or mapped keeps it.
+    /// Takes the file's name away. Whoever has it open or mapped keeps it, and its space on the device.
     pub fn unlink(&self) {
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         if !place.is_unlinked {
@@ -231,8 +250,6 @@ impl Segment {
                 self.device.mark_failed(what);
             }
         }
-        drop(place);
-        self.give_back_space();
     }
 
     pub fn status(&self) -> SegmentStatus {
@@ -245,7 +262,7 @@ impl Segment {
             live_bytes: self.live_bytes.load(Ordering::Relaxed),
             live_records: self.live_records(),
             pinned_bytes: self.pinned_bytes(),
-            sealed: self.sealed.load(Ordering::Relaxed),
+            sealed: self.is_sealed(),
             last_read: self.last_read.load(Ordering::Relaxed),
             reads: self.reads.load(Ordering::Relaxed),
         }

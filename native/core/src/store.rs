@@ -10,6 +10,7 @@ use crate::catalog::{Catalog, Freed};
 use crate::device::{Device, DeviceConfig, DeviceStatus};
 use crate::extent::Record;
 use crate::fates::{Fate, Fates};
+use crate::lingering::LingeringStatus;
 use crate::page_cache::cached_bytes;
 use crate::passing::Passing;
 use crate::random::random_bytes;
@@ -255,6 +256,17 @@ impl Store {
     /// mapped stays readable.
     pub fn evict(&self, segments: &[u32]) -> Freed {
         self.catalog.evict(segments)
+    }
+
+    /// Gives back the room of unlinked segments that nobody holds any more. The names (number, generation) of segments
+    /// that clients are to be told of: those that went since the last time, and again those that somebody still holds.
+    pub fn reap(&self) -> Vec<(u32, u32)> {
+        self.catalog.lingering.reap()
+    }
+
+    /// Segments that are unlinked, and whose bytes are held by mappings; of a filesystem that can tell.
+    pub fn lingering(&self) -> Vec<LingeringStatus> {
+        self.catalog.lingering.statuses()
     }
 
     /// What became of records that are not resident.

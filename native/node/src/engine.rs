@@ -25,7 +25,9 @@ use crate::engine_parts::{Parts, Serving};
 use crate::events::{Events, NativeEvent};
 use crate::failure::{invalid, thrown, whole};
 use crate::fetch::{Fetching, NativeFetch};
-use crate::status::{NativeCounters, NativeDeviceStatus, NativeSegmentStatus, NativeTenantStatus};
+use crate::status::{
+    NativeCounters, NativeDeviceStatus, NativeLingering, NativeSegmentStatus, NativeTenantStatus,
+};
 use crate::work::promise;
 
 /// Bytes of pieces under way for one connection.
@@ -255,6 +257,19 @@ impl NativeEngine {
         segments.collect()
     }
 
+    /// Segments that are unlinked and still held, after those were given back that are not.
+    #[napi(catch_unwind)]
+    pub fn lingering(&self) -> Vec<NativeLingering> {
+        self.0.reap();
+        let lingering = self.0.store.lingering().into_iter().map(|segment| NativeLingering {
+            segment: hex(&segment.id),
+            device: segment.device,
+            bytes: segment.bytes as f64,
+            seconds: segment.since.as_secs_f64(),
+        });
+        lingering.collect()
+    }
+
     /// What each identity has of the cache.
     #[napi(catch_unwind)]
     pub fn tenants(&self) -> Vec<NativeTenantStatus> {
@@ -312,7 +327,8 @@ impl NativeEngine {
     pub fn evict<'env>(&self, env: &'env Env, segments: Uint32Array) -> Result<Object<'env>> {
         let (parts, numbers) = (self.0.clone(), segments.to_vec());
         promise(env, move || {
-            let freed = parts.telling_clients(|store| store.evict(&numbers));
+            let freed = parts.store.evict(&numbers);
+            parts.reap();
             Ok(NativeFreed { records: freed.records as f64, bytes: freed.bytes as f64 })
         })
     }
@@ -322,7 +338,8 @@ impl NativeEngine {
         let (parts, objects) = (self.0.clone(), decode_objects(objects).map_err(thrown)?);
         promise(env, move || {
             let keys = parts.keys(&objects)?;
-            let freed = parts.telling_clients(|store| store.forget(&keys));
+            let freed = parts.store.forget(&keys);
+            parts.reap();
             Ok(NativeFreed { records: freed.records as f64, bytes: freed.bytes as f64 })
         })
     }

@@ -1,6 +1,6 @@
 //! What an engine is made of, and what takes more than one of its parts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
@@ -91,20 +91,14 @@ impl Parts {
         same.map(|(attachment, _)| *attachment).max().ok_or_else(missing)
     }
 
-    /// Does what may unlink segments, and tells clients of those that went, so that they drop their mappings.
-    pub fn telling_clients<T>(&self, free: impl FnOnce(&Store) -> T) -> T {
-        let named = || {
-            self.store.segments().into_iter().map(|segment| (segment.number, segment.generation))
-        };
-        let before: Vec<_> = named().collect();
-        let freed = free(&self.store);
-        let left: HashSet<_> = named().collect();
-        let gone: Vec<_> = before.into_iter().filter(|segment| !left.contains(segment)).collect();
+    /// Gives room back that nobody holds any more, and tells clients of segments that went, so that they drop their
+    /// mappings.
+    pub fn reap(&self) {
+        let gone = self.store.reap();
         let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(serving), false) = (&*serving, gone.is_empty()) {
             serving.server.segments_gone(gone);
         }
-        freed
     }
 
     pub fn dataset(&self, version: &[u8; 32]) -> millpool_core::Result<Arc<Dataset>> {

@@ -32,6 +32,14 @@ pub struct NativeSegmentStatus {
 }
 
 #[napi(object)]
+pub struct NativeLingering {
+    pub segment: String,
+    pub device: u32,
+    pub bytes: f64,
+    pub seconds: f64,
+}
+
+#[napi(object)]
 pub struct NativeTenantStatus {
     pub identity: String,
     pub stored_bytes: f64,

@@ -5,6 +5,7 @@ import type { ResolvedEntry } from '@millpool/metadata';
 
 import { deal } from './deal.ts';
 import type { Deal, Room } from './deal.ts';
+import type { Holders } from './holders.ts';
 import { OrderHand } from './order-hand.ts';
 import type { Pins } from './pins.ts';
 import type { Plans } from './plans.ts';
@@ -27,6 +28,7 @@ interface Parts {
   readonly tenants: Tenants;
   readonly pins: Pins;
   readonly plans: Plans;
+  readonly holders: Holders;
   readonly clock: Clock;
   readonly log: Log;
   /** What nobody has read for so long may go. */
@@ -104,8 +106,10 @@ export class Eviction {
   async #look(): Promise<void> {
     const { engine, tenants, plans, idleMs } = this.#parts;
     const who = tenants.look();
-    const room = roomFor(who, engine, this.#claimedBytes());
-    for (const claim of this.#claims) claim.isMet ||= room.freeBytes >= (room.claimedBytes ?? 0);
+    await this.#parts.holders.look();
+    const room = roomFor(who, this.#parts, this.#claimedBytes());
+    const freeBytes = room.freeBytes - this.#parts.holders.comingBytes;
+    for (const claim of this.#claims) claim.isMet ||= freeBytes >= (room.claimedBytes ?? 0);
     const dealt = deal(room, who, idleMs);
     this.#deal = dealt;
     for (const [identity, bytes] of dealt.quotas) engine.setQuota(identity, bytes);
@@ -129,7 +133,8 @@ export class Eviction {
 
   /** A sieve that has its share, or finds no room, gives up its own. */
   #sieve({ identity }: Tenant, segments: readonly SegmentFacts[], { spareBytes }: Room): readonly SegmentFacts[] {
-    const wantedBytes = spareBytes - this.#parts.engine.room(identity);
+    const { engine, holders } = this.#parts;
+    const wantedBytes = spareBytes - engine.room(identity) - holders.comingBytes;
     if (wantedBytes <= 0) return [];
     const hand = this.#hands.get(identity) ?? new SieveHand();
     this.#hands.set(identity, hand);
@@ -153,8 +158,8 @@ export class Eviction {
   }
 }
 
-function roomFor(who: readonly Tenant[], engine: Engine, claimedBytes: number | null): Room {
-  const freeBytes = engine.devices().reduce((sum, { roomBytes }) => sum + roomBytes, 0);
+function roomFor(who: readonly Tenant[], { engine, holders }: Parts, claimedBytes: number | null): Room {
+  const freeBytes = engine.devices().reduce((sum, { roomBytes }) => sum + roomBytes, holders.comingBytes);
   const hasBytes = who.reduce((sum, tenant) => sum + tenant.hasBytes, 0);
   const spareBytes = spareSegments * engine.segmentBytes();
   return { capacityBytes: hasBytes + freeBytes, freeBytes, spareBytes, claimedBytes };

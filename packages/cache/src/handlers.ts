@@ -8,6 +8,7 @@ import { activityOf } from './activity.ts';
 import type { AttachedSources } from './attached-sources.ts';
 import type { Datasets } from './datasets.ts';
 import type { Eviction } from './eviction.ts';
+import type { Holders } from './holders.ts';
 import type { LoadJobs } from './load-jobs.ts';
 import type { Pins } from './pins.ts';
 import type { Plans } from './plans.ts';
@@ -26,6 +27,7 @@ export interface DaemonParts {
   readonly tally: ReadTally;
   readonly eviction: Eviction;
   readonly readers: Readers;
+  readonly holders: Holders;
   readonly pins: Pins;
   readonly onShutdown: () => void;
   readonly version: string;

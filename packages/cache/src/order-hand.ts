@@ -1,5 +1,6 @@
 import type { Engine } from '@millpool/native';
 
+import type { Holders } from './holders.ts';
 import type { JobsAhead } from './jobs-ahead.ts';
 import type { Plans } from './plans.ts';
 import { mayGo } from './victims.ts';
@@ -8,6 +9,7 @@ import type { SegmentFacts } from './victims.ts';
 interface Parts {
   readonly engine: Engine;
   readonly plans: Plans;
+  readonly holders: Holders;
 }
 
 /** No more is given up between two looks: it is to be filled again before more is. */
@@ -48,8 +50,8 @@ export class OrderHand {
 
   /** Those of `segments`, all of the ones that are there, that are to go now. Says to the plans what comes in. */
   async look(segments: readonly SegmentFacts[]): Promise<readonly SegmentFacts[]> {
-    const { engine, plans } = this.#parts;
-    const roomBytes = engine.room(this.#identity);
+    const { engine, plans, holders } = this.#parts;
+    const roomBytes = engine.room(this.#identity) + holders.comingBytes;
     const takenBytes = Number.isFinite(this.#leftBytes) ? Math.max(0, this.#leftBytes - roomBytes) : 0;
     const hasBytes = segments.reduce((sum, { bytes }) => sum + bytes, 0);
     const aimBytes = Math.max(engine.segmentBytes(), Math.min(2 * takenBytes, hasBytes * stepShare));

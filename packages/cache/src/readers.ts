@@ -57,7 +57,7 @@ export function added(counts: ReadCounts, { samples, hitSamples, bytes }: ReadCo
 }
 
 /** Empty for a process of another user, or one that is gone. */
-async function programOf(pid: number): Promise<string> {
+export async function programOf(pid: number): Promise<string> {
   const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
   return line.split('\0').join(' ').trim().slice(0, programLengthMax);
 }

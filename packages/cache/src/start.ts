@@ -11,6 +11,7 @@ import { AttachedSources } from './attached-sources.ts';
 import { Datasets } from './datasets.ts';
 import { Eviction } from './eviction.ts';
 import { daemonHandlers } from './handlers.ts';
+import { Holders } from './holders.ts';
 import { LoadJobs } from './load-jobs.ts';
 import { Pins } from './pins.ts';
 import { Plans } from './plans.ts';
@@ -60,12 +61,13 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   const readers = new Readers();
   const pins = await Pins.open({ coordination: parts.coordination, engine, metadata, clock, log });
   const tenants = new Tenants({ engine, metadata, plans, clock });
-  const eviction = new Eviction({ engine, tenants, pins, plans, clock, log, idleMs: config.keepUnreadMs });
+  const holders = new Holders(engine, clock);
+  const eviction = new Eviction({ engine, tenants, pins, plans, holders, clock, log, idleMs: config.keepUnreadMs });
   const directory = join(config.stateDirectory, 'loads');
   const jobs = await LoadJobs.open({ ...parts, eviction, directory });
   const { version, budgetBytes } = config;
   const told = { onShutdown, version, budgetBytes };
-  const parted = { engine, metadata, sources, datasets, plans, jobs, tally, readers, eviction, pins, ...told };
+  const parted = { engine, metadata, sources, datasets, plans, jobs, tally, readers, eviction, holders, pins, ...told };
 
   const serving = engine.serve({
     socket: config.socket,

@@ -6,6 +6,7 @@ import type { AttachmentStatus, CacheStatus, Status } from '@millpool/protocol';
 import { admission, stateOf } from './admission.ts';
 import type { AttachedSources } from './attached-sources.ts';
 import type { Eviction } from './eviction.ts';
+import type { Holders } from './holders.ts';
 import type { Pins } from './pins.ts';
 import type { Plans } from './plans.ts';
 import type { ReadTally } from './read-tally.ts';
@@ -18,6 +19,7 @@ interface Parts {
   readonly tally: ReadTally;
   readonly eviction: Eviction;
   readonly pins: Pins;
+  readonly holders: Holders;
   readonly version: string;
   readonly budgetBytes: number;
 }
@@ -45,10 +47,11 @@ export function statusOf(parts: Parts): Status {
     uptimeSeconds: process.uptime(),
     attachments,
     pins: parts.pins.list(),
-    devices: engine.devices().map((device) => {
-      const { path, sizeBytes, usedBytes } = device;
-      return { path, sizeBytes, usedBytes, state: stateOf(device) };
+    devices: engine.devices().map((device, i) => {
+      const { path, sizeBytes, usedBytes, reason } = device;
+      return { path, sizeBytes, usedBytes, heldBytes: parts.holders.heldBytes(i), state: stateOf(device), reason };
     }),
+    holders: parts.holders.list(),
     cache: cacheStatus(parts),
     waitSeconds: parts.plans.waitSeconds,
     rssBytes: process.memoryUsage.rss(),

@@ -77,6 +77,7 @@ export interface NativeEngine {
   setCredentials(attachment: number, credentials: NativeCredentials | null): void;
   devices(): NativeDeviceStatus[];
   segments(): NativeSegmentStatus[];
+  lingering(): NativeLingering[];
   tenants(): NativeTenantStatus[];
   setQuota(identity: string, bytes: number | null): void;
   room(identity: string): number;
@@ -179,6 +180,17 @@ export interface NativeSegmentStatus {
   readonly idleSeconds: number;
   /** Batches of this run that some of it was read for. */
   readonly reads: number;
+}
+
+/** A segment that is unlinked, whose bytes somebody still has mapped or open. */
+export interface NativeLingering {
+  /** As in the name that its file had. */
+  readonly segment: string;
+  /** Of the device, among all. */
+  readonly device: number;
+  readonly bytes: number;
+  /** Since it was unlinked. */
+  readonly seconds: number;
 }
 
 /** Of one identity; the counts are of this run of the engine. */

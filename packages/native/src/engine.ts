@@ -10,6 +10,7 @@ import type {
   NativeFreed,
   NativeJobAhead,
   NativeKeepTerms,
+  NativeLingering,
   NativeObjectFacts,
   NativeReceipt,
   NativeRecordFacts,
@@ -32,6 +33,7 @@ export type EngineCounters = NativeCounters;
 export type Freed = NativeFreed;
 export type JobAhead = NativeJobAhead;
 export type KeepTerms = NativeKeepTerms;
+export type Lingering = NativeLingering;
 export type SegmentWorth = NativeSegmentWorth;
 /** `corrupt` holds indices of the objects, whose bad records were forgotten; `missing` counts records not resident. */
 export type Verified = NativeVerified;
@@ -179,6 +181,14 @@ export class Engine {
 
   segments(): readonly SegmentStatus[] {
     return called(() => this.#native.segments());
+  }
+
+  /**
+   * Segments that are unlinked and still held, on filesystems that can tell. What nobody holds any more is given back
+   * by this call, and clients that were not told of it yet are told.
+   */
+  lingering(): readonly Lingering[] {
+    return called(() => this.#native.lingering());
   }
 
   /** What each identity has of the cache. */

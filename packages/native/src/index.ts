@@ -23,6 +23,7 @@ export {
   identityHash,
   type JobAhead,
   type KeepTerms,
+  type Lingering,
   type ObjectFacts,
   type Receipt,
   type RecordFacts,

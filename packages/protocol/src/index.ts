@@ -36,6 +36,7 @@ export type {
 export type {
   Activity,
   AttachmentStatus,
+  HolderStatus,
   AttachRequest,
   CacheStatus,
   Call,

@@ -267,6 +267,8 @@ export interface Status {
   readonly attachments: readonly AttachmentStatus[];
   readonly pins: readonly Pin[];
   readonly devices: readonly DeviceStatus[];
+  /** Who keeps room from coming back; those that hold most first. */
+  readonly holders: readonly HolderStatus[];
   readonly cache: CacheStatus;
   /** Of all loops that told, since the daemon started. */
   readonly waitSeconds: SecondsByCause;
@@ -291,8 +293,26 @@ export interface DeviceStatus {
   readonly path: string;
   readonly sizeBytes: number;
   readonly usedBytes: number;
+  /** Of `usedBytes`: of segments that are unlinked and still mapped by somebody. */
+  readonly heldBytes: number;
   /** `full`: nothing more is admitted; `failed`: the device gave an I/O error and is left alone. */
   readonly state: 'ok' | 'full' | 'failed';
+  /** Why the state is not `ok`; empty where it is. */
+  readonly reason: string;
+}
+
+/** A process that has segments mapped which are unlinked: their bytes come back when it lets go. */
+export interface HolderStatus {
+  /** Null: it could not be found, as one of another user. */
+  readonly pid: number | null;
+  /** Its command line, shortened. */
+  readonly program: string;
+  /** By a signal or a debugger: it lets go when it goes on. */
+  readonly isStopped: boolean;
+  readonly segments: number;
+  readonly bytes: number;
+  /** Since the first of them was unlinked. */
+  readonly seconds: number;
 }
 
 /** Of the GETs, those that were sent a second time because the first was slow. */

@@ -171,7 +171,7 @@ fn describe(peer: &Peer, request: u64, wanted: Wanted, permit: OwnedSemaphorePer
                     identity: segment.identity,
                     ..Described::FOUND
                 };
-                (described, segment.file.try_clone().ok().map(Arc::new))
+                (described, segment.for_reader().ok().map(Arc::new))
             }
         },
         Wanted::Dataset(version) => {

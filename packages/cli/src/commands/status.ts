@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { formatBytes, waitCauses } from '@millpool/protocol';
-import type { AttachmentStatus, Status } from '@millpool/protocol';
+import type { AttachmentStatus, HolderStatus, Status } from '@millpool/protocol';
 
 import type { CommandContext } from '../command-context.ts';
 import { table } from '../output.ts';
@@ -32,9 +32,20 @@ function describe(status: Status): string {
     '',
     table([
       ['device', 'used', 'size', 'state'],
-      ...status.devices.map((d) => [d.path, formatBytes(d.usedBytes), formatBytes(d.sizeBytes), d.state]),
+      ...status.devices.map((d) => [
+        d.path,
+        formatBytes(d.usedBytes),
+        formatBytes(d.sizeBytes),
+        d.state === 'failed' ? `failed: ${d.reason}` : d.state,
+      ]),
     ]),
   ];
+  if (status.holders.length > 0) {
+    const who = ({ pid, program, isStopped }: HolderStatus): string =>
+      pid === null ? 'a process that could not be found' : `pid ${pid}${isStopped ? ' (stopped)' : ''} ${program}`;
+    const rows = status.holders.map((h) => [formatBytes(h.bytes), `${Math.round(h.seconds)} s`, who(h)]);
+    lines.push('', table([['held', 'for', 'given up, and still mapped by'], ...rows]));
+  }
   if (status.attachments.length > 0) {
     const remark = ({ error, identityWeak }: AttachmentStatus): string =>
       error !== null ? `away: ${error.message}` : identityWeak ? 'identity weak' : '';

@@ -1,5 +1,5 @@
-import { asMillpoolError } from '@millpool/protocol';
-import type { Attachment, Status } from '@millpool/protocol';
+import { asMillpoolError, formatBytes } from '@millpool/protocol';
+import type { Attachment, DeviceStatus, HolderStatus, Status } from '@millpool/protocol';
 
 import type { Tools } from '../command-context.ts';
 import { version } from '../version.ts';
@@ -29,7 +29,7 @@ export async function askDaemon({ session, signal }: Tools): Promise<DaemonFindi
 }
 
 export function daemonChecks({ status }: DaemonFindings): readonly Check[] {
-  const { cache, devices, attachments, pid } = status;
+  const { cache, devices, holders, attachments, pid } = status;
   return [
     status.version === version
       ? ok('daemon', `Millpool ${status.version} runs (pid ${pid}).`)
@@ -41,9 +41,8 @@ export function daemonChecks({ status }: DaemonFindings): readonly Check[] {
     ...(cache.state === 'on'
       ? []
       : [warn('cache', cache.why, 'Until then what is not cached is read from its source.')]),
-    ...devices
-      .filter(({ state }) => state === 'failed')
-      .map(({ path }) => fail(`device ${path}`, 'It gave an I/O error and is left alone.', 'Replace it; see the log.')),
+    ...devices.filter(({ state }) => state === 'failed').map(failedDevice),
+    ...holders.map(heldRoom),
     ...(cache.damagedRecords === 0
       ? []
       : [
@@ -59,4 +58,15 @@ export function daemonChecks({ status }: DaemonFindings): readonly Check[] {
         : fail(`attachment ${path}`, `${source} is away: ${error.message}.`, error.remedy),
     ),
   ];
+}
+
+function failedDevice({ path, reason }: DeviceStatus): Check {
+  const remedy = 'Mend or replace it and start the daemon again, or leave it out of --data.';
+  return fail(`device ${path}`, `It failed and is left alone (${reason}): what it held comes from the source.`, remedy);
+}
+
+function heldRoom({ pid, program, bytes, isStopped }: HolderStatus): Check {
+  const who = pid === null ? 'a process that could not be found' : `pid ${pid} (${program})`;
+  const remedy = isStopped ? 'It is stopped: let it go on, or end it.' : 'End it where it is not needed.';
+  return warn('held room', `${formatBytes(bytes)} that were given up are still mapped by ${who}.`, remedy);
 }

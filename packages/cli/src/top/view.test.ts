@@ -13,11 +13,12 @@ const none = Object.fromEntries(waitCauses.map((cause) => [cause, 0])) as Second
 const canvas: Canvas = { columns: 140, rows: 30, blocks: true, colours: false };
 
 const devices = [
-  { path: '/fast', sizeBytes: 100, usedBytes: 50, state: 'ok' },
-  { path: '/dead', sizeBytes: 100, usedBytes: 0, state: 'failed' },
+  { path: '/fast', sizeBytes: 100, usedBytes: 50, heldBytes: 0, state: 'ok', reason: '' },
+  { path: '/dead', sizeBytes: 100, usedBytes: 0, heldBytes: 0, state: 'failed', reason: 'EIO' },
 ] as const;
 
 const program = { version: '1.2.3', pid: 7 };
+const nobody = { attachments: [], pins: [], holders: [] } as const;
 
 /** A daemon after so many seconds of 1,000 samples and 1 MiB a second, half of it fetched. */
 function activityAt(seconds: number): Activity {
@@ -27,8 +28,7 @@ function activityAt(seconds: number): Activity {
     status: {
       ...program,
       uptimeSeconds: seconds,
-      attachments: [],
-      pins: [],
+      ...nobody,
       devices,
       cache: {
         state: 'on',
