@@ -6,6 +6,7 @@ import { halfCache } from './figures/half-cache.ts';
 import { list1m } from './figures/list-1m.ts';
 import { loaderOverhead } from './figures/loader-overhead.ts';
 import { orderCache } from './figures/order-cache.ts';
+import { reportCost } from './figures/report-cost.ts';
 import { restartClean, restartCrash } from './figures/restart.ts';
 import { warmBatch } from './figures/warm-batch.ts';
 import { warmBatchNodeFiles } from './figures/warm-batch-node-files.ts';
@@ -15,6 +16,7 @@ export const figures: readonly Figure[] = [
   warmBatch,
   warmBatchNodeFiles,
   loaderOverhead,
+  reportCost,
   coldDevice,
   coldEpoch,
   coldEpochAwsSdk,
