@@ -377,8 +377,15 @@ impl NativeEngine {
         let objects = decode_objects(objects).map_err(thrown)?;
         let number = self.0.fetches.fetch_add(1, Ordering::Relaxed);
         let asker = Asker { urgency: urgency_of(urgency)?, number };
-        let fetching = Fetching::start(self.0.filler.clone(), asker, move || Ok(objects))?;
-        Ok(NativeFetch(fetching))
+        let parts = self.0.clone();
+        let prepare = move || {
+            // What is loaded is to stay, whatever a plan thinks of it.
+            if asker.urgency == Urgency::Load {
+                parts.store.let_in(&parts.keys(&objects)?);
+            }
+            Ok(objects)
+        };
+        Ok(NativeFetch(Fetching::start(self.0.filler.clone(), asker, prepare)?))
     }
 
     #[napi(catch_unwind)]
