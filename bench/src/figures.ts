@@ -7,6 +7,7 @@ import { list1m } from './figures/list-1m.ts';
 import { loaderOverhead } from './figures/loader-overhead.ts';
 import { orderCache } from './figures/order-cache.ts';
 import { reportCost } from './figures/report-cost.ts';
+import { memoryBound } from './figures/memory-bound.ts';
 import { restartClean, restartCrash } from './figures/restart.ts';
 import { warmBatch } from './figures/warm-batch.ts';
 import { warmBatchNodeFiles } from './figures/warm-batch-node-files.ts';
@@ -23,6 +24,7 @@ export const figures: readonly Figure[] = [
   halfCache,
   orderCache,
   list1m,
+  memoryBound,
   restartClean,
   restartCrash,
 ];

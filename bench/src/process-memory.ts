@@ -13,6 +13,14 @@ export async function memoryBytesOf(pid: number): Promise<number> {
   return anonymous + (await memoryFileBytes(`/proc/${pid}/fd`));
 }
 
+/** The same of a process and all that it started. */
+export async function memoryBytesOfTree(pid: number): Promise<number> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
+  const below = children.split(' ').filter((child) => child.trim() !== '');
+  const each = await Promise.all([memoryBytesOf(pid), ...below.map((child) => memoryBytesOfTree(Number(child)))]);
+  return each.reduce((sum, bytes) => sum + bytes, 0);
+}
+
 async function memoryFileBytes(directory: string): Promise<number> {
   const sizes = new Map<bigint, number>();
   for (const number of await readdir(directory)) {

@@ -45,6 +45,7 @@ pub fn write(directory: &str, count: &str, size: &str, cache: &str) -> Result<()
         devices: vec![device],
         extent_delay: Duration::from_secs(1),
         idle_seal: PATIENCE,
+        table_bytes: u64::MAX,
     })
     .map_err(at(directory))?;
     let identity = Identity::of(IDENTITY);
@@ -85,7 +86,8 @@ mod tests {
         }];
         let (extent_delay, idle_seal) = (Duration::ZERO, PATIENCE);
         let store =
-            Store::open(StoreConfig { devices, extent_delay, idle_seal }).expect("it opens");
+            Store::open(StoreConfig { devices, extent_delay, idle_seal, table_bytes: 1 << 30 })
+                .expect("it opens");
         let records: u64 = store.segments().iter().map(|segment| segment.live_records).sum();
         assert_eq!(records, 3000);
         assert!(write(directory, "1", "0", "1").is_err());

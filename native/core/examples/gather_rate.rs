@@ -202,6 +202,7 @@ fn main() -> Result<()> {
         devices: vec![device],
         extent_delay: Duration::from_millis(50),
         idle_seal: Duration::from_secs(3600),
+        table_bytes: 1 << 30,
     })?;
     fault::install()?;
     let mut random = Random(1);

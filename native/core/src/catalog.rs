@@ -12,6 +12,8 @@ use crate::random::random_bytes;
 use crate::record_entry::RecordEntry;
 use crate::segment::{Segment, SegmentFile, SegmentParts, unix_seconds};
 use crate::table_builder::{Built, TableBuilder};
+use crate::table_memory::buckets_for;
+use crate::table_room::TableRoom;
 use crate::tenant::Tenants;
 use crate::{Code, Error, Location, RecordKey, Result, TableFull, TableHandle, TableWriter};
 
@@ -41,12 +43,14 @@ pub(crate) struct Catalog {
     removals: AtomicU64,
     pub tenants: Tenants,
     pub lingering: Lingering,
+    pub room: Arc<TableRoom>,
     /// Of those that are not resident.
     pub fates: Fates,
 }
 
 struct State {
     table: TableWriter,
+    room: Arc<TableRoom>,
     pins: Pins,
     /// Random: a client that still looks at the table of an earlier run never takes a segment of this one for its own.
     first_generation: u32,
@@ -62,7 +66,7 @@ struct Number {
 }
 
 impl Catalog {
-    pub fn new(record_capacity: usize) -> Result<Catalog> {
+    pub fn new(record_capacity: usize, most_bytes: u64) -> Result<Catalog> {
         let table = TableWriter::create(record_capacity)?;
         let random = random_bytes()
             .map_err(|error| Error::io("choosing the generation of segments", &error))?;
@@ -70,9 +74,11 @@ impl Catalog {
         let first_generation = u32::from_le_bytes(random) / 2 + 1;
         let (numbers, free) = (Vec::new(), Vec::new());
         let pins = Pins::default();
-        let state = State { table, pins, first_generation, numbers, free };
+        let room = Arc::new(TableRoom::new(most_bytes));
+        let state = State { table, room: room.clone(), pins, first_generation, numbers, free };
+        state.settle();
         let (removals, tenants, lingering, fates) = Default::default();
-        Ok(Catalog { state: Mutex::new(state), removals, tenants, lingering, fates })
+        Ok(Catalog { state: Mutex::new(state), removals, tenants, lingering, room, fates })
     }
 
     /// Gives the segment a number. A number that is used again has a new generation.
@@ -93,10 +99,12 @@ impl Catalog {
 
     /// Takes over what was found of segments that were registered before, and nothing else of them is known yet. One of
     /// which nothing can be found is removed: later segments have all its records.
-    pub fn install(&self, built: Built) -> Result<()> {
-        let Built { table, mut live, crowded } = built;
+    /// Says how many records the table has no room for.
+    pub fn install(&self, built: Built) -> Result<u64> {
+        let Built { table, mut live, crowded, mut left_out } = built;
         let mut state = self.state();
         state.table = table;
+        state.settle();
         for (key, location) in crowded {
             if let Some(before) = state.table.get(&key) {
                 if before.segment > location.segment {
@@ -104,21 +112,26 @@ impl Catalog {
                 }
                 live[before.segment as usize].take(before.stored_len);
             }
-            state.insert(&key, &location)?;
-            live[location.segment as usize].add(location.stored_len);
+            match state.insert(&key, &location) {
+                Ok(()) => live[location.segment as usize].add(location.stored_len),
+                Err(error) if error.code == Code::Full => left_out += 1,
+                Err(error) => return Err(error),
+            }
         }
         let mut emptied = Vec::new();
         for (place, live) in state.numbers.iter_mut().zip(&live) {
             if let Some(segment) = &place.segment {
                 segment.set_live(live.records, live.bytes);
             }
-            emptied.extend(place.segment.take_if(|_| live.records == 0));
+            // Its records may be among those that were left out.
+            let is_emptied = live.records == 0 && left_out == 0;
+            emptied.extend(place.segment.take_if(|_| is_emptied));
         }
         drop(state);
         for segment in &emptied {
             self.discard(segment);
         }
-        Ok(())
+        Ok(left_out)
     }
 
     /// Makes records findable, after the write of their extent returned. A key that is there already moves to its new
@@ -144,6 +157,7 @@ impl Catalog {
             }
             emptied.extend(before.and_then(|before| state.release(&entry.key, &before)));
         }
+        state.settle();
         drop(state);
         for segment in &emptied {
             self.discard(segment);
@@ -218,7 +232,11 @@ impl Catalog {
             forgotten.push(*key);
             emptied.extend(state.release(key, &location));
         }
+        state.settle();
         drop(state);
+        if freed.records > 0 {
+            self.room.freed();
+        }
         self.fates.note(forgotten, fate);
         for segment in &emptied {
             self.discard(segment);
@@ -308,7 +326,11 @@ impl Catalog {
             }
         }
         state.free.push(segment.number());
+        state.settle();
         drop(state);
+        if freed.records > 0 {
+            self.room.freed();
+        }
         self.fates.note(evicted, Fate::Evicted);
         freed
     }
@@ -351,6 +373,7 @@ impl State {
 
     /// A new table of `capacity` with all that can still be found takes the place of the old one.
     fn grow(&mut self, capacity: usize) -> Result<()> {
+        self.room.grow(self.table.bytes(), buckets_for(capacity))?;
         let mut larger = TableBuilder::create(capacity, self.numbers.len())?;
         let is_live = |at: &Location| self.segment(at.segment, at.generation).is_some();
         larger.add(self.table.entries().filter(|(_, location)| is_live(location)));
@@ -365,6 +388,13 @@ impl State {
         }
         let old = std::mem::replace(&mut self.table, larger);
         old.retire();
+        self.settle();
         Ok(())
+    }
+
+    fn settle(&self) {
+        let (table, capacity) = (&self.table, self.table.capacity());
+        let next = buckets_for(capacity.saturating_mul(GROWTH));
+        self.room.settle(table.bytes(), (table.len(), capacity), next);
     }
 }

@@ -184,8 +184,13 @@ fn a_store_serves_the_records_of_a_segment_that_it_did_not_write() {
     fs::write(place.path().join("segments").join(name), &vector.bytes).unwrap();
     let device = DeviceConfig { path: place.path().into(), size_bytes: 1 << 30, reserve_bytes: 0 };
     let (extent_delay, idle_seal) = (Duration::ZERO, Duration::from_secs(30));
-    let store =
-        Store::open(StoreConfig { devices: vec![device], extent_delay, idle_seal }).unwrap();
+    let store = Store::open(StoreConfig {
+        devices: vec![device],
+        extent_delay,
+        idle_seal,
+        table_bytes: 1 << 30,
+    })
+    .unwrap();
     for record in 0..3 {
         let location = store.lookup(&entry_of(&vector, record).key).expect("it is found");
         let wanted = vector.part(&format!("payload/{record}/bytes"));

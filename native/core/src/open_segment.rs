@@ -25,6 +25,8 @@ pub(crate) enum Refusal {
     SegmentFull,
     NoRoom(String),
     Failed(io::Error),
+    /// It was written, and the key table has no room for it.
+    TableFull,
 }
 
 pub(crate) struct OpenSegment {

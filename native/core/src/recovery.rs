@@ -17,6 +17,7 @@ use crate::segment_contents::{Found, Glance, Unusable, examine_extents, glance};
 use crate::segment_files::{LeftFile, oldest_first};
 use crate::table_builder::{Built, TableBuilder};
 use crate::table_image::{ImagedSegment, nanoseconds};
+use crate::table_memory::buckets_for;
 
 /// Footers that are held at once take no more than this, or are one.
 const FOOTERS_BYTES: usize = 64 << 20;
@@ -80,7 +81,14 @@ impl<'a> Recovery<'a> {
         for (left, why) in unusable {
             self.put_away(left, why);
         }
-        self.catalog.install(built)?;
+        let left_out = self.catalog.install(built)?;
+        if left_out > 0 {
+            let most = self.catalog.room.most_bytes();
+            self.notices.push(format!(
+                "{left_out} records are on the devices and not used: the key table has {most} bytes of the memory \
+                 budget; give the daemon more memory (MILLPOOL_BUDGET)"
+            ));
+        }
         for (adopted, unsealed) in whole {
             self.complete(adopted, unsealed);
         }
@@ -101,7 +109,7 @@ impl<'a> Recovery<'a> {
             None => look(left),
         });
         let records = looked.iter().flatten().map(|(_, contents)| contents.footer_records()).sum();
-        if saved.fits(records) {
+        if saved.fits(records) && self.catalog.room.fits(0, saved.buckets()) {
             return (Some(saved), looked);
         }
         let why = "the saved table has too much room or too little: it is made anew from footers";
@@ -126,7 +134,9 @@ impl<'a> Recovery<'a> {
             }
             None => {
                 let records: usize = adopted.iter().map(|one| one.contents.footer_records()).sum();
-                (TableBuilder::create(records + records / HEADROOM, adopted.len())?, Vec::new())
+                let wanted = buckets_for(records + records / HEADROOM);
+                let buckets = wanted.min(self.catalog.room.most_buckets());
+                (TableBuilder::with_buckets(buckets, adopted.len())?, Vec::new())
             }
         };
         let filling = Filling { builder: Mutex::new(builder), held: Room::default(), damaged };

@@ -16,6 +16,7 @@ use crate::passing::Passing;
 use crate::random::random_bytes;
 use crate::recovery::Recovery;
 use crate::segment::{SegmentFile, SegmentStatus, segment_bytes};
+use crate::table_room::TableRoom;
 use crate::tenant::TenantStatus;
 use crate::writer::Writer;
 use crate::writer_thread::WriterConfig;
@@ -32,6 +33,8 @@ pub struct StoreConfig {
     pub extent_delay: Duration,
     /// A segment that nothing was added to for this long is sealed.
     pub idle_seal: Duration,
+    /// Of memory, for the key table; while it grows, for the old one and the new one.
+    pub table_bytes: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,7 +86,7 @@ impl Store {
         let devices: Vec<_> = devices
             .map(|(n, device)| Device::open(device, n as u32).map(Arc::new))
             .collect::<Result<_>>()?;
-        let catalog = Arc::new(Catalog::new(FIRST_TABLE_RECORDS)?);
+        let catalog = Arc::new(Catalog::new(FIRST_TABLE_RECORDS, config.table_bytes)?);
         let notices = Recovery::new(&catalog).run(&devices)?;
         let start = |device: Arc<Device>| Writer::start(device, catalog.clone(), writer.clone());
         let writers = devices.into_iter().map(start).collect::<Result<_>>()?;
@@ -126,6 +129,10 @@ impl Store {
         bytes: Arc<dyn RecordBytes>,
     ) -> Admission {
         let len = bytes.bytes().len() as u64;
+        if self.catalog.room.is_full() {
+            self.fates().note([key], Fate::NoRoom);
+            return Admission::Declined;
+        }
         let Some(Attachment { identity, admit: true }) = self.attachment(attachment) else {
             self.fates().note([key], Fate::NotAdmitted);
             return Admission::Declined;
@@ -213,6 +220,11 @@ impl Store {
 
     pub fn table(&self) -> TableHandle {
         self.catalog.table()
+    }
+
+    /// Memory of the key table, and what its growth is about to take; and whether it has no room for another record.
+    pub fn table_room(&self) -> &Arc<TableRoom> {
+        &self.catalog.room
     }
 
     /// Some reader found the bytes of these records to match their CRC.

@@ -11,6 +11,8 @@ use crate::{Location, RecordKey, Result, TableWriter};
 
 /// Entries whose buckets are asked for before the first of them is placed.
 const GROUP: usize = 16;
+/// Of entries that wait for others to be moved; above it there is no room for them anyway.
+const CROWDED_MAX: usize = 1 << 20;
 /// Buckets that a thread makes whole at once.
 const CHUNK: usize = 1 << 15;
 
@@ -44,6 +46,7 @@ pub(crate) struct TableBuilder {
     live: Vec<Live>,
     /// Both of their buckets were full: they go in last, by moving others.
     crowded: Vec<Entry>,
+    left_out: u64,
     len: usize,
 }
 
@@ -52,6 +55,8 @@ pub(crate) struct Built {
     pub table: TableWriter,
     pub live: Vec<Live>,
     pub crowded: Vec<(RecordKey, Location)>,
+    /// Records that are nowhere.
+    pub left_out: u64,
 }
 
 impl TableBuilder {
@@ -67,7 +72,7 @@ impl TableBuilder {
 
     fn over(memory: TableMemory, segments: usize) -> TableBuilder {
         let (live, crowded) = (vec![Live::default(); segments], Vec::new());
-        TableBuilder { memory, live, crowded, len: 0 }
+        TableBuilder { memory, live, crowded, left_out: 0, len: 0 }
     }
 
     pub fn homes(&self, key: [u64; 2]) -> [usize; 2] {
@@ -155,7 +160,8 @@ impl TableBuilder {
                 self.live_of(&entry).add(entry.stored_len());
                 self.len += 1;
             }
-            None => self.crowded.push(entry),
+            None if self.crowded.len() < CROWDED_MAX => self.crowded.push(entry),
+            None => self.left_out += 1,
         }
     }
 
@@ -173,7 +179,8 @@ impl TableBuilder {
         let crowded =
             crowded.iter().filter_map(|entry| Some((entry.record_key(), entry.location()?)));
         let crowded = crowded.collect();
-        Ok(Built { table: TableWriter::over(self.memory, self.len)?, live: self.live, crowded })
+        let table = TableWriter::over(self.memory, self.len)?;
+        Ok(Built { table, live: self.live, crowded, left_out: self.left_out })
     }
 
     fn cuckoo(&self) -> Cuckoo<'_, std::sync::atomic::AtomicU64, ENTRIES_A_BUCKET> {
@@ -199,7 +206,7 @@ mod tests {
 
     /// What a catalog makes of it.
     fn finish(builder: TableBuilder) -> (TableWriter, Vec<Live>) {
-        let Built { mut table, mut live, crowded } = builder.finish().unwrap();
+        let Built { mut table, mut live, crowded, .. } = builder.finish().unwrap();
         for (key, location) in crowded {
             if let Some(before) = table.get(&key) {
                 if before.segment > location.segment {

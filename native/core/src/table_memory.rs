@@ -129,6 +129,11 @@ pub(crate) fn table_bytes(bucket_count: usize) -> u64 {
     (HEADER_BYTES + bucket_count * BUCKET_BYTES) as u64
 }
 
+/// As many as this much memory holds, and never less than the fewest.
+pub(crate) fn buckets_within(bytes: u64) -> usize {
+    (bytes.saturating_sub(HEADER_BYTES as u64) as usize / BUCKET_BYTES).max(MIN_BUCKETS)
+}
+
 /// # Safety
 /// `memory` is page-aligned and holds a header page and `count` buckets, for as long as the result is used.
 pub(crate) unsafe fn buckets_at<'a>(memory: *const u8, count: usize) -> &'a [Bucket] {

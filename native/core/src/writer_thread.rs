@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::Identity;
 use crate::catalog::{Catalog, Published};
 use crate::device::Device;
 use crate::extent::{ExtentSize, Record, SegmentLabel};
@@ -14,6 +13,7 @@ use crate::footer::StripePlace;
 use crate::inbox::Inbox;
 use crate::open_segment::{OpenSegment, Refusal, SegmentPlan};
 use crate::random::random_bytes;
+use crate::{Code, Identity};
 
 /// How long a writer waits when nothing is due.
 const LONG: Duration = Duration::from_secs(3600);
@@ -196,7 +196,12 @@ impl WriterThread {
             Published::SegmentGone => open.abandon(),
             Published::TableFull(error) => {
                 self.put_back(identity, open);
-                return Err(Refusal::NoRoom(error.message));
+                let is_full = error.code == Code::Full;
+                return Err(if is_full {
+                    Refusal::TableFull
+                } else {
+                    Refusal::NoRoom(error.message)
+                });
             }
         }
         Ok(())
@@ -269,6 +274,8 @@ impl WriterThread {
 fn refuse(device: &Device, reason: Refusal) {
     match reason {
         Refusal::SegmentFull => device.mark_full("an extent does not fit an empty segment".into()),
+        // Admission stops until the table has room, whatever the device has.
+        Refusal::TableFull => {}
         Refusal::NoRoom(why) => device.mark_full(why),
         Refusal::Failed(error) => device.mark_failed(error.to_string()),
     }

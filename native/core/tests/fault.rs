@@ -73,6 +73,7 @@ fn stored() -> Stored {
         devices: vec![device],
         extent_delay: Duration::from_millis(1),
         idle_seal: Duration::from_secs(3600),
+        table_bytes: 1 << 30,
     };
     let store = Store::open(config).unwrap();
     let identity = Identity::of("fault test");

@@ -87,7 +87,12 @@ fn a_second_store_on_the_same_directory_is_refused_by_directory_and_process() {
         size_bytes: 1 << 30,
         reserve_bytes: 0,
     }];
-    let config = StoreConfig { devices, extent_delay: Duration::ZERO, idle_seal: SECONDS };
+    let config = StoreConfig {
+        devices,
+        extent_delay: Duration::ZERO,
+        idle_seal: SECONDS,
+        table_bytes: 1 << 30,
+    };
     let error = Store::open(config).err().expect("it is refused");
     assert_eq!(error.code, Code::Exists);
     assert!(error.message.contains(&place.path().display().to_string()), "{error}");
@@ -159,7 +164,12 @@ fn a_segment_that_nothing_is_added_to_is_sealed() {
     let place = tempfile::tempdir().unwrap();
     let device = DeviceConfig { path: place.path().into(), size_bytes: 1 << 30, reserve_bytes: 0 };
     let idle_seal = Duration::from_millis(20);
-    let config = StoreConfig { devices: vec![device], extent_delay: Duration::ZERO, idle_seal };
+    let config = StoreConfig {
+        devices: vec![device],
+        extent_delay: Duration::ZERO,
+        idle_seal,
+        table_bytes: 1 << 30,
+    };
     let store = Store::open(config).unwrap();
     store.attach(1, Identity::of("test"), true);
     put(&store, 1, 5000);

@@ -15,6 +15,7 @@ use napi::{Env, Result};
 use napi_derive::napi;
 use tokio::runtime::Builder;
 
+use crate::allocator::bound_allocator;
 use crate::client::milliseconds;
 use crate::dataset::{hex, version_of};
 use crate::engine_config::{
@@ -60,14 +61,16 @@ pub fn open_engine<'env>(env: &'env Env, config: NativeEngineConfig) -> Result<O
             reserve_bytes: whole("reserveBytes", device.reserve_bytes)?,
         })
     };
+    let budget_bytes = whole("budgetBytes", config.budget_bytes)?;
     let store = StoreConfig {
         devices: config.devices.into_iter().map(device).collect::<Result<_>>()?,
         extent_delay: milliseconds(config.extent_delay_ms)?,
         idle_seal: milliseconds(config.idle_seal_ms)?,
+        table_bytes: budget_bytes / 4 * 3,
     };
-    let budget_bytes = whole("budgetBytes", config.budget_bytes)?;
     let source_timeout = milliseconds(config.source_timeout_ms)?;
     let threads = config.threads.max(1) as usize;
+    bound_allocator();
     promise(env, move || {
         let store = Store::open(store)?;
         let runtime = Builder::new_multi_thread()

@@ -1,5 +1,6 @@
 //! The addon that `packages/native` loads: conversion between JavaScript's values and the core's, and nothing else.
 
+mod allocator;
 mod batch;
 mod client;
 mod dataset;

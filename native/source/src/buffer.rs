@@ -5,8 +5,10 @@ use std::mem::MaybeUninit;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crc_fast::{CrcAlgorithm, Digest};
-use millpool_core::{MAX_QUEUED_BYTES, Urgency};
+use millpool_core::{MAX_QUEUED_BYTES, TableRoom, Urgency};
 use tokio::sync::Notify;
+
+use crate::config::LEAST_BUDGET_BYTES;
 
 const SMALLEST: usize = 4 << 10;
 
@@ -15,8 +17,8 @@ const SMALLEST: usize = 4 << 10;
 pub(crate) struct BufferPool {
     state: Mutex<Shelves>,
     budget: u64,
-    /// Of the budget, what those who fetch ahead may use.
-    ahead: u64,
+    /// Takes of the budget what it needs.
+    table: Option<Arc<TableRoom>>,
     /// Told whenever a buffer came back.
     returned: Arc<Notify>,
 }
@@ -29,9 +31,14 @@ struct Shelves {
 }
 
 impl BufferPool {
-    pub fn new(budget: u64, returned: Arc<Notify>) -> Arc<Self> {
-        let ahead = (budget - budget / 8).min(MAX_QUEUED_BYTES);
-        Arc::new(BufferPool { state: Mutex::new(Shelves::default()), budget, ahead, returned })
+    pub fn new(budget: u64, table: Option<Arc<TableRoom>>, returned: Arc<Notify>) -> Arc<Self> {
+        Arc::new(BufferPool { state: Mutex::new(Shelves::default()), budget, table, returned })
+    }
+
+    /// Of the budget, what the key table leaves.
+    fn budget(&self) -> u64 {
+        let taken = self.table.as_ref().map_or(0, |table| table.taken_bytes());
+        self.budget.saturating_sub(taken).max(LEAST_BUDGET_BYTES.min(self.budget))
     }
 
     /// An empty buffer for `len` bytes, or `None` while the budget has no room for it. Only readers may use the last
@@ -39,14 +46,16 @@ impl BufferPool {
     /// exceeds what a device queues, so that none of it is declined because its device is slower than its source.
     pub fn take(self: &Arc<Self>, len: u32, urgency: Urgency) -> Option<Lease> {
         let capacity = capacity_for(len as usize);
-        let most = if urgency == Urgency::Reader { self.budget } else { self.ahead };
+        let budget = self.budget();
+        let ahead = (budget - budget / 8).min(MAX_QUEUED_BYTES);
+        let most = if urgency == Urgency::Reader { budget } else { ahead };
         let mut shelves = self.lock();
         if shelves.used_bytes + capacity as u64 > most {
             return None;
         }
         let reused = shelves.pop(capacity);
         shelves.used_bytes += capacity as u64;
-        let room = self.budget - shelves.used_bytes;
+        let room = budget - shelves.used_bytes;
         let dropped = shelves.shrink_to(room);
         drop(shelves);
         drop(dropped);
@@ -66,7 +75,7 @@ impl BufferPool {
         shelves.used_bytes -= capacity as u64;
         shelves.idle_bytes += capacity as u64;
         shelves.idle.entry(capacity).or_default().push(bytes);
-        let dropped = shelves.shrink_to(self.budget / 4);
+        let dropped = shelves.shrink_to(self.budget() / 4);
         drop(shelves);
         drop(dropped);
         self.returned.notify_one();
@@ -208,7 +217,7 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn pool(budget: u64) -> Arc<BufferPool> {
-        BufferPool::new(budget, Arc::new(Notify::new()))
+        BufferPool::new(budget, None, Arc::new(Notify::new()))
     }
 
     #[test]

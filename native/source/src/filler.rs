@@ -77,7 +77,11 @@ impl Filler {
         }
         let stirred = Arc::new(Notify::new());
         let inner = Arc::new(Inner {
-            pool: BufferPool::new(config.budget_bytes, stirred.clone()),
+            pool: BufferPool::new(
+                config.budget_bytes,
+                Some(config.store.table_room().clone()),
+                stirred.clone(),
+            ),
             stirred,
             flights: Mutex::default(),
             sources: RwLock::default(),

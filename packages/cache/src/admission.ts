@@ -11,7 +11,8 @@ export function stateOf({ state, roomBytes }: DeviceStatus): DeviceStatus['state
 }
 
 /** Whether anything is admitted, and why not. */
-export function admission(devices: readonly DeviceStatus[]): Pick<CacheStatus, 'state' | 'why'> {
+export function admission(devices: readonly DeviceStatus[], tableFull: boolean): Pick<CacheStatus, 'state' | 'why'> {
+  if (tableFull) return { state: 'full', why: whyTableFull };
   const dead = devices.filter((device) => device.state === 'failed').map((device) => device.path);
   const failed = dead.length === 0 ? '' : `${dead.join(', ')} gave I/O errors and is left alone. `;
   if (devices.some((device) => stateOf(device) === 'ok')) return { state: 'on', why: failed.trim() };
@@ -21,6 +22,10 @@ export function admission(devices: readonly DeviceStatus[]): Pick<CacheStatus, '
   const remedy = 'free something with `millpool free`, or give it more room with --size.';
   return { state: 'full', why: `${failed}Nothing more is admitted, since ${reasons.join(', and ')}: ${remedy}` };
 }
+
+const whyTableFull =
+  'Nothing more is admitted, since the key table fills its part of the memory budget: ' +
+  'raise MILLPOOL_BUDGET, or free something with `millpool free`.';
 
 function whyFull({ path, reason, sizeBytes, usedBytes }: DeviceStatus): string {
   return reason === '' ? `${path} holds ${formatBytes(usedBytes)} of its ${formatBytes(sizeBytes)}` : reason;

@@ -60,10 +60,11 @@ export function statusOf(parts: Parts): Status {
 }
 
 function cacheStatus({ engine, plans, tally, eviction }: Parts): CacheStatus {
-  const { records, recordBytes, sourceBytes, gets, retries, errors, damagedRecords, ...counted } = engine.counters();
+  const { records, recordBytes, sourceBytes, gets, retries, errors, damagedRecords, tableFull, ...counted } =
+    engine.counters();
   const { hedges, hedgesWon, hedgedBytes, hedgesHeld } = counted;
   const devices = engine.devices();
-  const { state, why } = admission(devices);
+  const { state, why } = admission(devices, tableFull);
   return {
     state,
     why,

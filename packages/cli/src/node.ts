@@ -11,6 +11,7 @@ import type { Handlers, MillpoolError } from '@millpool/protocol';
 import { listenTransport } from '@millpool/transport';
 import { openUnderStorage } from '@millpool/under-storage';
 
+import { engineBytesOf } from './budget-parts.ts';
 import { listenMetrics } from './metrics-endpoint.ts';
 import { checkStateRoom, ownDirectory } from './own-directory.ts';
 import { controlSocketOf } from './sockets.ts';
@@ -69,7 +70,7 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
       devices,
       extentDelayMs,
       idleSealMs,
-      budgetBytes,
+      budgetBytes: engineBytesOf(budgetBytes),
       sourceTimeoutMs,
       hedge: hedge === 'on',
       threads: Math.max(2, Math.min(16, availableParallelism())),

@@ -211,6 +211,7 @@ export interface NativeCounters {
   readonly records: number;
   readonly recordBytes: number;
   readonly tableBytes: number;
+  readonly tableFull: boolean;
   readonly damagedRecords: number;
   readonly gets: number;
   readonly sourceBytes: number;

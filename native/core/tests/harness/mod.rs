@@ -51,6 +51,7 @@ pub fn open_at(paths: &[PathBuf], size_bytes: u64) -> Arc<Store> {
         devices,
         extent_delay: Duration::from_millis(5),
         idle_seal: Duration::from_secs(30),
+        table_bytes: 1 << 30,
     };
     let store = Store::open(config).expect("the store opens");
     store.attach(1, Identity::of("test"), true);

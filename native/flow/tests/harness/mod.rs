@@ -165,8 +165,13 @@ impl Node {
             reserve_bytes: 0,
         };
         let (extent_delay, idle_seal) = (Duration::from_millis(5), Duration::from_secs(30));
-        let store =
-            Store::open(StoreConfig { devices: vec![device], extent_delay, idle_seal }).unwrap();
+        let store = Store::open(StoreConfig {
+            devices: vec![device],
+            extent_delay,
+            idle_seal,
+            table_bytes: 1 << 30,
+        })
+        .unwrap();
         store.attach(ATTACHMENT, identity(), true);
         let fill = Arc::new(FolderFill {
             root: folder.path().join("source"),

@@ -73,6 +73,7 @@ impl Bed {
             devices: vec![cache],
             extent_delay: Duration::from_millis(5),
             idle_seal: PATIENCE,
+            table_bytes: 1 << 30,
         })
         .unwrap();
         let mut runtime = tokio::runtime::Builder::new_multi_thread();

@@ -21,7 +21,7 @@ function describe(status: Status): string {
   const { cache } = status;
   const lines = [
     `millpool ${status.version}, pid ${status.pid}, up ${Math.round(status.uptimeSeconds)} s, ` +
-      `memory ${formatBytes(status.rssBytes)} (buffers at most ${formatBytes(status.budgetBytes)})`,
+      `memory ${formatBytes(status.rssBytes)} (its budget, without pages of files: ${formatBytes(status.budgetBytes)})`,
     `cache ${cache.state}${cache.why === '' ? '' : `: ${cache.why}`}`,
     `  ${cache.records} records, ${formatBytes(cache.bytes)}; ${(100 * cache.hitRatio).toFixed(1)} % of samples ` +
       `needed no GET; ${formatBytes(cache.sourceBytes)} fetched`,

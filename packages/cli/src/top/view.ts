@@ -50,7 +50,7 @@ function headLines(now: Activity, rates: Rates, history: readonly number[], canv
     [
       styled('bold', `Millpool ${version}`),
       plain(
-        `  up ${duration(uptimeSeconds)}  memory ${formatBytes(rssBytes)}, buffers ${formatBytes(budgetBytes)} at most`,
+        `  up ${duration(uptimeSeconds)}  memory ${formatBytes(rssBytes)}, budget ${formatBytes(budgetBytes)}`,
       ),
       ...(cache.state === 'on' ? [] : [styled('yellow', `  cache ${cache.state}`)]),
     ],

@@ -1,0 +1,14 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { admission } from './admission.ts';
+
+const gib = 1024 ** 3;
+const device = { path: '/d', sizeBytes: gib, usedBytes: 0, roomBytes: gib, state: 'ok', reason: '' } as const;
+
+test('a full key table stops admission whatever room the devices have, and says what to do', () => {
+  assert.deepEqual(admission([device], false), { state: 'on', why: '' });
+  const { state, why } = admission([device], true);
+  assert.equal(state, 'full');
+  assert.match(why, /key table .*MILLPOOL_BUDGET.*millpool free/);
+});
