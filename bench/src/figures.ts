@@ -8,6 +8,7 @@ import { loaderOverhead } from './figures/loader-overhead.ts';
 import { orderCache } from './figures/order-cache.ts';
 import { reportCost } from './figures/report-cost.ts';
 import { memoryBound } from './figures/memory-bound.ts';
+import { order100m } from './figures/order-100m.ts';
 import { restartClean, restartCrash } from './figures/restart.ts';
 import { warmBatch } from './figures/warm-batch.ts';
 import { warmBatchNodeFiles } from './figures/warm-batch-node-files.ts';
@@ -25,6 +26,7 @@ export const figures: readonly Figure[] = [
   orderCache,
   list1m,
   memoryBound,
+  order100m,
   restartClean,
   restartCrash,
 ];

@@ -8,6 +8,8 @@ import type { Batch, BatchRows, OnError } from './batch.ts';
 import { Dataset } from './dataset.ts';
 
 const pageEntries = 5000;
+/** The first page is short, so that its entries are there soon: a page of a large directory takes long to merge. */
+const firstPageEntries = 256;
 const chunkBytes = 16 * 1024 * 1024;
 /** The daemon ends a call at its deadline and says on what it waited; only a daemon that hangs needs this much more. */
 const graceMs = 1_000;
@@ -65,9 +67,10 @@ export class Mill {
     const { recursive = false } = options;
     let cursor: string | null = null;
     do {
+      const limit = cursor === null ? firstPageEntries : pageEntries;
       const page: { entries: readonly Entry[]; cursor: string | null } = await this.#call(
         'list',
-        { path: parsePath(path), recursive, cursor, limit: pageEntries },
+        { path: parsePath(path), recursive, cursor, limit },
         options,
       );
       for (const entry of page.entries) yield infoOf(entry);
