@@ -198,7 +198,9 @@ def dataset(version_of_format):
     vector.set(f"{header}/0/entries at", entries_at)
     if version_of_format > 1:
         sums_at = vector.length
-        vector.begin("dataset-sum").number("block checksum", 4, crc32c(vector.bytes(BLOCK)))
+        for at in range(BLOCK, sums_at, BLOCK):
+            block = vector.bytes(at)[: min(BLOCK, sums_at - at)]
+            vector.begin("dataset-sum").number("block checksum", 4, crc32c(block))
         vector.set(f"{header}/0/sums checksum", crc32c(vector.bytes(sums_at)))
     else:
         vector.set(f"{header}/0/heap checksum", crc32c(vector.bytes(BLOCK)[: entries_at - BLOCK]))

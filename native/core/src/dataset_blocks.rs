@@ -8,8 +8,8 @@ use crate::field::u32_at;
 
 /// Of the file's header, behind which the blocks begin.
 pub(crate) const HEADER_BYTES: u64 = 4096;
-/// Summed in 5 µs; a sample that is looked at alone costs one or two of them.
-const BLOCK_BYTES: u64 = 64 << 10;
+/// One page: a sample that is looked at alone costs a read of two or three of them.
+pub(crate) const BLOCK_BYTES: u64 = 4096;
 const SUM_BYTES: u64 = 4;
 
 /// How many bytes the checksums take of what lies between the header and `end`.

@@ -7,6 +7,9 @@ use crate::{Code, Dataset, Error, Result};
 /// How many entries of both are looked at for one page, so that a page of equal versions ends too.
 const MAX_LOOKED_AT: u64 = 1 << 18;
 
+/// Entries of each that are read ahead at once: some MiB.
+const READ_AHEAD: u64 = 1 << 14;
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ChangeKind {
     Added,
@@ -51,7 +54,11 @@ pub fn diff_datasets(
         return Err(Error::new(Code::Invalid, "the place is outside of the dataset versions"));
     }
     let mut changes = Vec::new();
-    for _ in 0..MAX_LOOKED_AT {
+    for looked_at in 0..MAX_LOOKED_AT {
+        if looked_at % READ_AHEAD == 0 {
+            before.read_ahead(place.before..place.before + READ_AHEAD);
+            after.read_ahead(place.after..place.after + READ_AHEAD);
+        }
         if changes.len() >= limit {
             break;
         }

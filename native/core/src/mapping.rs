@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw};
 
 use crate::extent::{Extent, ExtentBreak, FORMAT_VERSION};
 use crate::fault::{self, Registration};
@@ -40,6 +40,16 @@ impl GuardedBytes {
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: mapped for as long as self, readable throughout by the handler's doing; files of ours never change.
         unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), self.memory.len()) }
+    }
+
+    /// Pages are read one by one where they are looked at, not with their neighbours. It may be refused.
+    pub fn expect_random_reads(&self) {
+        let _ = self.memory.advise(Advice::Random);
+    }
+
+    /// Begins to read these bytes, which must lie in the mapping.
+    pub fn read_ahead(&self, at: usize, len: usize) {
+        let _ = self.memory.advise_range(Advice::WillNeed, at, len);
     }
 
     /// Asked after reading: some of it may have been zeros put in place of bytes.
