@@ -40,7 +40,10 @@ const ways: Readonly<Record<string, Ways>> = {
   cat: { wrong: [], absent: [nowhere], alone: ['/a'] },
   cp: { wrong: ['/a'], absent: [nowhere, '.'], alone: ['/a', '.'] },
   load: { wrong: ['--wait'], absent: [nowhere, '--wait'], alone: ['/a'] },
-  jobs: { wrong: ['--every'], absent: null, alone: [] },
+  'jobs ls': { wrong: ['--every'], absent: null, alone: [] },
+  'jobs show': { wrong: ['x'], absent: ['999'], alone: ['1'] },
+  'jobs cancel': { wrong: [], absent: ['999'], alone: ['1'] },
+  check: { wrong: ['/a', '/b'], absent: [nowhere], alone: ['/a'] },
   free: { wrong: [], absent: [nowhere], alone: ['/a'] },
   pin: { wrong: [], absent: [nowhere], alone: ['/a'] },
   unpin: { wrong: [], absent: [nowhere], alone: ['/a'] },
@@ -80,8 +83,9 @@ async function held(way: keyof Ways, code: number, env: NodeJS.ProcessEnv): Prom
 }
 
 test('every verb has its ways to fail here', async () => {
-  const below = (await listed('dataset')).map((name) => `dataset ${name}`);
-  const verbs = [...(await listed()).filter((name) => name !== 'dataset'), ...below];
+  const groups = ['dataset', 'jobs'];
+  const below = groups.map(async (group) => (await listed(group)).map((name) => `${group} ${name}`));
+  const verbs = [...(await listed()).filter((name) => !groups.includes(name)), ...(await Promise.all(below)).flat()];
   assert.deepEqual(Object.keys(ways).sort(), verbs.sort());
 });
 

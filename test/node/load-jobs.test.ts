@@ -160,6 +160,42 @@ describe('load jobs', { skip }, () => {
     assert.equal((await node.run('jobs', 'cancel', 'x')).code, 2);
   });
 
+  test('--concurrency is the number of GETs under way', async () => {
+    objectsOf(await node.run('free', bed.root, '--json'));
+    const atOnce = 4;
+    const earlier = bed.proxy.count('hang-before-header');
+    bed.proxy.script({ fault: hang, probability: 1, matches: objectGets });
+    const job = await start(bed.root, '--concurrency', String(atOnce));
+    await bed.proxy.reached('hang-before-header', earlier + atOnce);
+    const [seen] = objectsOf<{ fetching: number; queued: number }>(await node.run('top', '--once', '--json'));
+    assert.deepEqual([seen?.fetching, seen?.queued], [atOnce, 0]);
+    bed.proxy.script();
+    await until(job, 'ended', ({ state }) => state === 'done');
+    assert.equal((await node.run('load', bed.root, '--concurrency', '0')).code, 2);
+  });
+
+  test('--rate bounds the bytes of any window, also of several jobs each', async () => {
+    bed.proxy.script();
+    objectsOf(await node.run('free', bed.root, '--json'));
+    const rate = 100 * 1024;
+    const [late, soon] = [`${bed.root}/late`, `${bed.root}/soon`];
+    const before = performance.now();
+    const { cache: earlier } = await status();
+    const started = [await start(late, '--rate', '100KiB/s'), await start(soon, '--rate', '100KiB/s')];
+    // What was asked for ahead of time: 50 ms of the rate and a record, of each job.
+    const slack = started.length * (0.05 * rate + fileBytes);
+    for (let fetched = 0; fetched < 5 * rate;) {
+      assert.ok(performance.now() - before < deadlineMs, `only ${fetched} bytes came`);
+      fetched = (await status()).cache.sourceBytes - earlier.sourceBytes;
+      const seconds = (performance.now() - before) / 1000;
+      assert.ok(fetched <= started.length * rate * seconds + slack, `${fetched} bytes in ${seconds} s`);
+    }
+    const [job] = (await jobs()).filter(({ path, state }) => path === soon && state === 'running');
+    assert.equal(job?.limits.bytesPerSecond, rate);
+    for (const each of started) objectsOf(await node.run('jobs', 'cancel', String(each), '--json'));
+    assert.equal((await node.run('load', bed.root, '--rate', '0')).code, 2);
+  });
+
   test('what could not be loaded is listed, also after a restart, and is tried when it is asked again', async () => {
     objectsOf(await node.run('free', bed.root, '--json'));
     const broken: Fault = { kind: 'wrong-etag', etag: '"of-another-version"' };

@@ -26,6 +26,7 @@ use crate::engine_parts::{Parts, Serving};
 use crate::events::{Events, NativeEvent};
 use crate::failure::{invalid, thrown, whole};
 use crate::fetch::{Fetching, NativeFetch};
+use crate::pace::{NativePace, Pace};
 use crate::status::{
     NativeCounters, NativeDeviceStatus, NativeLingering, NativeSegmentStatus, NativeTenantStatus,
 };
@@ -368,15 +369,18 @@ impl NativeEngine {
         promise(env, move || {
             let mut verified =
                 NativeVerified { records: 0.0, bytes: 0.0, missing: 0.0, corrupt: Vec::new() };
-            for (index, object) in objects.iter().enumerate() {
-                parts.verify_object(index as u32, object, &mut verified)?;
-            }
+            parts.verify(&objects, &mut verified)?;
             Ok(verified)
         })
     }
 
     #[napi(catch_unwind)]
-    pub fn fetch_objects(&self, objects: &[u8], urgency: u32) -> Result<NativeFetch> {
+    pub fn fetch_objects(
+        &self,
+        objects: &[u8],
+        urgency: u32,
+        pace: &NativePace,
+    ) -> Result<NativeFetch> {
         let objects = decode_objects(objects).map_err(thrown)?;
         let number = self.0.fetches.fetch_add(1, Ordering::Relaxed);
         let asker = Asker { urgency: urgency_of(urgency)?, number };
@@ -388,7 +392,8 @@ impl NativeEngine {
             }
             Ok(objects)
         };
-        Ok(NativeFetch(Fetching::start(self.0.filler.clone(), asker, prepare)?))
+        let terms = (asker, pace.0.clone());
+        Ok(NativeFetch(Fetching::start(self.0.filler.clone(), terms, prepare)?))
     }
 
     #[napi(catch_unwind)]
@@ -410,7 +415,8 @@ impl NativeEngine {
                 samples.into_iter().filter(|sample| !parts.is_resident(&dataset, *sample));
             missing.map(|sample| dataset.object(sample, attachment)).collect()
         };
-        Ok(NativeFetch(Fetching::start(self.0.filler.clone(), asker, prepare)?))
+        let terms = (asker, Arc::new(Pace::new(None, None)));
+        Ok(NativeFetch(Fetching::start(self.0.filler.clone(), terms, prepare)?))
     }
 
     /// The count of removals at which every byte of a dataset version was resident; null where it is not. A look-up for

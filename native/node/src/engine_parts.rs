@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use millpool_core::{
-    Code, Dataset, DatasetRoot, Error, Identity, ObjectRef, RecordKey, Store, piece_count,
-    piece_len,
+    Code, Dataset, DatasetRoot, Error, Identity, ObjectRef, ReadBack, RecordKey, Store,
+    piece_count, piece_len,
 };
 use millpool_flow::Server;
 use millpool_source::Filler;
@@ -141,26 +141,39 @@ impl Parts {
         Ok(keys)
     }
 
-    pub fn verify_object(
+    /// Reads all resident records of these objects back, and forgets those that are not what they were.
+    pub fn verify(
         &self,
-        index: u32,
-        object: &ObjectRef,
+        objects: &[ObjectRef],
         verified: &mut NativeVerified,
     ) -> millpool_core::Result<()> {
-        for (key, _) in self.records(object)? {
-            match self.store.lookup(&key).map(|location| self.store.read(&location)) {
-                Some(Ok(bytes)) => {
+        let (mut found, mut locations) = (Vec::new(), Vec::new());
+        for (index, object) in objects.iter().enumerate() {
+            for (key, _) in self.records(object)? {
+                match self.store.lookup(&key) {
+                    Some(location) => {
+                        found.push((index as u32, key));
+                        locations.push(location);
+                    }
+                    None => verified.missing += 1.0,
+                }
+            }
+        }
+        let results = ReadBack::of(&self.store).check(&locations);
+        for (((index, key), location), result) in found.into_iter().zip(locations).zip(results) {
+            match result {
+                Ok(()) => {
                     verified.records += 1.0;
-                    verified.bytes += bytes.len() as f64;
+                    verified.bytes += f64::from(location.stored_len);
                     self.store.mark_verified(&[key]);
                 }
-                Some(Err(error)) if error.code == Code::Corrupt || error.code == Code::Io => {
+                Err(error) if error.code == Code::Corrupt || error.code == Code::Io => {
                     self.store.forget_damaged(&key);
                     if verified.corrupt.last() != Some(&index) {
                         verified.corrupt.push(index);
                     }
                 }
-                Some(Err(_)) | None => verified.missing += 1.0,
+                Err(_) => verified.missing += 1.0,
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Many objects made resident, a bounded number of records at once.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use millpool_core::{Asker, Error, Fill, Filled, ObjectRef, Want, piece_count, piece_len};
 use napi::bindgen_prelude::Object;
@@ -8,10 +9,15 @@ use napi::{Env, Result};
 use napi_derive::napi;
 
 use crate::failure::{NativeFailure, failure};
+use crate::pace::Pace;
 use crate::work::{aside, promise};
 
 /// Records under way for one fetch: more than any limit of requests at once.
 const WINDOW: usize = 1024;
+/// The same in bytes, where a record costs so many more than it has: a fetch of large records keeps no more under way
+/// than one of small ones.
+const WINDOW_BYTES: u64 = WINDOW as u64 * RECORD_COST_BYTES;
+const RECORD_COST_BYTES: u64 = 256 << 10;
 const FAILURES_SHOWN: usize = 1000;
 
 #[napi(object)]
@@ -34,6 +40,9 @@ struct Progress {
     /// The next want.
     next: (usize, u32),
     in_flight: usize,
+    in_flight_bytes: u64,
+    /// Its pace has room again then.
+    resume_at: Option<Instant>,
     feeding: bool,
     /// What to fetch is not known yet.
     preparing: bool,
@@ -60,6 +69,7 @@ struct Left {
 pub(crate) struct Fetching {
     fill: Arc<dyn Fill>,
     asker: Asker,
+    pace: Arc<Pace>,
     state: Mutex<Progress>,
     ended: Condvar,
 }
@@ -68,12 +78,17 @@ impl Fetching {
     /// Fetches what `prepare` says, which runs beside JavaScript's thread.
     pub fn start(
         fill: Arc<dyn Fill>,
-        asker: Asker,
+        (asker, pace): (Asker, Arc<Pace>),
         prepare: impl FnOnce() -> millpool_core::Result<Vec<ObjectRef>> + Send + 'static,
     ) -> Result<Arc<Fetching>> {
         let state = Progress { preparing: true, ..Progress::default() };
-        let fetching =
-            Arc::new(Fetching { fill, asker, state: Mutex::new(state), ended: Condvar::new() });
+        let fetching = Arc::new(Fetching {
+            fill,
+            asker,
+            pace,
+            state: Mutex::new(state),
+            ended: Condvar::new(),
+        });
         let own = fetching.clone();
         aside(move || own.begin(prepare()))?;
         Ok(fetching)
@@ -106,7 +121,7 @@ impl Fetching {
             return;
         }
         loop {
-            let (wants, names) = state.take_wants();
+            let (wants, names) = state.take_wants(&self.pace);
             if wants.is_empty() {
                 break;
             }
@@ -117,7 +132,7 @@ impl Fetching {
             state = self.state();
         }
         state.feeding = false;
-        if state.in_flight == 0 {
+        if state.in_flight == 0 || state.resume_at.is_some() {
             self.ended.notify_all();
         }
     }
@@ -129,18 +144,33 @@ impl Fetching {
     ) {
         let mut state = self.state();
         state.in_flight -= 1;
+        if !matches!(answer, Ok(Filled::Fetched { first: true, .. }) | Err(_)) {
+            self.pace.give_back(piece_len(state.objects[object].size, piece));
+        }
         state.record(object, piece, answer);
-        let feeds = !state.feeding && state.in_flight < WINDOW / 2;
+        let feeds = !state.feeding && state.wants_more(&self.pace);
         drop(state);
         if feeds {
             self.feed();
         }
     }
 
-    fn wait(&self) -> millpool_core::Result<NativeFetchProgress> {
+    fn wait(self: &Arc<Self>) -> millpool_core::Result<NativeFetchProgress> {
         let mut state = self.state();
         while state.preparing || state.feeding || state.in_flight > 0 || state.has_more() {
-            state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            match state.resume_at {
+                Some(at) if at <= now => {
+                    drop(state);
+                    self.feed();
+                    state = self.state();
+                }
+                Some(at) => {
+                    let woken = self.ended.wait_timeout(state, at - now);
+                    state = woken.unwrap_or_else(PoisonError::into_inner).0;
+                }
+                None => state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
         }
         state.fault.take().map_or_else(|| Ok(state.read()), Err)
     }
@@ -155,15 +185,32 @@ impl Progress {
         !self.cancelled && self.next.0 < self.objects.len()
     }
 
-    fn take_wants(&mut self) -> (Vec<Want>, Vec<(usize, u32)>) {
+    /// Half of what may be under way has ended; or, where somebody limits it, anything.
+    fn wants_more(&self, pace: &Pace) -> bool {
+        match pace.records_at_once {
+            Some(most) => self.in_flight < most.min(WINDOW),
+            None => self.in_flight < WINDOW / 2 && self.in_flight_bytes < WINDOW_BYTES / 2,
+        }
+    }
+
+    fn take_wants(&mut self, pace: &Pace) -> (Vec<Want>, Vec<(usize, u32)>) {
         let (mut wants, mut names) = (Vec::new(), Vec::new());
-        while self.has_more() && self.in_flight < WINDOW {
+        let most = pace.records_at_once.unwrap_or(WINDOW).min(WINDOW);
+        self.resume_at = None;
+        while self.has_more() && self.in_flight < most && self.in_flight_bytes < WINDOW_BYTES {
             let (index, piece) = self.next;
             let object = &self.objects[index];
             if piece >= piece_count(object.size) {
                 self.next = (index + 1, 0);
                 continue;
             }
+            let len = piece_len(object.size, piece);
+            let now = Instant::now();
+            if let Err(wait) = pace.take(len, now) {
+                self.resume_at = Some(now + wait);
+                break;
+            }
+            self.in_flight_bytes += u64::from(len) + RECORD_COST_BYTES;
             wants.push(Want { object: object.clone(), piece });
             names.push((index, piece));
             self.next = (index, piece + 1);
@@ -174,6 +221,7 @@ impl Progress {
 
     fn record(&mut self, object: usize, piece: u32, answer: millpool_core::Result<Filled>) {
         let len = u64::from(piece_len(self.objects[object].size, piece));
+        self.in_flight_bytes -= len + RECORD_COST_BYTES;
         let left = &mut self.left[object];
         left.pieces -= 1;
         match answer {
@@ -231,7 +279,10 @@ impl NativeFetch {
 
     #[napi(catch_unwind)]
     pub fn cancel(&self) {
-        self.0.state().cancelled = true;
+        let mut state = self.0.state();
+        state.cancelled = true;
+        state.resume_at = None;
+        drop(state);
         self.0.ended.notify_all();
     }
 }

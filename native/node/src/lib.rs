@@ -14,6 +14,7 @@ mod fetch;
 mod forecast;
 mod machine;
 mod order;
+mod pace;
 mod status;
 mod work;
 

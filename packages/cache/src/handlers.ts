@@ -1,8 +1,9 @@
+import { unlessAborted } from '@millpool/host';
 import { packObjects } from '@millpool/native';
 import type { Engine } from '@millpool/native';
 import type { Metadata, ResolvedEntry } from '@millpool/metadata';
 import { isWeak, MillpoolError } from '@millpool/protocol';
-import type { ErrorShape, Handlers, ResolveReply, ResolveRequest, StatResult } from '@millpool/protocol';
+import type { CheckReply, ErrorShape, Handlers, ResolveReply, ResolveRequest, StatResult } from '@millpool/protocol';
 
 import { activityOf } from './activity.ts';
 import type { AttachedSources } from './attached-sources.ts';
@@ -73,14 +74,15 @@ export function daemonHandlers(parts: DaemonParts, connection: number): Handlers
     },
     'plan-close': async ({ plan }) => plans.close(connection, plan),
 
-    load: async ({ path, verify }, { signal }) => {
-      await known(parts, path, signal);
-      return { job: await jobs.start({ path, verify }) };
+    load: async (request, { signal }) => {
+      await known(parts, request.path, signal);
+      return { job: await jobs.start(request) };
     },
     job: ({ job, waitSeconds }, { signal }) => jobs.wait(job, waitSeconds, signal),
     jobs: async () => ({ jobs: jobs.list() }),
     'job-failures': async ({ job, skip, limit }) => ({ failures: await jobs.failures(job, skip, limit) }),
     'job-cancel': ({ job }) => jobs.cancel(job),
+    check: ({ paths }, { signal }) => check(parts, paths, signal),
     free: ({ path }, { signal }) => free(parts, path, signal),
     why: ({ path }, { signal }) => whyOf(parts, path, signal),
     ...pinHandlers(pins),
@@ -140,6 +142,17 @@ async function resolve(
     }
   });
   return { objects: packObjects(files), failures };
+}
+
+/** Files that went away meanwhile have nothing to be checked. */
+async function check(
+  { engine, metadata }: DaemonParts,
+  paths: readonly string[],
+  signal: AbortSignal,
+): Promise<CheckReply> {
+  const files = (await metadata.lookup(paths, signal)).filter(isFile);
+  const { records, bytes, corrupt } = await unlessAborted(signal, engine.verify(packObjects(files)));
+  return { records, bytes, damaged: corrupt.flatMap((index) => files[index]?.path ?? []) };
 }
 
 async function free(

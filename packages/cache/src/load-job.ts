@@ -1,6 +1,6 @@
 import { unlessAborted } from '@millpool/host';
 import type { Clock } from '@millpool/host';
-import { packObjects } from '@millpool/native';
+import { Pace, packObjects } from '@millpool/native';
 import type { Engine } from '@millpool/native';
 import { asMillpoolError, comparePaths, errorTable, MillpoolError } from '@millpool/protocol';
 import type { ErrorShape, JobStatus } from '@millpool/protocol';
@@ -52,6 +52,7 @@ export class LoadJob {
   readonly #keeper: LoadKeeper;
   readonly #stop = new AbortController();
   readonly #progress: LoadProgress;
+  readonly #pace: Pace;
   /** Settles when nothing of it runs any more: it has ended, or was suspended. */
   readonly ended: Promise<void>;
   #state: JobStatus['state'] = 'running';
@@ -67,6 +68,7 @@ export class LoadJob {
     this.#parts = parts;
     this.#keeper = keeper;
     this.#progress = new LoadProgress(parts.clock);
+    this.#pace = new Pace(record.limits);
     this.ended = this.#run(isResumed);
   }
 
@@ -74,7 +76,10 @@ export class LoadJob {
     return this.#state;
   }
 
-  get progress(): Omit<JobStatus, 'job' | 'path' | 'verify' | 'startedAt' | 'endedAt' | 'seconds' | 'failures'> {
+  get progress(): Omit<
+    JobStatus,
+    'job' | 'path' | 'verify' | 'limits' | 'startedAt' | 'endedAt' | 'seconds' | 'failures'
+  > {
     const { counts } = this.#progress;
     return { ...counts, state: this.#state, failureCount: this.#failureCount, error: this.#error };
   }
@@ -200,7 +205,7 @@ export class LoadJob {
   async #fetch(files: Files): Promise<Files> {
     const { engine } = this.#parts;
     const objects = packObjects(files);
-    const fetch = engine.fetch(objects, 'load');
+    const fetch = engine.fetch(objects, 'load', this.#pace);
     const onAbort = (): void => fetch.cancel();
     this.#stop.signal.addEventListener('abort', onAbort, { once: true });
     const watch = setInterval(() => this.#look(files, objects), pollMs);

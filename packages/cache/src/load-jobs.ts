@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import type { CoordStore } from '@millpool/coordination';
 import type { Log } from '@millpool/host';
 import { MillpoolError } from '@millpool/protocol';
-import type { ErrorShape, JobStatus } from '@millpool/protocol';
+import type { ErrorShape, JobStatus, LoadRequest } from '@millpool/protocol';
 
 import { FailureLog } from './failure-log.ts';
 import { LoadJob } from './load-job.ts';
 import type { LoadParts } from './load-job.ts';
 import { LoadRecords } from './load-record.ts';
-import type { LoadRecord, LoadRequest } from './load-record.ts';
+import type { LoadRecord } from './load-record.ts';
 
 /** Ended loads that are still shown: so many, and so long. */
 const endedShown = 100;
@@ -77,7 +77,7 @@ export class LoadJobs {
   /** One that goes on already and is the same is not started twice: its number is given. */
   async start(request: LoadRequest): Promise<number> {
     for (const { record } of this.#kept.values()) {
-      if (record.ended === null && record.path === request.path && record.verify === request.verify) return record.job;
+      if (record.ended === null && isSame(record, request)) return record.job;
     }
     const record = await this.#records.add(request, this.#now());
     const kept = this.#keep(record);
@@ -168,10 +168,11 @@ export class LoadJobs {
   }
 
   #statusOf({ record, job }: Kept, failures: readonly ErrorShape[]): JobStatus {
-    const { path, verify, startedAt, ended } = record;
+    const { path, verify, limits, startedAt, ended } = record;
     const startedMs = Date.parse(startedAt);
     const seconds = ((ended === null ? this.#parts.clock.nowMs() : Date.parse(ended.endedAt)) - startedMs) / 1000;
-    const named = { job: record.job, path, verify, startedAt, endedAt: ended?.endedAt ?? null, seconds, failures };
+    const asked = { job: record.job, path, verify, limits };
+    const named = { ...asked, startedAt, endedAt: ended?.endedAt ?? null, seconds, failures };
     if (ended === null && job !== null) return { ...named, ...job.progress };
     const counts = ended ?? notYet;
     const bytesPerSecond = seconds > 0 ? counts.bytesDone / seconds : 0;
@@ -204,6 +205,17 @@ export class LoadJobs {
   #now(): string {
     return new Date(this.#parts.clock.nowMs()).toISOString();
   }
+}
+
+function isSame(one: LoadRequest, other: LoadRequest): boolean {
+  const partsOf = ({ path, verify, limits }: LoadRequest): readonly unknown[] => [
+    path,
+    verify,
+    limits.bytesPerSecond,
+    limits.getsAtOnce,
+  ];
+  const parts = partsOf(other);
+  return partsOf(one).every((part, i) => part === parts[i]);
 }
 
 /** Of one that did not go on yet in this run of the daemon. */

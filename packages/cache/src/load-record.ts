@@ -1,18 +1,12 @@
 import type { CoordStore, KeyValue } from '@millpool/coordination';
 import type { Log } from '@millpool/host';
-import type { JobStatus } from '@millpool/protocol';
+import type { JobStatus, LoadRequest } from '@millpool/protocol';
 
 /** In the coordination store: `load/NUMBER` holds a load as JSON, `load-last` the last number that was given. */
 const loadPrefix = 'load/';
 const lastKey = 'load-last';
 const recordsAtOnce = 1_000;
 const digits = 10;
-
-export interface LoadRequest {
-  readonly path: string;
-  /** Read back what is resident and fetch again what does not match. */
-  readonly verify: boolean;
-}
 
 /** What must not be lost of a load: what was asked, and how it ended. How far it is, the key table tells. */
 export interface LoadRecord extends LoadRequest {
@@ -97,6 +91,8 @@ function decodeLoad({ key, value }: KeyValue): LoadRecord | null {
       keyOf(record.job) === key &&
       typeof record.path === 'string' &&
       typeof record.verify === 'boolean' &&
+      isLimit(record.limits.bytesPerSecond) &&
+      isLimit(record.limits.getsAtOnce) &&
       Number.isFinite(Date.parse(record.startedAt)) &&
       (record.verifiedThrough === null || typeof record.verifiedThrough === 'string') &&
       (record.ended === null || Number.isFinite(Date.parse(record.ended.endedAt)));
@@ -105,4 +101,8 @@ function decodeLoad({ key, value }: KeyValue): LoadRecord | null {
     if (error instanceof SyntaxError || error instanceof TypeError) return null;
     throw error;
   }
+}
+
+function isLimit(value: unknown): boolean {
+  return value === null || (typeof value === 'number' && value >= 1 && Number.isFinite(value));
 }

@@ -6,6 +6,7 @@ import { attachCommand } from './commands/attach.ts';
 import { attachmentsCommand } from './commands/attachments.ts';
 import { benchCommand } from './commands/bench.ts';
 import { catCommand } from './commands/cat.ts';
+import { checkCommand } from './commands/check.ts';
 import { completionCommand } from './commands/completion.ts';
 import { configCommand } from './commands/config.ts';
 import { cpCommand } from './commands/cp.ts';
@@ -57,6 +58,7 @@ const verbs = [
   cpCommand,
   loadCommand,
   jobsCommand,
+  checkCommand,
   freeCommand,
   pinCommand,
   unpinCommand,

@@ -17,6 +17,7 @@ export interface Binding {
   measureDevice(directory: string, trial: NativeDeviceTrial): Promise<NativeDeviceRates>;
   readonly NativeOrder: new (count: number, seed: number, epoch: number) => NativeOrder;
   readonly NativeCancel: new () => NativeCancel;
+  readonly NativePace: new (bytesPerSecond: number | null, recordsAtOnce: number | null) => NativePace;
   readonly NativeSchedule: new (config: NativeScheduleConfig) => NativeSchedule;
   /** Of the addon's build; compared with the package's own when it is loaded. */
   addonVersion(): string;
@@ -92,7 +93,7 @@ export interface NativeEngine {
   pin(objects: Uint8Array): Promise<void>;
   unpinAll(): void;
   verify(objects: Uint8Array): Promise<NativeVerified>;
-  fetchObjects(objects: Uint8Array, urgency: number): NativeFetch;
+  fetchObjects(objects: Uint8Array, urgency: number, pace: NativePace): NativeFetch;
   fetchSamples(version: string, samples: Float64Array, plan: number): NativeFetch;
   judgeSamples(version: string, samples: Float64Array, terms: NativeKeepTerms): Promise<void>;
   segmentWorths(version: string, jobs: readonly NativeJobAhead[], turn: number): Promise<NativeSegmentWorth[]>;
@@ -300,6 +301,9 @@ export interface NativeVerified {
   readonly missing: number;
   readonly corrupt: readonly number[];
 }
+
+/** Nothing can be asked of it: fetches share it. */
+export type NativePace = object;
 
 export interface NativeFetch {
   progress(): NativeFetchProgress;

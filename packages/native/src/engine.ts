@@ -25,6 +25,7 @@ import type {
 import { Fetch } from './fetch.ts';
 import { binding } from './load.ts';
 import { called, nativeError, remedyFor, settled } from './native-error.ts';
+import { Pace } from './pace.ts';
 
 export type DeviceConfig = NativeDeviceConfig;
 export type SegmentStatus = NativeSegmentStatus;
@@ -256,14 +257,17 @@ export class Engine {
     called(() => this.#native.unpinAll());
   }
 
-  /** Reads all resident records of these objects from their device against their checksums; forgets bad ones. */
+  /**
+   * Reads all resident records of these objects from their device, past the page cache where that is possible, against
+   * their checksums; forgets bad ones.
+   */
   verify(objects: Uint8Array): Promise<Verified> {
     return settled(() => this.#native.verify(objects));
   }
 
   /** Makes these objects resident (as far as they are admitted). */
-  fetch(objects: Uint8Array, urgency: Urgency): Fetch {
-    return new Fetch(called(() => this.#native.fetchObjects(objects, urgencies[urgency])));
+  fetch(objects: Uint8Array, urgency: Urgency, pace: Pace = Pace.unlimited()): Fetch {
+    return new Fetch(called(() => this.#native.fetchObjects(objects, urgencies[urgency], pace.native)));
   }
 
   /** The same for samples of a dataset version of the served folder, ahead of their loader, by the plan of a number. */

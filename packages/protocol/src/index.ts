@@ -20,7 +20,7 @@ export { policies } from './attachment.ts';
 export type { Attachment, Freshness, Policy, S3Settings } from './attachment.ts';
 export type { SourceAddress, SourceCredentials } from './source-address.ts';
 export { formatFreshness, parseFreshness } from './freshness.ts';
-export { formatBytes, formatSize, parseBytes, parseSize } from './size.ts';
+export { formatBytes, formatSize, parseBytes, parseRate, parseSize } from './size.ts';
 export type { Size } from './size.ts';
 export { formatDurationMs, parseDurationMs } from './duration.ts';
 export { waitCauses } from './activity.ts';
@@ -48,8 +48,11 @@ export type {
   DatasetListRequest,
   DatasetPlace,
   DatasetReply,
+  CheckReply,
   DatasetRequest,
   JobFailuresRequest,
+  LoadLimits,
+  LoadRequest,
   DeviceStatus,
   Handlers,
   HedgeStatus,
@@ -86,6 +89,7 @@ export {
   datasetDiffLimitMax,
   datasetListLimitMax,
   isMethod,
+  getsAtOnceMax,
   jobFailuresLimitMax,
   jobWaitSecondsMax,
   listLimitMax,

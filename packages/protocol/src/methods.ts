@@ -28,7 +28,7 @@ export interface Methods {
   'plan-report': { request: PlanReport; reply: Record<string, never> };
   'plan-close': { request: { plan: number }; reply: PlanProgress };
 
-  load: { request: { path: string; verify: boolean }; reply: { job: number } };
+  load: { request: LoadRequest; reply: { job: number } };
   /** Answers at once, or after `waitSeconds` at most when the job has not ended. */
   job: { request: { job: number; waitSeconds: number }; reply: JobStatus };
   /** Those that run and those that ended of late, by number; without the lists of their failures. */
@@ -37,6 +37,8 @@ export interface Methods {
   'job-failures': { request: JobFailuresRequest; reply: { failures: readonly ErrorShape[] } };
   /** What it has under way ends by itself. */
   'job-cancel': { request: { job: number }; reply: JobStatus };
+  /** Reads back what is resident of files, and forgets what does not match its checksum: it is fetched again. */
+  check: { request: { paths: readonly string[] }; reply: CheckReply };
   free: { request: { path: string }; reply: { records: number; bytes: number } };
   why: { request: { path: string }; reply: WhyReply };
   pin: { request: { path: string }; reply: Pin & { readonly cachedBytes: number } };
@@ -219,11 +221,34 @@ export interface Pin {
   readonly pinnedAt: string;
 }
 
-export interface JobStatus {
-  readonly job: number;
+export interface CheckReply {
+  /** Resident, and whole. A file of more than 4 MiB is several records. */
+  readonly records: number;
+  readonly bytes: number;
+  /** Files of which a record was not what it should be. */
+  readonly damaged: readonly string[];
+}
+
+export interface LoadRequest {
   readonly path: string;
   /** What is resident already is read back and checked too. */
   readonly verify: boolean;
+  readonly limits: LoadLimits;
+}
+
+/** Of one load; null: none. */
+export interface LoadLimits {
+  /** Of what comes from the source, at least 1. */
+  readonly bytesPerSecond: number | null;
+  /** Requests to the source under way, 1 to 1,024. */
+  readonly getsAtOnce: number | null;
+}
+
+export interface JobStatus {
+  readonly job: number;
+  readonly path: string;
+  readonly verify: boolean;
+  readonly limits: LoadLimits;
   /**
    * `done` means every byte is resident and checked; `partly` that the failures below are not; `failed` that it could
    * not go on, `error` says why.

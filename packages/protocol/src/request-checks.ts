@@ -13,6 +13,8 @@ import type {
   DatasetRequest,
   JobFailuresRequest,
   ListRequest,
+  LoadLimits,
+  LoadRequest,
   Method,
   Methods,
   PlanReport,
@@ -26,6 +28,7 @@ export const listLimitMax = 10_000;
 export const datasetListLimitMax = 1_000;
 export const datasetDiffLimitMax = 5_000;
 export const requestPathsMax = 65_536;
+export const getsAtOnceMax = 1_024;
 export const jobFailuresLimitMax = 1_000;
 export const jobWaitSecondsMax = 3_600;
 const ttlSecondsMax = 10 * 365 * 86_400;
@@ -135,11 +138,19 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
   'plan-progress': planNumber,
   'plan-report': record<PlanReport>({ plan: integer(0, uint32Max), waitSeconds }),
   'plan-close': planNumber,
-  load: record<Methods['load']['request']>({ path, verify: flag }),
+  load: record<LoadRequest>({
+    path,
+    verify: flag,
+    limits: record<LoadLimits>({
+      bytesPerSecond: orNull(numberWithin(1, Number.MAX_SAFE_INTEGER)),
+      getsAtOnce: orNull(integer(1, getsAtOnceMax)),
+    }),
+  }),
   job: record<Methods['job']['request']>({ job, waitSeconds: numberWithin(0, jobWaitSecondsMax) }),
   jobs: nothing,
   'job-failures': record<JobFailuresRequest>({ job, skip: integer(0), limit: integer(1, jobFailuresLimitMax) }),
   'job-cancel': record<Methods['job-cancel']['request']>({ job }),
+  check: paths,
   free: record<Methods['free']['request']>({ path }),
   why: record<Methods['why']['request']>({ path }),
   pin: record<Methods['pin']['request']>({ path }),

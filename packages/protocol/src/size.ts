@@ -32,6 +32,13 @@ export function parseBytes(text: string): number {
   return bytes;
 }
 
+/** `200MiB/s`, with or without the `/s`: bytes a second, at least 1. */
+export function parseRate(text: string): number {
+  const bytesPerSecond = parseBytes(text.trim().replace(/\/s$/, ''));
+  if (bytesPerSecond < 1) throw badSize(text, 'A rate is at least 1B/s.');
+  return bytesPerSecond;
+}
+
 /** As `parseBytes`, or a share such as `90%`, above 0 and up to 100. */
 export function parseSize(text: string): Size {
   const percentText = /^(\d+(?:\.\d+)?)\s*%$/.exec(text.trim())?.[1];

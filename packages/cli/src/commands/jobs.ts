@@ -13,7 +13,10 @@ export function jobsCommand(program: Command, context: CommandContext): void {
   const jobs = program
     .command('jobs')
     .description('Load jobs of this node: those that run, and those that ended in the last days; the newest last')
-    .addHelpText('after', '\nJobs go on over restarts of the daemon. Example: millpool jobs cancel 7')
+    .addHelpText('after', '\nJobs go on over restarts of the daemon. Without a command they are listed.');
+  jobs
+    .command('ls', { isDefault: true })
+    .description('All of them, with progress, rate and time left')
     .action(() => context.run(runJobs));
   jobs
     .command('show')

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { asMillpoolError, MillpoolError } from '@millpool/protocol';
+import { InvalidArgumentError } from 'commander';
+import { asMillpoolError, getsAtOnceMax, MillpoolError, parseRate } from '@millpool/protocol';
 import type { JobStatus } from '@millpool/protocol';
 
 import { PartlyDone } from '../command-context.ts';
@@ -10,6 +11,8 @@ import { ProgressBar } from '../progress-bar.ts';
 interface LoadOptions {
   readonly wait?: boolean;
   readonly verify?: boolean;
+  readonly rate?: string;
+  readonly concurrency?: number;
 }
 
 export function loadCommand(program: Command, context: CommandContext): void {
@@ -19,19 +22,22 @@ export function loadCommand(program: Command, context: CommandContext): void {
     .argument('<path>', 'absolute path in the namespace')
     .option('--wait', 'return when every byte is here and checked; after Ctrl-C the job goes on')
     .option('--verify', 'also read back and check what is here already')
+    .option('--rate <rate>', 'fetch at most so many bytes a second, as in 200MiB/s')
+    .option('--concurrency <n>', 'at most so many GETs at once', getsAtOnce)
     .addHelpText(
       'after',
       `
 Exit codes: 0 all is here, 3 some files could not be loaded (they are listed).
 A job goes on over restarts of the daemon; \`millpool jobs\` shows it, \`millpool jobs cancel JOB\` stops it.
-Asked again, what is missing is tried again; the same load that still runs is joined.
-Example: millpool load /train --wait`,
+Asked again, what is missing is tried again; the same load that still runs is joined.`,
     )
     .action((path: string, options: LoadOptions) => context.run((tools) => runLoad(path, options, tools)));
 }
 
 async function runLoad(path: string, options: LoadOptions, tools: Tools): Promise<void> {
-  const request = { path, verify: options.verify === true };
+  const { verify = false, rate, concurrency: getsAtOnce = null } = options;
+  const limits = { bytesPerSecond: rate === undefined ? null : parseRate(rate), getsAtOnce };
+  const request = { path, verify, limits };
   const { job } = await tools.session.call('load', request, { signal: tools.signal });
   if (options.wait !== true) {
     tools.output.result({ job }, `Job ${job} is loading ${path}; \`millpool jobs\` shows how far it is.`);
@@ -45,6 +51,12 @@ async function runLoad(path: string, options: LoadOptions, tools: Tools): Promis
   if (status.state !== 'done') {
     throw new MillpoolError({ code: 'cancelled', message: `Job ${job} was cancelled.`, remedy: 'Start it again.' });
   }
+}
+
+function getsAtOnce(text: string): number {
+  const count = Number(text);
+  if (/^\d+$/.test(text) && count >= 1 && count <= getsAtOnceMax) return count;
+  throw new InvalidArgumentError(`Write a whole number from 1 to ${getsAtOnceMax}.`);
 }
 
 async function waitFor(job: number, { session, output, signal }: Tools): Promise<JobStatus> {

@@ -82,6 +82,7 @@ function jobAt(seconds: number): JobStatus {
     job: 5,
     path: '/val',
     verify: false,
+    limits: { bytesPerSecond: null, getsAtOnce: null },
     state: 'running',
     files: 10,
     filesDone: 1,
