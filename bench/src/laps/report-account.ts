@@ -12,11 +12,9 @@ function account(count: number): number {
     const read = {
       length: batch,
       hits: batch,
-      joined: 0,
       device: 0,
       bytes: 4096 * batch,
       fetchedBytes: 0,
-      joinedBytes: 0,
       deviceBytes: 0,
       failures: { size: 0 },
       waits: { sourceNs: 0, peerNs: 0, deviceNs: 0, gatherNs: 100_000, queueNs: 20_000 + (n % 7) },

@@ -103,27 +103,23 @@ impl NativeBatch {
         self.samples.iter().enumerate().filter_map(failed).collect()
     }
 
-    /// What a loop needs of every batch, at once. Samples: all, failed, without a GET of their own, fetched for another
-    /// reader, from the device. Bytes: all, fetched, fetched for another reader, from the device. Then waits, in ns.
+    /// What a loop needs of every batch, at once. Samples: all, failed, without a GET of their own, from the device.
+    /// Bytes: all, fetched, from the device. Then waits, in ns.
     #[napi(catch_unwind)]
     pub fn totals(&self) -> Vec<f64> {
-        let [mut failed, mut hits, mut joined] = [0.0; 3];
-        let [mut bytes, mut fetched_bytes, mut joined_bytes] = [0.0; 3];
+        let [mut failed, mut hits, mut bytes, mut fetched_bytes] = [0.0; 4];
         for (sample, (_, len)) in self.samples.iter().zip(&self.layout) {
             let len = *len as f64;
             match sample {
                 Sample::Failed(_) => failed += 1.0,
-                Sample::Hit => hits += 1.0,
+                Sample::Hit | Sample::Joined => hits += 1.0,
                 Sample::Fetched => fetched_bytes += len,
-                Sample::Joined => {
-                    (hits, joined, joined_bytes) = (hits + 1.0, joined + 1.0, joined_bytes + len);
-                }
             }
             bytes += if matches!(sample, Sample::Failed(_)) { 0.0 } else { len };
         }
         let Tally { samples: device, bytes: device_bytes } = self.device;
-        let samples = [self.samples.len() as f64, failed, hits, joined, device as f64];
-        let bytes = [bytes, fetched_bytes, joined_bytes, device_bytes as f64];
+        let samples = [self.samples.len() as f64, failed, hits, device as f64];
+        let bytes = [bytes, fetched_bytes, device_bytes as f64];
         [&samples[..], &bytes[..], &self.waits[..]].concat()
     }
 

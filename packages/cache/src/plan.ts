@@ -1,6 +1,6 @@
 import type { Clock } from '@millpool/host';
 import { Order, Schedule } from '@millpool/native';
-import type { DatasetFile, Engine, KeepTerms } from '@millpool/native';
+import type { DatasetFile, Engine, Fetch, KeepTerms } from '@millpool/native';
 import type { LoaderActivity, PlanProgress, PlanRequest, SecondsByCause } from '@millpool/protocol';
 
 import type { PlanStanding } from './jobs-ahead.ts';
@@ -71,6 +71,8 @@ export class Plan {
   /** Removals at which the whole dataset was resident; nothing is fetched as long as there are no more. */
   #wholeAt: number | null = null;
   #closed = false;
+  readonly #fetches = new Set<Fetch>();
+  /** By fetches that have ended. */
   #fetchedSamples = 0;
   #fetchedBytes = 0;
   /** Time with a chunk under way, and since when there is one. */
@@ -168,7 +170,7 @@ export class Plan {
       samples: this.file.length,
       position: this.#position,
       read: this.#read,
-      fetchedAheadSamples: this.#fetchedSamples,
+      fetchedAheadSamples: this.progress.fetchedSamples,
       waitSeconds: this.#waitSeconds,
     };
   }
@@ -176,7 +178,13 @@ export class Plan {
   get progress(): PlanProgress {
     const running = this.#chunks === 0 ? 0 : this.#clock.monotonicMs() - this.#fetchingSinceMs;
     const fetchSeconds = (this.#fetchingMs + running) / 1_000;
-    return { fetchedSamples: this.#fetchedSamples, fetchedBytes: this.#fetchedBytes, fetchSeconds };
+    let [fetchedSamples, fetchedBytes] = [this.#fetchedSamples, this.#fetchedBytes];
+    for (const fetch of this.#fetches) {
+      const { fetchedObjects, fetchedBytes: bytes } = fetch.progress();
+      fetchedSamples += fetchedObjects;
+      fetchedBytes += bytes;
+    }
+    return { fetchedSamples, fetchedBytes, fetchSeconds };
   }
 
   close(): void {
@@ -230,13 +238,17 @@ export class Plan {
     if (this.#chunks === 0) this.#fetchingSinceMs = this.#clock.monotonicMs();
     this.#chunks += 1;
     this.#ahead.bytes += bytes;
+    let fetch: Fetch | null = null;
     try {
-      const ended = await this.#engine.fetchSamples(this.#request.version, samples, this.#number).done;
+      fetch = this.#engine.fetchSamples(this.#request.version, samples, this.#number);
+      this.#fetches.add(fetch);
+      const ended = await fetch.done;
       this.#fetchedSamples += ended.fetchedObjects;
       this.#fetchedBytes += ended.fetchedBytes;
     } catch {
       // What fails here fails again in the samples' own reads, which have somebody to tell.
     } finally {
+      if (fetch !== null) this.#fetches.delete(fetch);
       this.#chunks -= 1;
       if (this.#chunks === 0) this.#fetchingMs += this.#clock.monotonicMs() - this.#fetchingSinceMs;
       this.#ahead.bytes -= bytes;

@@ -12,8 +12,8 @@ const around: Surroundings = { dataset, replays: { gather: noReplay, device: noR
 const cache: CacheFacts = { capacityBytes: 4e9, cachedBytes: 0, policy: 'auto', state: 'on', why: '' };
 
 function batch(waits: Partial<Counted['waits']>, counts: Partial<Counted> = {}): Counted {
-  const numbers = { length: 10, hits: 10, joined: 0, device: 0, bytes: 1000, fetchedBytes: 0, joinedBytes: 0 };
-  return { ...numbers, deviceBytes: 0, failures: { size: 0 }, waits: { ...noWaits, ...waits }, ...counts };
+  const numbers = { length: 10, hits: 10, device: 0, bytes: 1000, fetchedBytes: 0, deviceBytes: 0 };
+  return { ...numbers, failures: { size: 0 }, waits: { ...noWaits, ...waits }, ...counts };
 }
 
 /** Batches of which each is waited for 100 ms, after 10 ms of work on the one before. */
@@ -38,13 +38,11 @@ test('a wait is dealt by what the reading spent, and what exceeds the reading is
 });
 
 test('tiers add up to what was read, and what was fetched ahead is the source’s', () => {
-  const account = accountOf([
-    batch({}, { hits: 6, joined: 1, device: 2, fetchedBytes: 400, joinedBytes: 100, deviceBytes: 200 }),
-  ]);
+  const account = accountOf([batch({}, { hits: 6, device: 2, fetchedBytes: 400, deviceBytes: 200 })]);
   assert.deepEqual(account.report(around).tiers, {
-    memory: { samples: 3, bytes: 300 },
+    memory: { samples: 4, bytes: 400 },
     device: { samples: 2, bytes: 200 },
-    source: { samples: 5, bytes: 500 },
+    source: { samples: 4, bytes: 400 },
   });
   account.fetchedAhead({ fetchedSamples: 3, fetchedBytes: 300, fetchSeconds: 1 });
   const { tiers, sourceBytes, cacheBytes, hitRatio } = account.report(around);

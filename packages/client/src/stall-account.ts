@@ -25,7 +25,7 @@ export interface Delivery {
 /** What batches are counted by. */
 export type Counted = Pick<
   NativeBatch,
-  'length' | 'hits' | 'joined' | 'device' | 'bytes' | 'fetchedBytes' | 'joinedBytes' | 'deviceBytes' | 'waits'
+  'length' | 'hits' | 'device' | 'bytes' | 'fetchedBytes' | 'deviceBytes' | 'waits'
 > & { readonly failures: { readonly size: number } };
 
 /** What is known beside the batches. */
@@ -44,8 +44,6 @@ export class StallAccount {
   #bytes = 0;
   #hits = 0;
   #fetchedBytes = 0;
-  #joined = 0;
-  #joinedBytes = 0;
   #device = 0;
   #deviceBytes = 0;
   /** By plans that ended, and by the one of now. */
@@ -72,8 +70,6 @@ export class StallAccount {
     this.#bytes += batch.bytes;
     this.#hits += batch.hits;
     this.#fetchedBytes += batch.fetchedBytes;
-    this.#joined += batch.joined;
-    this.#joinedBytes += batch.joinedBytes;
     this.#device += batch.device;
     this.#deviceBytes += batch.deviceBytes;
     this.#attribute(batch.waits, delivery);
@@ -178,14 +174,12 @@ export class StallAccount {
     const samples = split({
       all: this.#samples,
       fetched: this.#samples - this.#hits,
-      joined: this.#joined,
       device: this.#device,
       ahead: ahead.fetchedSamples,
     });
     const bytes = split({
       all: this.#bytes,
       fetched: this.#fetchedBytes,
-      joined: this.#joinedBytes,
       device: this.#deviceBytes,
       ahead: ahead.fetchedBytes,
     });
@@ -218,14 +212,13 @@ function rate(count: number, seconds: number): number | null {
 interface Origins {
   readonly all: number;
   readonly fetched: number;
-  readonly joined: number;
   readonly device: number;
-  /** Fetched by the plan; what a batch joined is among them. */
+  /** Fetched by the plan, also what a batch then waited for. */
   readonly ahead: number;
 }
 
-function split({ all, fetched, joined, device, ahead }: Origins): { readonly [tier in keyof Tiers]: number } {
-  const source = fetched + Math.min(all - fetched, Math.max(joined, ahead));
+function split({ all, fetched, device, ahead }: Origins): { readonly [tier in keyof Tiers]: number } {
+  const source = fetched + Math.min(all - fetched, ahead);
   const fromDevice = Math.min(device, all - source);
   return { memory: all - source - fromDevice, device: fromDevice, source };
 }

@@ -41,9 +41,6 @@ export class Batch {
   readonly bytes: number;
   /** Of samples for which this read began a GET. */
   readonly fetchedBytes: number;
-  /** Samples for which somebody else had begun one, and their bytes. */
-  readonly joined: number;
-  readonly joinedBytes: number;
   /** Samples in segments that were not in this process's memory, and their bytes. */
   readonly device: number;
   readonly deviceBytes: number;
@@ -52,22 +49,15 @@ export class Batch {
   constructor(native: NativeBatch) {
     this.#native = native;
     const totals = native.totals();
-    const [length = 0, failed = 0, hits = 0, joined = 0, device = 0] = totals;
+    const [length = 0, failed = 0, hits = 0, device = 0, bytes = 0, fetchedBytes = 0, deviceBytes = 0] = totals;
+    const [sourceNs = 0, peerNs = 0, deviceNs = 0, gatherNs = 0, queueNs = 0] = totals.slice(7);
     this.length = length;
     this.hits = hits;
-    this.joined = joined;
     this.device = device;
-    this.bytes = totals[5] ?? 0;
-    this.fetchedBytes = totals[6] ?? 0;
-    this.joinedBytes = totals[7] ?? 0;
-    this.deviceBytes = totals[8] ?? 0;
-    this.waits = {
-      sourceNs: totals[9] ?? 0,
-      peerNs: totals[10] ?? 0,
-      deviceNs: totals[11] ?? 0,
-      gatherNs: totals[12] ?? 0,
-      queueNs: totals[13] ?? 0,
-    };
+    this.bytes = bytes;
+    this.fetchedBytes = fetchedBytes;
+    this.deviceBytes = deviceBytes;
+    this.waits = { sourceNs, peerNs, deviceNs, gatherNs, queueNs };
     this.#errors = failed === 0 ? noErrors : errorsOf(native);
   }
 
