@@ -85,7 +85,7 @@ export const settingTable: { readonly [N in SettingName]: SettingRow<Config[N]> 
   },
   budgetBytes: {
     env: 'MILLPOOL_BUDGET',
-    doc: "memory of the daemon: program, buffers, key table; 192MiB at least; pages of files are not counted",
+    doc: 'memory of the daemon: program, buffers, key table; 192MiB at least; pages of files are not counted',
     parse: only(parseBytes),
     otherwise: (place) => Math.floor(Math.min(4 * giB, Math.max(giB / 4, place.memoryBytes / 8))),
   },

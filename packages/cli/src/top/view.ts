@@ -49,9 +49,7 @@ function headLines(now: Activity, rates: Rates, history: readonly number[], canv
   return [
     [
       styled('bold', `Millpool ${version}`),
-      plain(
-        `  up ${duration(uptimeSeconds)}  memory ${formatBytes(rssBytes)}, budget ${formatBytes(budgetBytes)}`,
-      ),
+      plain(`  up ${duration(uptimeSeconds)}  memory ${formatBytes(rssBytes)}, budget ${formatBytes(budgetBytes)}`),
       ...(cache.state === 'on' ? [] : [styled('yellow', `  cache ${cache.state}`)]),
     ],
     [],
