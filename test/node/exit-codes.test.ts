@@ -53,6 +53,7 @@ const ways: Readonly<Record<string, Ways>> = {
   'dataset free': { wrong: ['xyz'], absent: [version], alone: [version] },
   config: { wrong: ['all'], absent: null, alone: null },
   completion: { wrong: ['tcsh'], absent: null, alone: null },
+  purge: { wrong: ['/source'], absent: null, alone: null },
 };
 
 let node: FolderNode;

@@ -47,6 +47,7 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
     'source <(millpool completion zsh)        # in ~/.zshrc, after compinit',
     'millpool completion fish | source        # in ~/.config/fish/config.fish',
   ],
+  purge: ['millpool purge --dry-run', 'millpool purge --yes --data /nvme0/millpool --data /nvme1/millpool'],
 };
 
 export function exampleText(verb: string): string {

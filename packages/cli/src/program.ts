@@ -21,6 +21,7 @@ import { jobsCommand } from './commands/jobs.ts';
 import { loadCommand } from './commands/load.ts';
 import { lsCommand } from './commands/ls.ts';
 import { pinCommand } from './commands/pin.ts';
+import { purgeCommand } from './commands/purge.ts';
 import { statCommand } from './commands/stat.ts';
 import { statusCommand } from './commands/status.ts';
 import { supportCommand } from './commands/support.ts';
@@ -65,6 +66,7 @@ const verbs = [
   datasetCommand,
   configCommand,
   completionCommand,
+  purgeCommand,
 ] as const;
 
 /** All verbs, and what runs them. */

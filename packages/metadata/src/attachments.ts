@@ -1,4 +1,4 @@
-import type { CoordStore, KeyValue } from '@millpool/coordination';
+import type { CoordStore } from '@millpool/coordination';
 import type { Clock, Log } from '@millpool/host';
 import { isBelow, MillpoolError, nameOfBytes } from '@millpool/protocol';
 import type { Attachment, AttachRequest } from '@millpool/protocol';
@@ -9,7 +9,7 @@ import { Attached } from './attached.ts';
 import type { OpenUnderStorage } from './attached.ts';
 import {
   attachmentKey,
-  attachmentPrefix,
+  attachmentRecords,
   decodeAttachment,
   encodeAttachment,
   lastAttachmentKey,
@@ -22,8 +22,6 @@ interface Parts {
   readonly clock: Clock;
   readonly log: Log;
 }
-
-const recordsAtOnce = 1_000;
 
 /** The table of attachments: which source is where. Kept in the coordination store; no two overlap. */
 export class Attachments {
@@ -39,7 +37,8 @@ export class Attachments {
   /** Those made earlier come back; a source that cannot be reached now is tried again. */
   static async open(parts: Parts): Promise<Attachments> {
     const attachments = new Attachments(parts);
-    for (const { value } of await attachments.#records()) attachments.#take(decodeAttachment(value), null);
+    for (const { value } of await attachmentRecords(parts.coordination))
+      attachments.#take(decodeAttachment(value), null);
     for (const attached of attachments.#byPath.values()) attached.storage().catch(() => {});
     return attachments;
   }
@@ -163,17 +162,6 @@ export class Attachments {
       if (attachment.path === path) throw taken(source, attachment);
       if (isBelow(path, attachment.path) || isBelow(attachment.path, path)) throw nested(path, attachment);
     }
-  }
-
-  async #records(): Promise<KeyValue[]> {
-    const records: KeyValue[] = [];
-    for (let after: string | null = null, more = true; more;) {
-      const page = await this.#parts.coordination.range({ prefix: attachmentPrefix, limit: recordsAtOnce, after });
-      records.push(...page.entries);
-      more = page.more;
-      after = page.entries.at(-1)?.key ?? null;
-    }
-    return records;
   }
 }
 

@@ -1,3 +1,4 @@
+export { attachmentRecords, decodeAttachment } from './attachment-record.ts';
 export { startMetadata } from './start.ts';
 export type { Metadata, MetadataConfig } from './start.ts';
 export type { OpenUnderStorage } from './attached.ts';

@@ -19,8 +19,13 @@ export function checkSocketPath(path: string): void {
 
 /** Removes a socket that nobody listens on any more. `exists` when somebody answers, or when it is no socket at all. */
 export async function clearStaleSocket(path: string): Promise<void> {
+  if (await isStaleSocket(path)) unlinkSync(path);
+}
+
+/** False where nothing is; `exists` where somebody answers, or where something is that is no socket. */
+export async function isStaleSocket(path: string): Promise<boolean> {
   const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found === undefined) return;
+  if (found === undefined) return false;
   if (!found.isSocket()) {
     throw new MillpoolError({
       code: 'exists',
@@ -38,7 +43,7 @@ export async function clearStaleSocket(path: string): Promise<void> {
       path,
     });
   }
-  unlinkSync(path);
+  return true;
 }
 
 function answers(path: string): Promise<boolean> {

@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import { join, resolve } from 'node:path';
 
 import type { Command } from 'commander';
 import { Option } from 'commander';
@@ -10,6 +9,7 @@ import { parseSource, sourceName } from '@millpool/under-storage';
 
 import type { CommandContext, Tools } from '../command-context.ts';
 import { startDetached } from '../detached.ts';
+import { directoriesOf, repeated } from '../node-directories.ts';
 import type { Node, NodeConfig } from '../node.ts';
 import { absoluteSource } from '../source-argument.ts';
 import { attachmentJson } from './attach.ts';
@@ -22,14 +22,12 @@ interface UpOptions {
   readonly detach?: boolean;
 }
 
-const repeat = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
-
 export function upCommand(program: Command, context: CommandContext): void {
   program
     .command('up')
     .description('Start the daemon of this node and attach sources; Ctrl-C stops it cleanly')
     .argument('[source...]', 's3://BUCKET/PREFIX or a local folder; attachments made earlier come back by themselves')
-    .option('--data <dir>', 'where the cache lies; repeat it for several devices', repeat)
+    .option('--data <dir>', 'where the cache lies; repeat it for several devices', repeated)
     .option('--size <size>', 'stored bytes over all data directories (200GiB), or a share of each device (90%)')
     .option('--at <path>', 'where the source appears (default: / and the last name of the source)')
     .addOption(
@@ -53,14 +51,11 @@ async function runUp(
       remedy: 'Attach the others with `millpool attach SOURCE --at PATH`.',
     });
   }
-  const { config, origins } = settings;
-  const dataDirectories = options.data?.map((path) => resolve(path)) ?? config.dataDirectories;
-  const [first = ''] = dataDirectories;
+  const { config } = settings;
   const wanted: NodeConfig = {
     ...config,
-    dataDirectories,
+    ...directoriesOf(settings, options.data),
     size: options.size === undefined ? config.size : parseSize(options.size),
-    stateDirectory: origins.stateDirectory.kind === 'default' ? join(first, 'state') : config.stateDirectory,
   };
   const log = openLog({ level: config.logLevel, format: config.logFormat, write: openLogSink(config.logFile) });
   const asked = new AbortController();
