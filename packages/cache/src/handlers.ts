@@ -83,6 +83,7 @@ export function daemonHandlers(parts: DaemonParts, connection: number): Handlers
     'job-failures': async ({ job, skip, limit }) => ({ failures: await jobs.failures(job, skip, limit) }),
     'job-cancel': ({ job }) => jobs.cancel(job),
     check: ({ paths }, { signal }) => check(parts, paths, signal),
+    'check-source': (request, context) => metadata.handlers['check-source'](request, context),
     free: ({ path }, { signal }) => free(parts, path, signal),
     why: ({ path }, { signal }) => whyOf(parts, path, signal),
     ...pinHandlers(pins),

@@ -33,7 +33,7 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
   'jobs ls': ['millpool jobs ls', 'millpool jobs ls --json | jq .secondsLeft'],
   'jobs show': ['millpool jobs show 7'],
   'jobs cancel': ['millpool jobs cancel 7'],
-  check: ['millpool check', 'millpool check /train --json'],
+  check: ['millpool check', 'millpool check /train --json', 'millpool check /train --source'],
   free: ['millpool free /train/part-000'],
   pin: ['millpool pin /train/part-000'],
   unpin: ['millpool unpin /train/part-000'],

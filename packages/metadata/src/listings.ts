@@ -32,6 +32,14 @@ interface Parts {
   readonly listsAtOnce: number;
 }
 
+interface ListingRequest {
+  readonly directory: Directory;
+  readonly recursive: boolean;
+  /** Only keys strictly after this one. */
+  readonly after?: Uint8Array | null;
+  readonly signal: AbortSignal;
+}
+
 const namesAtOnce = 1_000;
 
 /**
@@ -130,7 +138,7 @@ export class Listings {
   async #listOne(attached: Attached, directory: Directory): Promise<void> {
     const storage = await attached.storage();
     const { signal } = attached;
-    const listing = this.#listing(storage, { directory, recursive: false, signal });
+    const listing = this.pagesOf(storage, { directory, recursive: false, signal });
     const listedAtMs = this.#nowMs();
     const buffer = new WriteBuffer(this.#shelf.store);
     const { former, update } = await this.#begin(directory, buffer);
@@ -161,7 +169,7 @@ export class Listings {
     const storage = await attached.storage();
     const buffer = new WriteBuffer(this.#shelf.store);
     const skipped = new SkippedKeys();
-    const listing = this.#listing(storage, { directory: root, recursive: true, signal: attached.signal });
+    const listing = this.pagesOf(storage, { directory: root, recursive: true, signal: attached.signal });
     try {
       await fillBelow({
         root,
@@ -178,13 +186,11 @@ export class Listings {
     }
   }
 
-  #listing(
-    storage: UnderStorage,
-    { directory, recursive, signal }: { directory: Directory; recursive: boolean; signal: AbortSignal },
-  ): RangedListing {
+  /** All pages of a directory, or of all below it, in as many ranges at once as are allowed. */
+  pagesOf(storage: UnderStorage, { directory, recursive, after = null, signal }: ListingRequest): RangedListing {
     // A folder's names come out of one walk; ranges would read its directories again.
     const atOnce = storage.scheme === 's3' ? this.#listsAtOnce : 1;
-    return new RangedListing(storage, { prefix: directory.prefix, recursive, atOnce, signal });
+    return new RangedListing(storage, { prefix: directory.prefix, recursive, after, atOnce, signal });
   }
 
   #tellSequential({ isSequential }: RangedListing, { path }: Directory): void {
@@ -248,6 +254,12 @@ export class Listings {
       more = names.length === namesAtOnce;
       from = `${names.at(-1) ?? ''}\0`;
     }
+  }
+
+  /** The same, if it is or was the whole of a listing. */
+  listed(directory: Directory): DirectoryRecord | null {
+    const record = this.record(directory);
+    return record === null || record.state === 'listing' ? null : record;
   }
 
   /** What is stored of a directory, however old. */

@@ -1,8 +1,9 @@
 import { comparePaths, isBelow, MillpoolError } from '@millpool/protocol';
-import type { ListReply, ListRequest } from '@millpool/protocol';
+import type { CheckSourceReply, CheckSourceRequest, ListReply, ListRequest } from '@millpool/protocol';
 
 import type { Attached } from './attached.ts';
 import type { Attachments } from './attachments.ts';
+import { checkSource } from './check-source.ts';
 import type { Entries } from './entries.ts';
 import { directoryAbove, listAbove, listBelow, listDirectory } from './list.ts';
 import type { FileWalk } from './list.ts';
@@ -57,6 +58,11 @@ export class Namespace {
       root,
       walk: (after) => new Walk(this.#parts, { attached, root, after, signal }),
     });
+  }
+
+  /** A page of what is stored at or below a path and is not so at its source now; whatever is fresh. */
+  checkSource(request: CheckSourceRequest, signal: AbortSignal): Promise<CheckSourceReply> {
+    return checkSource(this.#parts, request, { signal, known: (path) => this.#entryOf(path, signal) });
   }
 
   /** All files at or below a path, in the byte order of their paths; complete, or it throws. */

@@ -34,7 +34,7 @@ export interface MetadataConfig {
 }
 
 export interface Metadata {
-  readonly handlers: Handlers<'list' | 'attach' | 'detach' | 'attachments'>;
+  readonly handlers: Handlers<'list' | 'check-source' | 'attach' | 'detach' | 'attachments'>;
   /** In the order asked; one failing path does not fail the others. */
   lookup(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]>;
   /** The same, as the source has them now, whatever is stored and fresh. */
@@ -83,6 +83,7 @@ export async function startMetadata(config: MetadataConfig): Promise<Metadata> {
   return {
     handlers: {
       list: async (request, { signal }) => namespace.list(checkedLimit(request), signal),
+      'check-source': async (request, { signal }) => namespace.checkSource(request, signal),
       attach: async (request) => attachments.attach(request),
       detach: async ({ path }) => {
         const { id } = await attachments.detach(path);

@@ -7,15 +7,28 @@ import type { Directory } from './directory.ts';
 import { classesIn, nameOfOrder, orderOfName } from './entries.ts';
 import type { Entries, StoredEntry } from './entries.ts';
 import { floorMsOf } from './freshness.ts';
-import type { Listings } from './listings.ts';
 import { namesAround, PathOrder } from './path-order.ts';
 import { resolved } from './resolved-entry.ts';
 import type { ResolvedEntry } from './resolved-entry.ts';
 import { entryClasses } from './store/keys.ts';
 import type { EntryClass } from './store/keys.ts';
+import type { DirectoryRecord } from './store/records.ts';
+
+type Ensure = (
+  attached: Attached,
+  directory: Directory,
+  request: { floorMs: number; signal: AbortSignal },
+) => Promise<DirectoryRecord | null>;
+
+/** What a walk goes by; a directory for which it gives null is passed. */
+export interface WalkListings {
+  fresh(directory: Directory, floorMs: number): DirectoryRecord | null;
+  readonly ensure: Ensure;
+  readonly ensureBelow: Ensure;
+}
 
 interface Parts {
-  readonly listings: Listings;
+  readonly listings: WalkListings;
   readonly entries: Entries;
   readonly shards: number;
   readonly nowMs: () => number;
@@ -137,6 +150,7 @@ export class Walk {
     record ??= attached.isFolder
       ? await listings.ensure(attached, directory, request)
       : await listings.ensureBelow(attached, directory, request);
+    if (record === null) return;
     if (isRoot) this.#generation = record.generation;
     this.#oldestMs = Math.min(this.#oldestMs, record.listedAtMs);
     this.#frames.push(this.#frameOf(directory, start, classesIn(record)));

@@ -49,6 +49,8 @@ export type {
   DatasetPlace,
   DatasetReply,
   CheckReply,
+  CheckSourceReply,
+  CheckSourceRequest,
   DatasetRequest,
   JobFailuresRequest,
   LoadLimits,
@@ -69,6 +71,7 @@ export type {
   Request,
   ResolveReply,
   ResolveRequest,
+  SourceDifference,
   StatResult,
   Status,
 } from './methods.ts';
@@ -86,6 +89,7 @@ export type {
 } from './why.ts';
 export {
   checkRequest,
+  checkSourceLimitMax,
   datasetDiffLimitMax,
   datasetListLimitMax,
   isMethod,

@@ -39,6 +39,8 @@ export interface Methods {
   'job-cancel': { request: { job: number }; reply: JobStatus };
   /** Reads back what is resident of files, and forgets what does not match its checksum: it is fetched again. */
   check: { request: { paths: readonly string[] }; reply: CheckReply };
+  /** What of all that is stored of a subtree's files is not so at the source now. Changes nothing. */
+  'check-source': { request: CheckSourceRequest; reply: CheckSourceReply };
   free: { request: { path: string }; reply: { records: number; bytes: number } };
   why: { request: { path: string }; reply: WhyReply };
   pin: { request: { path: string }; reply: Pin & { readonly cachedBytes: number } };
@@ -227,6 +229,41 @@ export interface CheckReply {
   readonly bytes: number;
   /** Files of which a record was not what it should be. */
   readonly damaged: readonly string[];
+}
+
+export interface CheckSourceRequest {
+  readonly path: string;
+  /** Of the reply before, or null to begin. */
+  readonly cursor: string | null;
+  /** Of files, at most 100,000; a page may have a few more, and has fewer where it has 10,000 differences. */
+  readonly limit: number;
+}
+
+export interface CheckSourceReply {
+  readonly differences: readonly SourceDifference[];
+  /** Files that are stored or at the source, or both; without those of the next field. */
+  readonly files: number;
+  /** At the source, in directories that are a `new` or `unlisted` one in this page or one before. */
+  readonly filesNotCompared: number;
+  /** Of `files`, those without an etag: told apart by size and time alone. */
+  readonly filesWeak: number;
+  /** Null after the last page. */
+  readonly cursor: string | null;
+}
+
+/** Where the stored and the source are not the same. */
+export interface SourceDifference {
+  /**
+   * `changed`: of another size or tag; `missing`: gone at the source; `new`: a file that is not stored, or a directory
+   * that the listing of the one above it did not have; `unlisted`: a directory of which nothing is stored, so that
+   * there is nothing to compare: no difference.
+   */
+  readonly kind: 'changed' | 'missing' | 'new' | 'unlisted';
+  readonly type: Entry['type'];
+  readonly path: string;
+  /** As stored, and as at the source now; null where it is not there, or a directory. */
+  readonly storedBytes: number | null;
+  readonly sourceBytes: number | null;
 }
 
 export interface LoadRequest {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { MillpoolError } from './errors.ts';
 import type { Method, Methods } from './methods.ts';
-import { checkRequest, listLimitMax, requestPathsMax } from './request-checks.ts';
+import { checkRequest, checkSourceLimitMax, listLimitMax, requestPathsMax } from './request-checks.ts';
 
 /** One good request of every method, in normal form. */
 const good: { readonly [M in Method]: Methods[M]['request'] } = {
@@ -47,6 +47,7 @@ const good: { readonly [M in Method]: Methods[M]['request'] } = {
   'job-failures': { job: 1, skip: 0, limit: 1_000 },
   'job-cancel': { job: 1 },
   check: { paths: ['/a'] },
+  'check-source': { path: '/a', cursor: 'Zm9v', limit: 10_000 },
   free: { path: '/a' },
   why: { path: '/a/b.png' },
   pin: { path: '/a' },
@@ -139,6 +140,7 @@ test('ranges and lengths, each named', () => {
     ['job', { waitSeconds: Number.POSITIVE_INFINITY }, 'job.waitSeconds'],
     ['job-failures', { limit: 1_001 }, 'job-failures.limit'],
     ['job-cancel', { job: 2 ** 32 }, 'job-cancel.job'],
+    ['check-source', { limit: checkSourceLimitMax + 1 }, 'check-source.limit'],
   ];
   for (const [method, change, field] of wrong) {
     assert.throws(

@@ -7,6 +7,7 @@ import type { Check } from './check.ts';
 import { MillpoolError } from './errors.ts';
 import type {
   AttachRequest,
+  CheckSourceRequest,
   DatasetDiffRequest,
   DatasetListRequest,
   DatasetPlace,
@@ -28,6 +29,7 @@ export const listLimitMax = 10_000;
 export const datasetListLimitMax = 1_000;
 export const datasetDiffLimitMax = 5_000;
 export const requestPathsMax = 65_536;
+export const checkSourceLimitMax = 100_000;
 export const getsAtOnceMax = 1_024;
 export const jobFailuresLimitMax = 1_000;
 export const jobWaitSecondsMax = 3_600;
@@ -151,6 +153,11 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
   'job-failures': record<JobFailuresRequest>({ job, skip: integer(0), limit: integer(1, jobFailuresLimitMax) }),
   'job-cancel': record<Methods['job-cancel']['request']>({ job }),
   check: paths,
+  'check-source': record<CheckSourceRequest>({
+    path,
+    cursor: orNull(text),
+    limit: integer(1, checkSourceLimitMax),
+  }),
   free: record<Methods['free']['request']>({ path }),
   why: record<Methods['why']['request']>({ path }),
   pin: record<Methods['pin']['request']>({ path }),

@@ -1,11 +1,16 @@
 import type { Command } from 'commander';
-import { formatBytes } from '@millpool/protocol';
+import { formatBytes, parsePath } from '@millpool/protocol';
 import type { Entry, ErrorShape } from '@millpool/protocol';
 
 import { PartlyDone } from '../command-context.ts';
 import type { CommandContext, Tools } from '../command-context.ts';
 import { filesBelow } from '../files-below.ts';
 import { ProgressBar } from '../progress-bar.ts';
+import { checkSource } from '../source-check.ts';
+
+interface CheckOptions {
+  readonly source?: boolean;
+}
 
 const filesAtOnce = 1_000;
 const bytesAtOnce = 256 * 1024 ** 2;
@@ -15,16 +20,28 @@ const callSeconds = 86_400;
 export function checkCommand(program: Command, context: CommandContext): void {
   program
     .command('check')
-    .description('Read back what is cached below a path, and hold it against its checksums')
+    .description('Read back what is cached below a path, and hold it against its checksums; or compare with the source')
     .argument('[path]', 'absolute path in the namespace', '/')
+    .option(
+      '--source',
+      'compare what is known of files with the source as it is now; reads no file and changes nothing',
+    )
     .addHelpText(
       'after',
       `
 What is damaged is named and forgotten: it is fetched again when it is read or loaded.
 Exit codes: 0 all is whole, 3 damage was found (it is listed).
-It reads from the devices, not from memory. Older versions of files that have changed are not looked at.`,
+It reads from the devices, not from memory. Older versions of files that have changed are not looked at.
+
+With --source what is cached is not read back: names, sizes and etags are compared with a listing of the source, made
+now whatever the freshness. A line each: changed (size or etag), missing (gone at the source), new (not known here
+yet), unlisted (a directory of which nothing is known here, so that nothing can be compared: no difference).
+A new directory is one line. Exit codes: 0 nothing differs, 3 something does.
+Files without an etag are compared by size and time. What differs is listed anew when its freshness is over.`,
     )
-    .action((path: string) => context.run((tools) => runCheck(path, tools)));
+    .action((path: string, { source = false }: CheckOptions) =>
+      context.run((tools) => (source ? checkSource(parsePath(path), tools) : runCheck(path, tools))),
+    );
 }
 
 async function runCheck(path: string, tools: Tools): Promise<void> {

@@ -71,7 +71,7 @@ function error(code: 'cancelled' | 'source-unavailable'): MillpoolError {
 }
 
 function listing(source: SortedKeys, atOnce: number, signal = new AbortController().signal): RangedListing {
-  return new RangedListing(source, { prefix: new Uint8Array(), recursive: true, atOnce, signal });
+  return new RangedListing(source, { prefix: new Uint8Array(), recursive: true, after: null, atOnce, signal });
 }
 
 /** What it gives, in its order, page by page merged. */

@@ -9,6 +9,8 @@ export interface RangedRequest {
   /** As of `ListRequest`. */
   readonly prefix: Uint8Array;
   readonly recursive: boolean;
+  /** Only keys strictly after this one; null: from the beginning. */
+  readonly after: Uint8Array | null;
   /** LISTs under way at the same time, at most. */
   readonly atOnce: number;
   readonly signal: AbortSignal;
@@ -42,7 +44,7 @@ export class RangedListing {
   readonly #storage: Pick<UnderStorage, 'list'>;
   readonly #request: RangedRequest;
   readonly #scale = new KeyScale();
-  readonly #ranges: ListingRange[] = [new ListingRange(null, null)];
+  readonly #ranges: ListingRange[];
   /** Where pages ended that were given, and how many keys came before. */
   #marks: { readonly key: Uint8Array; readonly count: number }[] = [];
   #count = 0;
@@ -57,6 +59,7 @@ export class RangedListing {
   constructor(storage: Pick<UnderStorage, 'list'>, request: RangedRequest) {
     this.#storage = storage;
     this.#request = request;
+    this.#ranges = [new ListingRange(request.after, null)];
     setMaxListeners(0, this.#stop.signal);
   }
 
