@@ -21,7 +21,7 @@ const skip = versitygw.kind === 'unavailable' ? versitygw.why : false;
 const files = 300;
 const fileBytes = 20_000;
 /** Objects whose GETs hang where a test says so. */
-const late = 12;
+const lateFiles = 12;
 const deadlineMs = 120_000;
 const hang: Fault = { kind: 'hang-before-header' };
 
@@ -47,7 +47,7 @@ describe('load jobs', { skip }, () => {
   });
 
   function keyOf(i: number): string {
-    return `${i < late ? 'late' : 'soon'}/${String(i).padStart(4, '0')}`;
+    return `${i < lateFiles ? 'late' : 'soon'}/${String(i).padStart(4, '0')}`;
   }
 
   async function status(): Promise<Status> {
@@ -91,7 +91,7 @@ describe('load jobs', { skip }, () => {
     objectsOf(await node.run('free', bed.root, '--json'));
     bed.proxy.script({ fault: hang, probability: 1, matches: (request) => isLate(request) });
     const job = await start(bed.root);
-    const found = await until(job, 'brought what does not hang', ({ filesDone }) => filesDone === files - late);
+    const found = await until(job, 'brought what does not hang', ({ filesDone }) => filesDone === files - lateFiles);
     assert.equal(found.state, 'running');
     return job;
   }
@@ -107,7 +107,7 @@ describe('load jobs', { skip }, () => {
       );
       assert.ok(ended.endedAt !== null && ended.endedAt > ended.startedAt);
       const { cache } = await status();
-      assert.deepEqual([cache.gets, cache.sourceBytes], [late, late * fileBytes]);
+      assert.deepEqual([cache.gets, cache.sourceBytes], [lateFiles, lateFiles * fileBytes]);
       await restart('SIGKILL');
       assert.deepEqual({ ...(await jobOf(job)) }, { ...ended, bytesPerSecond: (await jobOf(job)).bytesPerSecond });
     });
@@ -152,7 +152,7 @@ describe('load jobs', { skip }, () => {
     assert.equal(await start(bed.root), job);
     assert.equal((await jobOf(job)).state, 'running');
     const [cancelled] = objectsOf<JobStatus>(await node.run('jobs', 'cancel', String(job), '--json'));
-    assert.deepEqual([cancelled?.state, cancelled?.filesDone], ['cancelled', files - late]);
+    assert.deepEqual([cancelled?.state, cancelled?.filesDone], ['cancelled', files - lateFiles]);
     await restart('SIGKILL', () => bed.proxy.script());
     assert.equal((await jobOf(job)).state, 'cancelled');
     assert.match((await node.run('jobs')).stdout, new RegExp(`^ *${job}  ${bed.root} +cancelled +96.0 %`, 'm'));
@@ -179,18 +179,18 @@ describe('load jobs', { skip }, () => {
     objectsOf(await node.run('free', bed.root, '--json'));
     const rate = 100 * 1024;
     const [late, soon] = [`${bed.root}/late`, `${bed.root}/soon`];
-    const before = performance.now();
+    const startMs = performance.now();
     const { cache: earlier } = await status();
     const started = [await start(late, '--rate', '100KiB/s'), await start(soon, '--rate', '100KiB/s')];
     // What was asked for ahead of time: 50 ms of the rate and a record, of each job.
     const slack = started.length * (0.05 * rate + fileBytes);
     for (let fetched = 0; fetched < 5 * rate;) {
-      assert.ok(performance.now() - before < deadlineMs, `only ${fetched} bytes came`);
+      assert.ok(performance.now() - startMs < deadlineMs, `only ${fetched} bytes came`);
       fetched = (await status()).cache.sourceBytes - earlier.sourceBytes;
-      const seconds = (performance.now() - before) / 1000;
+      const seconds = (performance.now() - startMs) / 1000;
       assert.ok(fetched <= started.length * rate * seconds + slack, `${fetched} bytes in ${seconds} s`);
     }
-    const [job] = (await jobs()).filter(({ path, state }) => path === soon && state === 'running');
+    const job = (await jobs()).find(({ path, state }) => path === soon && state === 'running');
     assert.equal(job?.limits.bytesPerSecond, rate);
     for (const each of started) objectsOf(await node.run('jobs', 'cancel', String(each), '--json'));
     assert.equal((await node.run('load', bed.root, '--rate', '0')).code, 2);
@@ -203,7 +203,10 @@ describe('load jobs', { skip }, () => {
     const load = await node.run('load', bed.root, '--wait', '--json');
     const [job] = objectsOf<JobStatus>({ ...load, code: 0 });
     assert.ok(job !== undefined);
-    assert.deepEqual([load.code, job.state, job.filesDone, job.failureCount], [3, 'partly', files - late, late]);
+    assert.deepEqual(
+      [load.code, job.state, job.filesDone, job.failureCount],
+      [3, 'partly', files - lateFiles, lateFiles],
+    );
     const missing = bed.paths.filter((path) => path.includes('/late/'));
     const told = (failures: readonly ErrorShape[]): unknown[] => failures.map(({ path, code }) => [path, code]);
     const expected = missing.map((path) => [path, 'source-changed']);
@@ -214,7 +217,7 @@ describe('load jobs', { skip }, () => {
     const again = await start(bed.root);
     assert.notEqual(again, job.job);
     assert.equal((await until(again, 'ended', ({ state }) => state !== 'running')).state, 'done');
-    assert.equal((await status()).cache.gets, late);
+    assert.equal((await status()).cache.gets, lateFiles);
     assert.ok((await jobs()).some((listed) => listed.job === again && listed.failures.length === 0));
   });
 });

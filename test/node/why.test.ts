@@ -182,8 +182,8 @@ test('a source that is away: what is not here would fail, and why', async (t) =>
   await node.restart('SIGINT', [], () => rename(node.source, hidden));
   const why = await whyOf(node, path);
   assert.deepEqual([why.reason, why.source?.now], ['never-read', 'unknown']);
-  assert.equal(why.cost.error?.code, 'not-found');
-  assert.equal((await node.run('cat', path)).code, 4);
+  assert.equal(why.cost.error?.code, 'source-unavailable');
+  assert.equal((await node.run('cat', path)).code, 1);
   const text = await node.run('why', path);
   assert.match(text.stdout, /it would fail: /);
   await rename(hidden, node.source);

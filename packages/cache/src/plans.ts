@@ -18,7 +18,7 @@ const aheadShare = 1 / 2;
 interface PlansParts {
   readonly engine: Engine;
   readonly clock: Clock;
-  readonly budgetBytes: number;
+  readonly engineBytes: number;
 }
 
 /** The plans that loaders of this node have open; each goes with its connection. */
@@ -35,11 +35,11 @@ export class Plans {
   #fetchedSamples = 0;
   #waitSeconds = noWaits;
 
-  constructor(datasets: Datasets, { engine, clock, budgetBytes }: PlansParts) {
+  constructor(datasets: Datasets, { engine, clock, engineBytes }: PlansParts) {
     this.#datasets = datasets;
     this.#engine = engine;
     this.#clock = clock;
-    this.#ahead = { bytes: 0, windowBytes: budgetBytes * aheadShare, plans: 0 };
+    this.#ahead = { bytes: 0, windowBytes: engineBytes * aheadShare, plans: 0 };
   }
 
   open(connection: number, request: PlanRequest): number {

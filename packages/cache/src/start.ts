@@ -26,6 +26,8 @@ export interface CacheConfig {
   readonly socket: string;
   readonly socketMode: number;
   readonly budgetBytes: number;
+  /** Of them, what the engine has for buffers and its key table. */
+  readonly engineBytes: number;
   readonly version: string;
   /** How often credentials without an end are asked for again. */
   readonly credentialsRefreshMs: number;
@@ -56,7 +58,7 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   const datasetDirectory = join(config.stateDirectory, 'datasets');
   const datasets = await Datasets.at(datasetDirectory, metadata);
   const sources = await AttachedSources.start({ engine, metadata, clock, log, refreshMs: config.credentialsRefreshMs });
-  const plans = new Plans(datasets, { engine, clock, budgetBytes: config.budgetBytes });
+  const plans = new Plans(datasets, { engine, clock, engineBytes: config.engineBytes });
   const tally = new ReadTally();
   const readers = new Readers();
   const pins = await Pins.open({ coordination: parts.coordination, engine, metadata, clock, log });

@@ -66,11 +66,12 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
     const devices = await sizeDevices(dataDirectories, size);
 
     // First of all: it locks the data directories, so that two daemons never share the state in them.
+    const engineBytes = engineBytesOf(budgetBytes);
     const engine = await Engine.open({
       devices,
       extentDelayMs,
       idleSealMs,
-      budgetBytes: engineBytesOf(budgetBytes),
+      budgetBytes: engineBytes,
       sourceTimeoutMs,
       hedge: hedge === 'on',
       threads: Math.max(2, Math.min(16, availableParallelism())),
@@ -89,7 +90,7 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
     });
     parts.onClose('the metadata service', () => metadata.stop());
     const cache = await startCache(
-      { stateDirectory, socket, socketMode, budgetBytes, version, credentialsRefreshMs, keepUnreadMs },
+      { stateDirectory, socket, socketMode, budgetBytes, engineBytes, version, credentialsRefreshMs, keepUnreadMs },
       { engine, metadata, coordination: store, clock: systemClock, log: log.with({ part: 'cache' }), onShutdown },
     );
     parts.onClose('the cache daemon', () => cache.stop());

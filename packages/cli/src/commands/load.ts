@@ -23,7 +23,7 @@ export function loadCommand(program: Command, context: CommandContext): void {
     .option('--wait', 'return when every byte is here and checked; after Ctrl-C the job goes on')
     .option('--verify', 'also read back and check what is here already')
     .option('--rate <rate>', 'fetch at most so many bytes a second, as in 200MiB/s')
-    .option('--concurrency <n>', 'at most so many GETs at once', getsAtOnce)
+    .option('--concurrency <n>', 'at most so many GETs at once', countOfGets)
     .addHelpText(
       'after',
       `
@@ -53,7 +53,7 @@ async function runLoad(path: string, options: LoadOptions, tools: Tools): Promis
   }
 }
 
-function getsAtOnce(text: string): number {
+function countOfGets(text: string): number {
   const count = Number(text);
   if (/^\d+$/.test(text) && count >= 1 && count <= getsAtOnceMax) return count;
   throw new InvalidArgumentError(`Write a whole number from 1 to ${getsAtOnceMax}.`);
