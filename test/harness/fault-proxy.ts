@@ -58,7 +58,7 @@ export class FaultProxy {
   async cutOff(): Promise<void> {
     const closed = once(this.#server, 'close');
     this.#server.close();
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets) reset(socket);
     await closed;
   }
 
@@ -180,7 +180,7 @@ export class FaultProxy {
   #stopBody(response: ServerResponse, fault: Fault): void {
     this.#inForce(fault);
     if (fault.kind === 'cut') response.socket?.end();
-    if (fault.kind === 'reset') response.socket?.resetAndDestroy();
+    if (fault.kind === 'reset' && response.socket !== null) reset(response.socket);
   }
 
   async #trickle(bytes: Buffer, response: ServerResponse, fault: Extract<Fault, { kind: 'slow' }>): Promise<void> {
@@ -201,4 +201,13 @@ function written(response: ServerResponse, bytes: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
     response.write(bytes, (error) => (error ? reject(error) : resolve()));
   });
+}
+
+/**
+ * A socket that is being shut down cannot be reset: Node would take it for closing, never close it, and at its end wait
+ * for it for ever (`TCPWrap::Reset` drops what `uv_tcp_close_reset` answers).
+ */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
