@@ -136,7 +136,7 @@ class VersionFile implements AsyncDisposable {
       datasets: [{ version: this.#version, weight: 1 }],
       seed: 7,
       epoch: 1,
-      position: globalBatch * 50_000 * this.#laps,
+      position: globalBatch * ((50_000 * this.#laps) % Math.floor(objects.count / globalBatch)),
       globalBatch,
       shuffle: true,
       dropLast: false,
