@@ -178,9 +178,9 @@ describe('a source that fails', { skip }, () => {
     let healing: Promise<void> | null = null;
     const smallGets: FaultRule['matches'] = (request) => objectGets(request) && request.url.includes('/part/');
     const cutAndMend = async (): Promise<void> => {
+      const { retries } = await statusOfCache();
       await bed.proxy.cutOff();
       refused = await fetch(bed.proxy.endpoint).catch((error: unknown) => error);
-      const { retries } = await statusOfCache();
       while ((await statusOfCache()).retries === retries) await sleep(50);
       await bed.proxy.mend();
     };
