@@ -58,11 +58,13 @@ export class Holders {
 
 async function holdersOf(lingering: readonly Lingering[]): Promise<readonly HolderStatus[]> {
   const left = new Map(lingering.map((held) => [held.segment, held]));
-  const found = await Promise.all((await processes()).map((pid) => holderOf(pid, lingering)));
   const holders: HolderStatus[] = [];
-  for (const { holder, held } of found.flatMap((one) => (one === null ? [] : [one]))) {
-    holders.push(holder);
-    for (const { segment } of held) left.delete(segment);
+  // One after another: a large machine has thousands, and what they have mapped is long.
+  for (const pid of await processes()) {
+    const found = await holderOf(pid, lingering);
+    if (found === null) continue;
+    holders.push(found.holder);
+    for (const { segment } of found.held) left.delete(segment);
   }
   if (left.size > 0) holders.push({ pid: null, program: '', isStopped: false, ...summed([...left.values()]) });
   return holders.toSorted((a, b) => b.bytes - a.bytes);

@@ -18,7 +18,7 @@ export function notMeasured(stage: Ceiling['stage'], what: string, note: string)
 }
 
 export function formatCeiling({ stage, what, bytesPerSecond, perSecond, note }: Ceiling): string {
-  const counted = { memory: 'copies/s', device: 'reads/s', source: 'samples/s', loader: 'samples/s' }[stage];
+  const counted = stage === 'device' ? 'reads/s' : 'samples/s';
   const rate = bytesPerSecond === null ? 'not measured' : `${formatBytes(bytesPerSecond)}/s`;
   const each = perSecond === null ? '' : `${Math.round(perSecond).toLocaleString('en')} ${counted}`;
   return [stage.padEnd(6), what.padEnd(48), rate.padStart(12), each, note].join('  ').trimEnd();
