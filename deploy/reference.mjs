@@ -13,8 +13,19 @@ const sdk = `${root}/packages/client/dist/index.d.ts`;
 const parts = { 'docs/configuration.md': settings, 'docs/commands.md': commands, 'docs/api.md': declarations };
 
 function settings() {
-  const rows = settingNames.map((name) => [`\`${name}\``, `\`${settingTable[name].env}\``, settingTable[name].doc]);
-  return ['| in a file | in the environment | what it is |', '|---|---|---|', ...rows.map(tableRow)].join('\n');
+  const rows = settingNames.map((name) => {
+    const { env, doc } = settingTable[name];
+    return [`\`${name}\``, `\`${env}\``, doc, otherwise(settingTable[name])];
+  });
+  const head = ['| in a file | in the environment | what it is | without it |', '|---|---|---|---|'];
+  return [...head, ...rows.map(tableRow)].join('\n');
+}
+
+/** Those that depend on the machine say so in words. */
+function otherwise({ otherwiseDoc, otherwise: choose, text }) {
+  if (otherwiseDoc !== undefined) return otherwiseDoc;
+  const value = choose({}, {});
+  return value === null ? '–' : text.write(value);
 }
 
 /** As a terminal shows them, each under a heading. */

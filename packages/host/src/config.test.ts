@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test';
 import { formatOrigin, loadConfig } from './config.ts';
 import { defaultSocket } from './place.ts';
 import { settingNames, settingTable } from './setting-table.ts';
+import type { SettingRow } from './setting-table.ts';
 
 function fileWith(t: TestContext, content: string): string {
   const directory = mkdtempSync(join(tmpdir(), 'millpool-config-'));
@@ -76,5 +77,14 @@ test('every setting has one variable of its own and a line of words', () => {
   for (const name of settingNames) {
     assert.match(settingTable[name].env, /^MILLPOOL_[A-Z_]+$/);
     assert.match(settingTable[name].doc, /^[^\n]{10,120}$/);
+  }
+});
+
+test('what a setting is when nobody says anything can be written and read back', () => {
+  const place = { dataDirectory: '/d', runtimeDirectory: '/r', configFile: '/c', memoryBytes: 2 ** 34 };
+  for (const name of settingNames) {
+    const { text, otherwise } = settingTable[name] as SettingRow<unknown>;
+    const value = otherwise(place, {});
+    if (value !== null) assert.deepEqual(text.parse([text.write(value as object)]), value, name);
   }
 });

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { asMillpoolError, MillpoolError } from '@millpool/protocol';
 import { placeOf } from './place.ts';
 import type { Environment, Place } from './place.ts';
-import { listSeparator, settingNames, settingTable } from './setting-table.ts';
+import { settingNames, settingTable } from './setting-table.ts';
 import type { Config, SettingName } from './setting-table.ts';
+import { listSeparator } from './setting-text.ts';
 
 /** Where a value came from. A flag is stronger than the environment, that than a file, that than the default. */
 export type Origin =
@@ -73,7 +74,7 @@ function choose(name: SettingName, { flags, env, found }: Choices): { origin: Or
   const row = settingTable[name];
   const variable = env[row.env];
   if (variable !== undefined && variable !== '') {
-    const written = row.many === true ? variable.split(listSeparator).filter((text) => text !== '') : variable;
+    const written = row.text.many === true ? variable.split(listSeparator).filter((text) => text !== '') : variable;
     return { origin: { kind: 'environment', name: row.env }, written };
   }
   const inFile = found?.written.get(name);
@@ -90,7 +91,7 @@ function parse(name: SettingName, written: Written, origin: Origin): unknown {
   try {
     if (texts.length === 0)
       throw new MillpoolError({ code: 'invalid', message: 'an empty list was given', remedy: '' });
-    return settingTable[name].parse(texts);
+    return settingTable[name].text.parse(texts);
   } catch (error) {
     const { code, message, remedy } = asMillpoolError(error);
     throw new MillpoolError(

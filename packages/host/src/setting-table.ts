@@ -1,9 +1,11 @@
-import { delimiter, join, resolve } from 'node:path';
-import { MillpoolError, parseBytes, parseDurationMs, parseFreshness, parseSize, policies } from '@millpool/protocol';
+import { join } from 'node:path';
+import { policies } from '@millpool/protocol';
 import type { Freshness, Policy, Size } from '@millpool/protocol';
 import { logFormats, logLevels } from './log.ts';
 import type { LogFormat, LogLevel } from './log.ts';
 import type { Place } from './place.ts';
+import { address, bytes, choice, duration, freshness, path, paths, size, wholeNumber } from './setting-text.ts';
+import type { SettingText } from './setting-text.ts';
 
 /** Every setting there is. What is written for one is always text, wherever it is written; `config.ts` says where. */
 export interface Config {
@@ -39,12 +41,11 @@ export interface SettingRow<T> {
   readonly env: string;
   /** One line, as `millpool config` prints it. */
   readonly doc: string;
-  /** `invalid` for what it cannot be. `texts` has one member, or as many as were written where `many`. */
-  readonly parse: (texts: readonly string[]) => T;
+  readonly text: SettingText<NonNullable<T>>;
   /** When nobody says anything. `chosen` has the settings that stand above this one in the table. */
   readonly otherwise: (place: Place, chosen: Partial<Config>) => T;
-  /** Several values: repeated as a flag, a list in a file, separated by `:` in the environment. */
-  readonly many?: true;
+  /** What it is when nobody says anything, in words, where that depends on the machine or the user. */
+  readonly otherwiseDoc?: string;
 }
 
 const giB = 1024 ** 3;
@@ -54,182 +55,137 @@ export const settingTable: { readonly [N in SettingName]: SettingRow<Config[N]> 
   dataDirectories: {
     env: 'MILLPOOL_DATA',
     doc: 'where the cache lies; one directory a device',
-    many: true,
-    parse: (texts) => texts.map(directory),
+    text: paths,
+    otherwiseDoc: '/var/lib/millpool/cache for root, ~/.cache/millpool for others',
     otherwise: (place) => [place.dataDirectory],
   },
   size: {
     env: 'MILLPOOL_SIZE',
     doc: 'stored bytes over all data directories (200GiB), or a share of each device (90%)',
-    parse: only(parseSize),
+    text: size,
+    otherwiseDoc: 'all that is free, but a reserve',
     otherwise: () => null,
   },
   stateDirectory: {
     env: 'MILLPOOL_STATE_DIRECTORY',
     doc: 'where what must outlive a restart is kept',
-    parse: only(directory),
+    text: path,
+    otherwiseDoc: 'state, in the first data directory',
     // In the first data directory, so that two daemons with data of their own never meet.
     otherwise: (place, { dataDirectories: [first] = [place.dataDirectory] }) => join(first ?? '', 'state'),
   },
   runtimeDirectory: {
     env: 'MILLPOOL_RUNTIME_DIRECTORY',
     doc: 'where sockets are made',
-    parse: only(directory),
+    text: path,
+    otherwiseDoc: '/run/millpool for root, $XDG_RUNTIME_DIR/millpool for others',
     otherwise: (place) => place.runtimeDirectory,
   },
   socket: {
     env: 'MILLPOOL_SOCKET',
     doc: "the daemon's socket",
-    parse: only(directory),
+    text: path,
+    otherwiseDoc: 'millpool.sock, in the runtime directory',
     otherwise: (place, chosen) => join(chosen.runtimeDirectory ?? place.runtimeDirectory, 'millpool.sock'),
   },
   budgetBytes: {
     env: 'MILLPOOL_BUDGET',
     doc: 'memory of the daemon: program, buffers, key table; 192MiB at least; pages of files are not counted',
-    parse: only(parseBytes),
+    text: bytes,
+    otherwiseDoc: "an eighth of the machine's memory, from 256MiB to 4GiB",
     otherwise: (place) => Math.floor(Math.min(4 * giB, Math.max(giB / 4, place.memoryBytes / 8))),
   },
   policy: {
     env: 'MILLPOOL_POLICY',
     doc: `what of a source stays in the cache, where its attachment does not say: ${policies.join(', ')}`,
-    parse: only(oneOf(policies)),
+    text: choice(policies),
     otherwise: () => 'auto',
   },
   freshness: {
     env: 'MILLPOOL_FRESHNESS',
     doc: 'how old metadata may be, where its attachment does not say: immutable, ttl=DURATION, strict',
-    parse: only(parseFreshness),
+    text: freshness,
     otherwise: () => ({ kind: 'ttl', seconds: 60 }),
   },
   logLevel: {
     env: 'MILLPOOL_LOG_LEVEL',
     doc: `the least that is logged: ${logLevels.join(', ')}`,
-    parse: only(oneOf(logLevels)),
+    text: choice(logLevels),
     otherwise: () => 'info',
   },
   logFormat: {
     env: 'MILLPOOL_LOG_FORMAT',
     doc: `how a line of the log is written: ${logFormats.join(', ')}`,
-    parse: only(oneOf(logFormats)),
+    text: choice(logFormats),
     otherwise: () => 'text',
   },
   logFile: {
     env: 'MILLPOOL_LOG_FILE',
     doc: 'where the log is written; standard error without it',
-    parse: only(directory),
+    text: path,
     otherwise: () => null,
   },
   extentDelayMs: {
     env: 'MILLPOOL_EXTENT_DELAY',
     doc: 'how long fetched bytes wait for others before they are written together',
-    parse: only(durationBetween(1, 60_000)),
+    text: duration(1, 60_000),
     otherwise: () => 50,
   },
   idleSealMs: {
     env: 'MILLPOOL_IDLE_SEAL',
     doc: 'how long a segment stays open after the last write',
-    parse: only(durationBetween(100, 3_600_000)),
+    text: duration(100, 3_600_000),
     otherwise: () => 30_000,
   },
   sourceTimeoutMs: {
     env: 'MILLPOOL_SOURCE_TIMEOUT',
     doc: 'how long one request to a source may take, with all that is tried again',
-    parse: only(durationBetween(100, 3_600_000)),
+    text: duration(100, 3_600_000),
     otherwise: () => 90_000,
   },
   hedge: {
     env: 'MILLPOOL_HEDGE',
     doc: 'whether a slow GET that somebody waits for may be sent a second time: on, off',
-    parse: only(oneOf(switchStates)),
+    text: choice(switchStates),
     otherwise: () => 'on',
   },
   listsAtOnce: {
     env: 'MILLPOOL_LISTS_AT_ONCE',
     doc: 'how many LISTs of one directory or bucket may be under way at the same time',
-    parse: only(wholeNumberBetween(1, 256)),
+    text: wholeNumber(1, 256),
     otherwise: () => 16,
   },
   credentialsRefreshMs: {
     env: 'MILLPOOL_CREDENTIALS_REFRESH',
     doc: 'how often credentials that do not expire are asked for again, so that new ones in their file are used',
-    parse: only(durationBetween(100, 86_400_000)),
+    text: duration(100, 86_400_000),
     otherwise: () => 60_000,
   },
   keepUnreadMs: {
     env: 'MILLPOOL_KEEP_UNREAD',
     doc: 'how long a dataset that nobody reads keeps its place in a full cache',
-    parse: only(durationBetween(1, 365 * 86_400_000)),
+    text: duration(1, 365 * 86_400_000),
     otherwise: () => 3_600_000,
   },
   callTimeoutMs: {
     env: 'MILLPOOL_CALL_TIMEOUT',
     doc: 'how long a question to the daemon may take',
-    parse: only(durationBetween(1, 86_400_000)),
+    text: duration(1, 86_400_000),
     otherwise: () => 30_000,
   },
   stopTimeoutMs: {
     env: 'MILLPOOL_STOP_TIMEOUT',
     doc: 'how long each part may take to stop',
-    parse: only(durationBetween(1, 3_600_000)),
+    text: duration(1, 3_600_000),
     otherwise: () => 30_000,
   },
   metrics: {
     env: 'MILLPOOL_METRICS',
     doc: 'HOST:PORT where Prometheus finds numbers, at /metrics; nowhere without it',
-    parse: only(address),
+    text: address,
     otherwise: () => null,
   },
 };
 
 /** As they are listed to people, and chosen one after another. */
 export const settingNames = Object.keys(settingTable) as readonly SettingName[];
-
-export const listSeparator = delimiter;
-
-function only<T>(parse: (text: string) => T): (texts: readonly string[]) => T {
-  return (texts) => {
-    const [text, second] = texts;
-    if (text === undefined || second !== undefined) throw invalid(`${texts.length} values were given, not one`);
-    return parse(text);
-  };
-}
-
-function directory(text: string): string {
-  if (text === '') throw invalid('an empty path was given');
-  return resolve(text);
-}
-
-function oneOf<const T extends string>(choices: readonly T[]): (text: string) => T {
-  return (text) => {
-    const choice = choices.find((candidate) => candidate === text);
-    if (choice === undefined) throw invalid(`${JSON.stringify(text)} is none of ${choices.join(', ')}`);
-    return choice;
-  };
-}
-
-function durationBetween(minMs: number, maxMs: number): (text: string) => number {
-  return (text) => {
-    const durationMs = parseDurationMs(text);
-    if (durationMs < minMs || durationMs > maxMs) throw invalid(`${text} is not from ${minMs}ms to ${maxMs}ms`);
-    return durationMs;
-  };
-}
-
-function wholeNumberBetween(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const number = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
-    if (!(number >= min && number <= max))
-      throw invalid(`${JSON.stringify(text)} is no whole number from ${min} to ${max}`);
-    return number;
-  };
-}
-
-function address(text: string): string {
-  const port = Number(/^(?:[^:\s]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})$/.exec(text)?.[1]);
-  if (!(port <= 65_535)) throw invalid(`${JSON.stringify(text)} is not HOST:PORT`);
-  return text;
-}
-
-function invalid(message: string): MillpoolError {
-  return new MillpoolError({ code: 'invalid', message, remedy: 'See `millpool config` for each setting.' });
-}

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import { formatOrigin, settingNames, settingTable } from '@millpool/host';
 import type { Config, Origin, SettingName } from '@millpool/host';
-import { formatBytes, formatDurationMs, formatFreshness, formatSize } from '@millpool/protocol';
 
 import type { CommandContext } from '../command-context.ts';
 import { table } from '../output.ts';
@@ -39,13 +38,8 @@ export function settingRows({ config, origins }: Settings): readonly SettingView
   });
 }
 
-/** As it would be written in a flag or a file; null where nothing is set. */
+/** Null where nothing is set. Not narrowed by its name, a setting's value is of every type at once to the compiler. */
 function written(name: SettingName, config: Config): string | null {
   const value = config[name];
-  if (value === null) return null;
-  if (name === 'size') return formatSize(config.size ?? { kind: 'percent', percent: 100 });
-  if (name === 'freshness') return formatFreshness(config.freshness);
-  if (Array.isArray(value)) return value.join(', ');
-  if (typeof value === 'number') return name.endsWith('Bytes') ? formatBytes(value) : formatDurationMs(value);
-  return String(value);
+  return value === null ? null : (settingTable[name].text.write as (set: typeof value) => string)(value);
 }
