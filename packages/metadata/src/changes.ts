@@ -1,4 +1,4 @@
-import { nameOfOrder } from './entries.ts';
+import { nameOfOrder } from './stored-entry.ts';
 import { SortedRun } from './sorted-run.ts';
 import type { RunItem } from './sorted-run.ts';
 import { EntryBlocks } from './store/entry-blocks.ts';

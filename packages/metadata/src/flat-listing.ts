@@ -3,8 +3,10 @@ import type { RangedListing } from '@millpool/under-storage';
 
 import { childOf, directoryEnd } from './directory.ts';
 import type { Directory } from './directory.ts';
+import type { OnListed } from './flight.ts';
 import type { SkippedKeys } from './skipped.ts';
 import { fileEntry } from './source-pages.ts';
+import type { Turns } from './turns.ts';
 import type { ListedTimes, Update } from './update.ts';
 
 /** A directory being filled: its update, and what gives its lock back. */
@@ -23,6 +25,8 @@ export interface FlatListing {
   readonly shards: number;
   readonly listedAtMs: number;
   readonly skipped: SkippedKeys;
+  readonly turns: Turns;
+  readonly tell: OnListed;
   open(directory: Directory): Promise<OpenDirectory>;
 }
 
@@ -34,6 +38,7 @@ export interface FlatListing {
 export async function fillBelow(filling: FlatListing): Promise<void> {
   const times = { listedAtMs: filling.listedAtMs, subtreeListedAtMs: filling.listedAtMs };
   const levels = [await filling.open(filling.root)];
+  let files = 0;
   try {
     for await (const page of filling.listing.pages()) {
       for (const file of page.files) {
@@ -42,7 +47,9 @@ export async function fillBelow(filling: FlatListing): Promise<void> {
         update.addFile(file.key.subarray(directory.prefix.length), fileEntry(file));
       }
       filling.skipped.add(page.skipped);
+      filling.tell((files += page.files.length));
       for (const { update } of levels) await update.settle();
+      await filling.turns.next();
     }
     for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
       await level.finish(times);

@@ -7,13 +7,17 @@ import { decodeCursor, encodeCursor } from './cursor.ts';
 import type { Cursor } from './cursor.ts';
 import { directoryOf } from './directory.ts';
 import type { Directory } from './directory.ts';
-import { classesIn, nameOfOrder, orderOfName } from './entries.ts';
+import { classesIn } from './entries.ts';
 import type { Entries } from './entries.ts';
+import type { EntryScan } from './entry-scan.ts';
 import { floorMsOf } from './freshness.ts';
 import type { Listings } from './listings.ts';
-import { entryOf, resolved, rootEntry } from './resolved-entry.ts';
-import type { ResolvedEntry } from './resolved-entry.ts';
+import { Page } from './page.ts';
+import { entryIn, entryOf, rootEntry } from './resolved-entry.ts';
 import { entryClasses } from './store/keys.ts';
+import { nameOfOrder, orderOfName } from './stored-entry.ts';
+import type { Turns } from './turns.ts';
+import type { FileWalk } from './walk.ts';
 
 interface Parts {
   readonly attachments: Attachments;
@@ -21,7 +25,11 @@ interface Parts {
   readonly entries: Entries;
   readonly shards: number;
   readonly nowMs: () => number;
+  readonly turns: Turns;
 }
+
+/** What is gone through in one turn of the event loop: a millisecond or two. */
+const entriesATurn = 512;
 
 export interface ListContext {
   readonly attached: Attached;
@@ -42,17 +50,20 @@ export async function listDirectory(
   const floorMs = isUnderWay ? Number.NEGATIVE_INFINITY : floorMsOf(freshness, parts.nowMs());
   const record = await parts.listings.ensure(attached, directory, { floorMs, signal });
 
-  const entries: Entry[] = [];
-  let more = false;
-  const range = { kinds: classesIn(record), from: cursor === null ? '' : orderOfName(cursor.last), to: null };
-  for (const entry of parts.entries.scan(directory, range)) {
-    const { order, kind } = entry;
-    const isDirectory = kind === entryClasses.directory;
-    if (cursor !== null && order === range.from && (isDirectory || cursor.type === 'file')) continue;
-    more = entries.length === request.limit;
-    if (more) break;
-    entries.push(entryOf(resolved(directory, nameOfOrder(order), entry.record)));
+  const page = new Page(request.limit, parts.nowMs);
+  const from = cursor === null ? '' : orderOfName(cursor.last);
+  const scan = parts.entries.scan(directory, { kinds: classesIn(record), from, to: null });
+  let more = true;
+  try {
+    while (more && !page.isFull) {
+      await parts.turns.next(signal);
+      fill(page, scan, { directory, cursor });
+      more = scan.head !== null;
+    }
+  } finally {
+    scan.close();
   }
+  const { entries } = page;
   const { generation } = record;
   return {
     entries,
@@ -62,11 +73,21 @@ export async function listDirectory(
   };
 }
 
-/** What one page of a recursive listing needs of a walk. */
-export interface FileWalk {
-  pages(): AsyncGenerator<readonly ResolvedEntry[]>;
-  readonly oldestMs: number;
-  readonly generation: number;
+/** What can be gone through in one turn; without what the page before gave. */
+function fill(
+  page: Page,
+  scan: EntryScan,
+  of: { readonly directory: Directory; readonly cursor: Cursor | null },
+): void {
+  const { directory, cursor } = of;
+  const last = cursor === null ? null : orderOfName(cursor.last);
+  for (let left = entriesATurn; left > 0 && page.room > 0 && scan.head !== null; left -= 1) {
+    const { order, kind, record } = scan.head;
+    scan.pass();
+    const isDirectory = kind === entryClasses.directory;
+    const isPassed = order === last && (isDirectory || cursor?.type === 'file');
+    if (!isPassed) page.entries.push(entryIn(directory, nameOfOrder(order), record));
+  }
 }
 
 /**
@@ -75,18 +96,23 @@ export interface FileWalk {
 export async function listBelow(
   parts: Parts,
   request: ListRequest,
-  { root, walk: walkFrom }: { readonly root: Directory; readonly walk: (after: string | null) => FileWalk },
+  { root, walk: walkFrom }: { readonly root: Directory; readonly walk: (after: string | null) => FileWalk<Entry> },
 ): Promise<ListReply> {
   const cursor = cursorOf(request, root);
   const walk = walkFrom(cursor === null ? null : joinPath(root.path, cursor.last));
-  const entries: Entry[] = [];
-  let more = false;
-  for await (const page of walk.pages()) {
-    const room = request.limit - entries.length;
-    entries.push(...page.slice(0, room).map(entryOf));
-    more = page.length > room;
-    if (more) break;
+  const page = new Page(request.limit, parts.nowMs);
+  let more = true;
+  try {
+    while (more && !page.isFull) {
+      const files = await walk.take(page.room);
+      page.entries.push(...files);
+      more = files.length > 0;
+    }
+    if (page.room === 0) more = (await walk.take(1)).length > 0;
+  } finally {
+    walk.close();
   }
+  const { entries } = page;
   const { generation } = walk;
   return {
     entries,

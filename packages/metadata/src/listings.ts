@@ -1,4 +1,3 @@
-import { unlessAborted } from '@millpool/host';
 import type { Log } from '@millpool/host';
 import { nameOfBytes } from '@millpool/protocol';
 import { RangedListing } from '@millpool/under-storage';
@@ -8,8 +7,9 @@ import type { Attached } from './attached.ts';
 import { Changes } from './changes.ts';
 import { childOf } from './directory.ts';
 import type { Directory } from './directory.ts';
-import { nameOfOrder } from './entries.ts';
 import { FirstListing } from './first-listing.ts';
+import { Flight } from './flight.ts';
+import type { OnListed } from './flight.ts';
 import { fillBelow } from './flat-listing.ts';
 import type { OpenDirectory } from './flat-listing.ts';
 import { Locks } from './locks.ts';
@@ -20,6 +20,8 @@ import { directoryKey, entryClasses } from './store/keys.ts';
 import { decodeDirectory } from './store/records.ts';
 import type { DirectoryRecord } from './store/records.ts';
 import { WriteBuffer } from './store/write-buffer.ts';
+import { nameOfOrder } from './stored-entry.ts';
+import type { Turns } from './turns.ts';
 import type { Shelf, Update } from './update.ts';
 
 interface Parts {
@@ -30,6 +32,14 @@ interface Parts {
   readonly log: Log;
   /** Of one listing under way at the same time, at most. */
   readonly listsAtOnce: number;
+  readonly turns: Turns;
+}
+
+interface EnsureRequest {
+  readonly floorMs: number;
+  readonly signal: AbortSignal;
+  /** While it is listed. */
+  readonly onListed?: OnListed;
 }
 
 interface ListingRequest {
@@ -39,8 +49,6 @@ interface ListingRequest {
   readonly after?: Uint8Array | null;
   readonly signal: AbortSignal;
 }
-
-const namesAtOnce = 1_000;
 
 /**
  * Lists directories of the sources into the store, each at most once at a time however many ask. A listing goes on when
@@ -52,8 +60,9 @@ export class Listings {
   readonly #nowMs: () => number;
   readonly #log: Log;
   readonly #listsAtOnce: number;
+  readonly #turns: Turns;
   readonly #locks = new Locks();
-  readonly #flights = new Map<string, Promise<void>>();
+  readonly #flights = new Map<string, Flight>();
 
   constructor(parts: Parts) {
     this.#shelf = parts.shelf;
@@ -61,6 +70,7 @@ export class Listings {
     this.#nowMs = parts.nowMs;
     this.#log = parts.log;
     this.#listsAtOnce = parts.listsAtOnce;
+    this.#turns = parts.turns;
   }
 
   /**
@@ -74,35 +84,27 @@ export class Listings {
   }
 
   /** The same, listed now unless it is there. Rejects with what the LIST failed of. */
-  async ensure(
-    attached: Attached,
-    directory: Directory,
-    request: { floorMs: number; signal: AbortSignal },
-  ): Promise<DirectoryRecord> {
+  async ensure(attached: Attached, directory: Directory, request: EnsureRequest): Promise<DirectoryRecord> {
     return this.#ensure(request, `one ${directory.text}`, {
       found: () => this.fresh(directory, request.floorMs),
-      list: () => this.#locks.hold(directory.text, () => this.#listOne(attached, directory)),
+      list: (tell) => this.#locks.hold(directory.text, () => this.#listOne(attached, directory, tell)),
     });
   }
 
   /** The same for all that is below it too. */
-  async ensureBelow(
-    attached: Attached,
-    directory: Directory,
-    request: { floorMs: number; signal: AbortSignal },
-  ): Promise<DirectoryRecord> {
+  async ensureBelow(attached: Attached, directory: Directory, request: EnsureRequest): Promise<DirectoryRecord> {
     return this.#ensure(request, `below ${directory.text}`, {
       found: () => {
         const record = this.fresh(directory, request.floorMs);
         return record !== null && record.subtreeListedAtMs >= Math.max(1, request.floorMs) ? record : null;
       },
-      list: () => this.#listBelow(attached, directory),
+      list: (tell) => this.#listBelow(attached, directory, tell),
     });
   }
 
   /** Resolves when nothing is being listed any more; what fails meanwhile was told to those who asked. */
   async settled(): Promise<void> {
-    while (this.#flights.size > 0) await Promise.allSettled(this.#flights.values());
+    while (this.#flights.size > 0) await Promise.allSettled([...this.#flights.values()].map(({ ended }) => ended));
   }
 
   /** All that is stored of a directory, and of those below it that its listing leads to. */
@@ -118,24 +120,23 @@ export class Listings {
 
   /** A flight that began before the floor may end without being fresh enough; the one after it is. */
   async #ensure(
-    { signal }: { signal: AbortSignal },
+    { signal, onListed }: EnsureRequest,
     name: string,
-    listing: { found: () => DirectoryRecord | null; list: () => Promise<void> },
+    listing: { found: () => DirectoryRecord | null; list: (tell: OnListed) => Promise<void> },
   ): Promise<DirectoryRecord> {
     for (;;) {
       const record = listing.found();
       if (record !== null) return record;
       let flight = this.#flights.get(name);
       if (flight === undefined) {
-        flight = listing.list().finally(() => this.#flights.delete(name));
+        flight = new Flight((tell) => listing.list(tell).finally(() => this.#flights.delete(name)));
         this.#flights.set(name, flight);
-        flight.catch(() => {});
       }
-      await unlessAborted(signal, flight);
+      await flight.wait(signal, onListed);
     }
   }
 
-  async #listOne(attached: Attached, directory: Directory): Promise<void> {
+  async #listOne(attached: Attached, directory: Directory, tell: OnListed): Promise<void> {
     const storage = await attached.storage();
     const { signal } = attached;
     const listing = this.pagesOf(storage, { directory, recursive: false, signal });
@@ -144,6 +145,7 @@ export class Listings {
     const { former, update } = await this.#begin(directory, buffer);
     const skipped = new SkippedKeys();
     let gone: readonly string[];
+    let files = 0;
     try {
       for await (const page of listing.pages()) {
         for (const file of page.files) update.addFile(file.key.subarray(directory.prefix.length), fileEntry(file));
@@ -151,7 +153,9 @@ export class Listings {
           update.addDirectory(nameOfBytes(prefix.subarray(directory.prefix.length, -1)));
         }
         skipped.add(page.skipped);
+        tell((files += page.files.length));
         await update.settle();
+        await this.#turns.next();
       }
       signal.throwIfAborted();
       gone = await update.finish({ listedAtMs, subtreeListedAtMs: former?.subtreeListedAtMs ?? 0 });
@@ -165,7 +169,7 @@ export class Listings {
     await this.#forgetGone(directory, gone);
   }
 
-  async #listBelow(attached: Attached, root: Directory): Promise<void> {
+  async #listBelow(attached: Attached, root: Directory, tell: OnListed): Promise<void> {
     const storage = await attached.storage();
     const buffer = new WriteBuffer(this.#shelf.store);
     const skipped = new SkippedKeys();
@@ -177,6 +181,8 @@ export class Listings {
         shards: this.#shards,
         listedAtMs: this.#nowMs(),
         skipped,
+        turns: this.#turns,
+        tell,
         open: (directory) => this.#open(directory, buffer),
       });
       skipped.tell(this.#log, root.path);
@@ -244,15 +250,10 @@ export class Listings {
 
   async #forgetChildren(directory: Directory): Promise<void> {
     const kinds = [entryClasses.directory];
-    for (let from = '', more = true; more;) {
-      const names: string[] = [];
-      for (const { order } of this.#shelf.entries.scan(directory, { kinds, from, to: null })) {
-        names.push(order);
-        if (names.length === namesAtOnce) break;
-      }
-      for (const name of names) await this.forget(childOf(directory, nameOfOrder(name), this.#shards));
-      more = names.length === namesAtOnce;
-      from = `${names.at(-1) ?? ''}\0`;
+    const scan = this.#shelf.entries.scan(directory, { kinds, from: '', to: null });
+    for (let { head } = scan; head !== null; { head } = scan) {
+      scan.pass();
+      await this.forget(childOf(directory, nameOfOrder(head.order), this.#shards));
     }
   }
 

@@ -14,6 +14,7 @@ import type { Listings } from './listings.ts';
 import { noSuchPath, resolved, rootEntry } from './resolved-entry.ts';
 import type { LookupResult, ResolvedEntry } from './resolved-entry.ts';
 import { directoryEntry, fileEntry, hasAnyBelow } from './source-pages.ts';
+import type { Turns } from './turns.ts';
 
 interface Parts {
   readonly attachments: Attachments;
@@ -21,6 +22,7 @@ interface Parts {
   readonly entries: Entries;
   readonly shards: number;
   readonly nowMs: () => number;
+  readonly turns: Turns;
 }
 
 /** One request's look-ups: one time holds for all, and directories are made once. */
@@ -33,6 +35,8 @@ interface Batch {
 }
 
 const asksAtOnce = 64;
+/** Looked up in the store in one turn of the event loop; what is asked for of a batch of samples needs none more. */
+const pathsATurn = 256;
 /**
  * So many names of one directory that had to be asked for singly, and it is listed in passing: a LIST of 1,000 names
  * costs as much as some ten HEADs, so a directory known to be large is not listed for a few.
@@ -70,7 +74,11 @@ export class Lookup {
   async #all(paths: readonly string[], batch: Batch): Promise<LookupResult[]> {
     const { signal } = batch;
     setMaxListeners(0, signal);
-    const results = paths.map((path) => this.#stored(path, batch));
+    const results: (LookupResult | null)[] = [];
+    for (const path of paths) {
+      if (results.length > 0 && results.length % pathsATurn === 0) await this.#parts.turns.next(signal);
+      results.push(this.#stored(path, batch));
+    }
     const open = results.flatMap((result, index) => (result === null ? [index] : []));
     let next = 0;
     const ask = async (): Promise<void> => {

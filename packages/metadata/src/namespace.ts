@@ -5,14 +5,16 @@ import type { Attached } from './attached.ts';
 import type { Attachments } from './attachments.ts';
 import { checkSource } from './check-source.ts';
 import type { Entries } from './entries.ts';
+import type { OnListed } from './flight.ts';
 import { directoryAbove, listAbove, listBelow, listDirectory } from './list.ts';
-import type { FileWalk } from './list.ts';
 import type { Listings } from './listings.ts';
 import { Lookup } from './lookup.ts';
-import { noSuchPath, notADirectory } from './resolved-entry.ts';
+import { entryIn, noSuchPath, notADirectory, resolved } from './resolved-entry.ts';
 import type { LookupResult, ResolvedEntry } from './resolved-entry.ts';
 import { hasAnyBelow } from './source-pages.ts';
-import { Walk } from './walk.ts';
+import type { Turns } from './turns.ts';
+import { pagesOf, Walk } from './walk.ts';
+import type { FileWalk, Made } from './walk.ts';
 
 export interface NamespaceParts {
   readonly attachments: Attachments;
@@ -21,6 +23,13 @@ export interface NamespaceParts {
   readonly shards: number;
   /** Milliseconds since 1970, never going back while the process lives. */
   readonly nowMs: () => number;
+  readonly turns: Turns;
+}
+
+interface WalkAbove {
+  readonly path: string;
+  readonly after: string | null;
+  readonly signal: AbortSignal;
 }
 
 /** The one namespace: attachments, the directories in them, and those above that only lead to attachments. */
@@ -49,14 +58,17 @@ export class Namespace {
       this.#checkLeads(path);
       const root = directoryAbove(path, shards);
       if (!recursive) return listAbove(this.#parts, request);
-      return listBelow(this.#parts, request, { root, walk: (after) => this.#walkAbove(path, after, signal) });
+      return listBelow(this.#parts, request, {
+        root,
+        walk: (after) => this.#walkAbove({ path, after, signal }, entryIn),
+      });
     }
     if (cursor === null) await this.#checkDirectory(attached, path, signal);
     if (!recursive) return listDirectory(this.#parts, request, { attached, signal });
     const root = attached.directory(path, shards);
     return listBelow(this.#parts, request, {
       root,
-      walk: (after) => new Walk(this.#parts, { attached, root, after, signal }),
+      walk: (after) => new Walk(this.#parts, { attached, root, after, signal }, entryIn),
     });
   }
 
@@ -66,12 +78,16 @@ export class Namespace {
   }
 
   /** All files at or below a path, in the byte order of their paths; complete, or it throws. */
-  async *walk(path: string, signal: AbortSignal): AsyncGenerator<readonly ResolvedEntry[]> {
+  async *walk(
+    path: string,
+    signal: AbortSignal,
+    onListed: OnListed = () => {},
+  ): AsyncGenerator<readonly ResolvedEntry[]> {
     const { attachments, shards } = this.#parts;
     const attached = attachments.covering(path);
     if (attached === null) {
       this.#checkLeads(path);
-      yield* this.#walkAbove(path, null, signal).pages();
+      yield* pagesOf(this.#walkAbove({ path, after: null, signal }, resolved));
       return;
     }
     const entry = await this.#entryOf(path, signal);
@@ -80,11 +96,11 @@ export class Namespace {
       if (!(await this.#isAlsoDirectory(attached, path, signal))) return;
     }
     const root = attached.directory(path, shards);
-    yield* new Walk(this.#parts, { attached, root, after: null, signal }).pages();
+    yield* pagesOf(new Walk(this.#parts, { attached, root, after: null, signal, onListed }, resolved));
   }
 
   /** The attachments below a path, walked one after another. */
-  #walkAbove(path: string, after: string | null, signal: AbortSignal): FileWalk {
+  #walkAbove<T>({ path, after, signal }: WalkAbove, made: Made<T>): FileWalk<T> {
     const parts = this.#parts;
     const walks = parts.attachments
       .below(path)
@@ -95,16 +111,20 @@ export class Namespace {
       )
       .map((attached) => {
         const root = attached.directory(attached.attachment.path, parts.shards);
-        return new Walk(parts, {
-          attached,
-          root,
-          after: after !== null && isBelow(after, root.path) ? after : null,
-          signal,
-        });
+        const from = after !== null && isBelow(after, root.path) ? after : null;
+        return new Walk(parts, { attached, root, after: from, signal }, made);
       });
+    let at = 0;
     return {
-      async *pages() {
-        for (const walk of walks) yield* walk.pages();
+      async take(count) {
+        for (let walk = walks[at]; walk !== undefined; walk = walks[(at += 1)]) {
+          const files = await walk.take(count);
+          if (files.length > 0) return files;
+        }
+        return [];
+      },
+      close() {
+        for (const walk of walks) walk.close();
       },
       get oldestMs() {
         return Math.min(...walks.map((walk) => walk.oldestMs));

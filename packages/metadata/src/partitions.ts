@@ -49,6 +49,7 @@ export class Partitions {
   readonly #parts: Parts;
   /** By the directories' ids in hex. */
   readonly #stored = new Map<string, StoredMap>();
+  #changes = 0;
 
   private constructor(parts: Parts) {
     this.#parts = parts;
@@ -64,6 +65,11 @@ export class Partitions {
 
   get namesMax(): number {
     return this.#parts.namesMax;
+  }
+
+  /** Grows with each map that becomes another one. */
+  get changes(): number {
+    return this.#changes;
   }
 
   mapOf(directory: DirectoryName): PartitionMap {
@@ -124,6 +130,7 @@ export class Partitions {
       await store.write([{ key: this.#countKey(directory, partition), value: null }]);
     }
     if (!this.#stored.delete(directory.text)) return;
+    this.#changes += 1;
     const key = nameOfRecord(directory);
     await coordination.txn({ compare: [], then: [{ kind: 'delete', key }], otherwise: [] });
   }
@@ -203,6 +210,7 @@ export class Partitions {
     });
     if (!succeeded) throw lostRace(key);
     this.#stored.set(directory.text, { map, modRevision: revision });
+    this.#changes += 1;
   }
 
   /** A split is done when its child is in the map, and undone otherwise. */

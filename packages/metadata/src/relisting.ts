@@ -10,6 +10,7 @@ import { entryClasses, runs } from './store/keys.ts';
 import type { EntryClass } from './store/keys.ts';
 import { encodeEntry } from './store/records.ts';
 import type { DirectoryRecord, EntryRecord } from './store/records.ts';
+import type { StoredEntry } from './stored-entry.ts';
 import type { ListedTimes, Shelf, Update, UpdateRequest } from './update.ts';
 
 interface ListedFile {
@@ -114,19 +115,26 @@ export class Relisting implements Update {
   ): void {
     const from = range.after ?? '';
     const stored = this.#shelf.entries.scan(this.#request.directory, { kinds: [kind], from, to: range.to });
-    let old = stored.next();
-    if (old.done !== true && old.value.order === range.after) old = stored.next();
-    for (const { order, value } of listing) {
-      while (old.done !== true && old.value.order < order) {
-        this.#changes.remove(kind, Buffer.from(old.value.order, 'latin1'));
-        old = stored.next();
+    if (stored.head?.order === range.after) stored.pass();
+    const removeTo = (end: string | null): void => {
+      for (let { head } = stored; isBefore(head, end); { head } = stored) {
+        this.#changes.remove(kind, Buffer.from(head.order, 'latin1'));
+        stored.pass();
       }
-      const same = old.done !== true && old.value.order === order ? old.value : null;
-      if (same === null || !same.value.equals(value)) this.#changes.put(kind, Buffer.from(order, 'latin1'), value);
-      if (same !== null) old = stored.next();
+    };
+    for (const { order, value } of listing) {
+      removeTo(order);
+      const same = stored.head?.order === order ? stored.head : null;
+      if (same?.value.equals(value) !== true) this.#changes.put(kind, Buffer.from(order, 'latin1'), value);
+      if (same !== null) stored.pass();
     }
-    for (; old.done !== true; old = stored.next()) this.#changes.remove(kind, Buffer.from(old.value.order, 'latin1'));
+    removeTo(null);
   }
+}
+
+/** Null: the end of the directory, which all entries are before. */
+function isBefore(entry: StoredEntry | null, end: string | null): entry is StoredEntry {
+  return entry !== null && (end === null || entry.order < end);
 }
 
 function* listed(items: readonly RunItem[]): Generator<ListedFile> {

@@ -8,10 +8,12 @@ import type { Entries } from './entries.ts';
 import { Feed } from './feed.ts';
 import type { Listings } from './listings.ts';
 import type { ResolvedEntry } from './resolved-entry.ts';
+import { resolved } from './resolved-entry.ts';
 import { hasAnyBelow } from './source-pages.ts';
 import type { EntryRecord } from './store/records.ts';
 import type { SourceCheckPlace } from './source-check-cursor.ts';
-import { Walk } from './walk.ts';
+import type { Turns } from './turns.ts';
+import { pagesOf, Walk } from './walk.ts';
 import type { WalkListings } from './walk.ts';
 
 export interface SourceCheckParts {
@@ -19,6 +21,7 @@ export interface SourceCheckParts {
   readonly entries: Entries;
   readonly shards: number;
   readonly nowMs: () => number;
+  readonly turns: Turns;
 }
 
 export interface SourceCheckRequest {
@@ -214,7 +217,7 @@ export class SourceCheck {
     const after = place.stored === null ? null : this.#pathOf(place.stored);
     const ensure: WalkListings['ensure'] = async (_, directory) => listings.listed(directory);
     const asStored = { fresh: (directory: Directory) => listings.listed(directory), ensure, ensureBelow: ensure };
-    return new Walk({ ...this.#parts, listings: asStored }, { attached, root, after, signal }).pages();
+    return pagesOf(new Walk({ ...this.#parts, listings: asStored }, { attached, root, after, signal }, resolved));
   }
 
   async *#listedPages(): AsyncGenerator<readonly Listed[]> {

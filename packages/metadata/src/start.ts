@@ -9,6 +9,7 @@ import type { UnderStorage } from '@millpool/under-storage';
 import type { OpenUnderStorage } from './attached.ts';
 import { Attachments } from './attachments.ts';
 import { Entries } from './entries.ts';
+import type { OnListed } from './flight.ts';
 import { Listings } from './listings.ts';
 import { Namespace } from './namespace.ts';
 import { ownerOf } from './owner.ts';
@@ -17,6 +18,7 @@ import { Partitions } from './partitions.ts';
 import type { LookupResult, ResolvedEntry } from './resolved-entry.ts';
 import { MetadataStore } from './store/environment.ts';
 import { Sweep } from './sweep.ts';
+import { Turns } from './turns.ts';
 
 export interface MetadataConfig {
   /** Holds the LMDB file; made when it is not there. What is in it can be lost: it is listed again. */
@@ -41,8 +43,11 @@ export interface Metadata {
   lookupAtSource(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]>;
   /** Who owns a path's entry, and what is stored of it; null above all attachments and beside them. */
   owner(path: string): Owner | null;
-  /** All files at or below a path, in the byte order of their paths; complete, or it throws. */
-  walk(path: string, signal: AbortSignal): AsyncIterable<readonly ResolvedEntry[]>;
+  /**
+   * All files at or below a path, in the byte order of their paths; complete, or it throws. `onListed` is told how many
+   * there are, as far as that is known before they are given: those listed so far, or all.
+   */
+  walk(path: string, signal: AbortSignal, onListed?: OnListed): AsyncIterable<readonly ResolvedEntry[]>;
   /** In the order of their paths. */
   attachments(): readonly Attachment[];
   /** Why an attachment's source cannot be reached; null when it can. `not-found` for an id that is not attached. */
@@ -72,8 +77,9 @@ export async function startMetadata(config: MetadataConfig): Promise<Metadata> {
   const entries = new Entries(store, partitions);
   const nowMs = steadyTime(clock);
   const listsAtOnce = config.listsAtOnce ?? listsAtOnceDefault;
-  const listings = new Listings({ shelf: { store, partitions, entries }, shards, nowMs, log, listsAtOnce });
-  const namespace = new Namespace({ attachments, listings, entries, shards, nowMs });
+  const turns = new Turns();
+  const listings = new Listings({ shelf: { store, partitions, entries }, shards, nowMs, log, listsAtOnce, turns });
+  const namespace = new Namespace({ attachments, listings, entries, shards, nowMs, turns });
   const sweep = new Sweep(store, partitions);
   const sweepSoon = (): void => {
     sweep.start(listings.settled(), (error) => log.error('what was detached could not be swept', { error }));
@@ -96,7 +102,7 @@ export async function startMetadata(config: MetadataConfig): Promise<Metadata> {
     lookup: (paths, signal) => namespace.lookup(paths, signal),
     lookupAtSource: (paths, signal) => namespace.lookupAtSource(paths, signal),
     owner: (path) => ownerOf({ attachments, listings, entries, partitions, shards, nowMs }, path),
-    walk: (path, signal) => namespace.walk(path, signal),
+    walk: (path, signal, onListed) => namespace.walk(path, signal, onListed),
     attachments: () => attachments.current().map(({ attachment }) => attachment),
     attachmentError: (id) => attachments.byId(id).error,
     watchAttachments: (listener) => attachments.watch(listener),

@@ -12,7 +12,8 @@ import fc from 'fast-check';
 
 import { directoryOf } from './directory.ts';
 import type { Directory } from './directory.ts';
-import { Entries, nameOfOrder, orderOfName } from './entries.ts';
+import { Entries } from './entries.ts';
+import type { EntryScan } from './entry-scan.ts';
 import { FirstListing } from './first-listing.ts';
 import { hashName } from './name-hash.ts';
 import { locate, nextSplit, partitionsOf, shardOf } from './partition-map.ts';
@@ -24,6 +25,7 @@ import { directoryKey, entryClasses, partitionRange } from './store/keys.ts';
 import { decodeDirectory } from './store/records.ts';
 import type { DirectoryRecord, EntryRecord } from './store/records.ts';
 import { WriteBuffer } from './store/write-buffer.ts';
+import { nameOfOrder, orderOfName } from './stored-entry.ts';
 import type { Shelf, Update } from './update.ts';
 
 const shards = 64;
@@ -109,10 +111,18 @@ async function list(shelf: Shelf, directory: Directory, listed: Listing): Promis
   return gone;
 }
 
+/** So many entries of a scan, or all that are left. */
+function taken(scan: EntryScan, count = Number.POSITIVE_INFINITY): string[] {
+  const entries: string[] = [];
+  for (; entries.length < count && scan.head !== null; scan.pass()) {
+    const { order, record } = scan.head;
+    entries.push(`${nameOfOrder(order)} ${record.type} ${record.size}`);
+  }
+  return entries;
+}
+
 function stored(shelf: Shelf, directory: Directory): string[] {
-  return [...shelf.entries.scan(directory, { kinds, from: '', to: null })].map(({ order, record: { type, size } }) => {
-    return `${nameOfOrder(order)} ${type} ${size}`;
-  });
+  return taken(shelf.entries.scan(directory, { kinds, from: '', to: null }));
 }
 
 function expected(listed: Listing): string[] {
@@ -189,6 +199,50 @@ test('listings of many windows and changes that outgrow memory: all changed, a t
     assertCounts(shelf, directory);
   }
   assert.ok(partitionsOf(shelf.partitions.mapOf(directory)).length >= 10);
+});
+
+test('a scan that is left while its directory changes and splits has once what stays', async (t) => {
+  const shelf = await shelfFor(t, 12);
+  const keyOf = (entry: string): string => entry.slice(0, entry.lastIndexOf(' '));
+  await fc.assert(
+    fc.asyncProperty(listing, listing, fc.nat({ max: 120 }), async (before, after, count) => {
+      const directory = freshDirectory();
+      await list(shelf, directory, before);
+      const scan = shelf.entries.scan(directory, { kinds, from: '', to: null });
+      const found = taken(scan, count).map(keyOf);
+      await list(shelf, directory, after);
+      found.push(...taken(scan).map(keyOf));
+      const all = expected(new Map([...before, ...after])).map(keyOf);
+      const has = new Set(found);
+      assert.deepEqual(
+        found,
+        all.filter((key) => has.has(key)),
+        'each once, in order',
+      );
+      assert.deepEqual(
+        [...before.keys()].filter((key) => after.has(key) && !has.has(key)),
+        [],
+      );
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('more scans than may hold blocks at once: each goes on where it was', async (t) => {
+  const shelf = await shelfFor(t, 1_000);
+  const directory = freshDirectory();
+  const record = { type: 'file', size: 1, mtimeMs: 1, tag: '"1"' } as const;
+  await list(
+    shelf,
+    directory,
+    new Map(Array.from({ length: 40 }, (_, n) => [`n${n} file`, { name: `n${n}`, record }])),
+  );
+  // Each holds a block a class.
+  const scans = Array.from({ length: 800 }, () => shelf.entries.scan(directory, { kinds, from: '', to: null }));
+  const halves = scans.map((scan) => taken(scan, 20));
+  const all = stored(shelf, directory);
+  assert.equal(all.length, 40);
+  scans.forEach((scan, n) => assert.deepEqual([...(halves[n] ?? []), ...taken(scan)], all));
 });
 
 function assertCounts(shelf: Shelf, directory: Directory): void {

@@ -53,6 +53,12 @@ export class EntryBlock {
     return from;
   }
 
+  /** The first entry whose name comes after `name`; `count` when there is none. */
+  findAfter(name: Buffer): number {
+    const at = this.find(name);
+    return at < this.count && this.compare(at, name) === 0 ? at + 1 : at;
+  }
+
   /** Where the entry's name stands in relation to `name`: negative before it, 0 the same. */
   compare(index: number, name: Buffer): number {
     const start = this.#nameStart(index);

@@ -6,6 +6,13 @@ import type { EntryPlace } from './keys.ts';
 /** So that the last one is not a few entries alone. */
 const unevenBytes = 512;
 
+export interface PlacedBlock {
+  readonly key: Buffer;
+  readonly block: EntryBlock;
+}
+
+const leastByte = Buffer.of(0);
+
 /** A name, and its record from now on; null: none. */
 export interface Edit {
   readonly name: Buffer;
@@ -19,10 +26,13 @@ export interface Edit {
 export class EntryBlocks {
   readonly #store: MetadataStore;
   readonly #prefix: Buffer;
+  /** What comes behind all of its keys. */
+  readonly #end: Buffer;
 
   constructor(store: MetadataStore, place: EntryPlace) {
     this.#store = store;
     this.#prefix = entryPrefix(place);
+    this.#end = successorOf(this.#prefix);
   }
 
   get(name: Buffer): Buffer | null {
@@ -33,16 +43,16 @@ export class EntryBlocks {
     return at < block.count && block.compare(at, name) === 0 ? block.value(at) : null;
   }
 
-  /** From the one that holds `name` on, in order. To be gone through without awaiting. */
-  *from(name: Buffer): Generator<EntryBlock, void, undefined> {
-    const wanted = named(this.#prefix, name);
-    const first = name.length === 0 ? undefined : this.#store.floor(this.#prefix, wanted);
-    const pairs = this.#store.scan({ start: first?.key ?? wanted, end: successorOf(this.#prefix) });
-    try {
-      for (let next = pairs.next(); next.done !== true; next = pairs.next()) yield new EntryBlock(next.value.value);
-    } finally {
-      pairs.return?.();
-    }
+  /** The block that holds `name` if there is such a name, or else the first one behind it. */
+  holding(name: Buffer): PlacedBlock | null {
+    const start = named(this.#prefix, name);
+    const floor = name.length === 0 ? undefined : this.#store.floor(this.#prefix, start);
+    return floor === undefined ? this.#first(start) : placed(floor);
+  }
+
+  /** The block behind the one that had this key. */
+  after(key: Buffer): PlacedBlock | null {
+    return this.#first(Buffer.concat([key, leastByte]));
   }
 
   /**
@@ -79,9 +89,14 @@ export class EntryBlocks {
   }
 
   #keyAfter(key: Buffer): Buffer | null {
-    const start = Buffer.concat([key, Buffer.of(0)]);
-    const [next] = this.#store.first({ start, end: successorOf(this.#prefix) }, 1);
+    const start = Buffer.concat([key, leastByte]);
+    const [next] = this.#store.first({ start, end: this.#end }, 1);
     return next === undefined ? null : next.key.subarray(nameAt);
+  }
+
+  #first(start: Buffer): PlacedBlock | null {
+    const [pair] = this.#store.first({ start, end: this.#end }, 1);
+    return pair === undefined ? null : placed(pair);
   }
 
   #rewrite(pair: Pair | undefined, edits: readonly Edit[], writes: Write[]): number {
@@ -109,6 +124,10 @@ export class EntryBlocks {
     if (writes.length === before && pair !== undefined) writes.push({ key, value: null });
     return growth;
   }
+}
+
+function placed({ key, value }: Pair): PlacedBlock {
+  return { key, block: new EntryBlock(value) };
 }
 
 function editBytes({ name, value }: Edit): number {

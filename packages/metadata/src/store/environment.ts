@@ -66,11 +66,6 @@ export class MetadataStore {
     return this.#opened().get(key);
   }
 
-  /** To be gone through without awaiting: it holds a read transaction until its end or its `return`. */
-  scan(range: KeyRange): Iterator<Pair> {
-    return this.#opened().getRange({ start: range.start, end: range.end })[Symbol.iterator]();
-  }
-
   first(range: KeyRange, limit: number): Pair[] {
     return [...this.#opened().getRange({ start: range.start, end: range.end, limit })];
   }
