@@ -73,7 +73,12 @@ export class ColdSource implements AsyncDisposable {
 
   /** The first epoch of a node that has nothing yet. CPU time is the daemon's and the training process's. */
   sdk(): Contender {
-    return { lap: (number) => this.#firstEpoch(number) };
+    return { lap: (number) => this.#onNewNode((node) => this.#firstEpoch(node, number)) };
+  }
+
+  /** `millpool load` of everything on such a node, from when it is asked for to when every byte is here and checked. */
+  load(): Contender {
+    return { lap: () => this.#onNewNode((node) => this.#load(node)) };
   }
 
   /** Bare GETs, so many connections at once. */
@@ -96,7 +101,8 @@ export class ColdSource implements AsyncDisposable {
     await rm(this.#directory, { recursive: true, force: true, maxRetries: 3 });
   }
 
-  async #firstEpoch(number: number): Promise<Lap> {
+  /** Adds the CPU time of the node's daemon. */
+  async #onNewNode(measure: (node: MillpoolNode) => Promise<Lap>): Promise<Lap> {
     const directory = await mkdtemp(join(this.#directory, 'node-'));
     const node = await MillpoolNode.start({
       directory,
@@ -106,17 +112,35 @@ export class ColdSource implements AsyncDisposable {
       within: this.#link.near,
     });
     try {
-      const command = [...lapProgram('millpool'), node.socket, path, String(batchSize), String(seed)];
-      const signal = this.#signal;
-      await using loop = await LineProcess.start(command, { signal });
-      await run(benchProgram, ['memory', String(touchedBytes)], { timeout: touchTimeoutMs, signal });
-      const before = await cpuSecondsOf(node.pid);
-      const lap = await loop.lap(String(number));
-      return { ...lap, cpuSeconds: lap.cpuSeconds + (await cpuSecondsOf(node.pid)) - before };
+      return await measure(node);
     } finally {
       await node.stop();
       await rm(directory, { recursive: true, force: true, maxRetries: 3 });
     }
+  }
+
+  async #firstEpoch(node: MillpoolNode, number: number): Promise<Lap> {
+    const command = [...lapProgram('millpool'), node.socket, path, String(batchSize), String(seed)];
+    await using loop = await LineProcess.start(command, { signal: this.#signal });
+    await this.#touchMemory();
+    const before = await cpuSecondsOf(node.pid);
+    const lap = await loop.lap(String(number));
+    return { ...lap, cpuSeconds: lap.cpuSeconds + (await cpuSecondsOf(node.pid)) - before };
+  }
+
+  async #load(node: MillpoolNode): Promise<Lap> {
+    const listed = await node.run('du', path);
+    if (listed.code !== 0) throw new Error(listed.stderr);
+    await this.#touchMemory();
+    const before = await cpuSecondsOf(node.pid);
+    const { code, stdout, stderr } = await node.run('load', path, '--wait', '--json');
+    if (code !== 0) throw new Error(stderr);
+    const { filesDone, seconds } = JSON.parse(stdout) as { readonly filesDone: number; readonly seconds: number };
+    return { samples: filesDone, seconds, cpuSeconds: (await cpuSecondsOf(node.pid)) - before };
+  }
+
+  async #touchMemory(): Promise<void> {
+    await run(benchProgram, ['memory', String(touchedBytes)], { timeout: touchTimeoutMs, signal: this.#signal });
   }
 
   /** Bytes a second. */

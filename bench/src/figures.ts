@@ -2,6 +2,7 @@ import type { Figure } from './figure.ts';
 import { coldDevice } from './figures/cold-device.ts';
 import { coldEpoch } from './figures/cold-epoch.ts';
 import { coldEpochAwsSdk } from './figures/cold-epoch-aws-sdk.ts';
+import { coldLoad } from './figures/cold-load.ts';
 import { halfCache } from './figures/half-cache.ts';
 import { list1m } from './figures/list-1m.ts';
 import { loaderOverhead } from './figures/loader-overhead.ts';
@@ -21,6 +22,7 @@ export const figures: readonly Figure[] = [
   reportCost,
   coldDevice,
   coldEpoch,
+  coldLoad,
   coldEpochAwsSdk,
   halfCache,
   orderCache,

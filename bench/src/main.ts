@@ -4,7 +4,7 @@ import { repository } from './bench-program.ts';
 import { parseCommandLine, usage } from './command-line.ts';
 import type { CommandLine } from './command-line.ts';
 import { hasRun } from './figure.ts';
-import type { Outcome } from './figure.ts';
+import type { Figure, Outcome } from './figure.ts';
 import { figures } from './figures.ts';
 import { commit, describeMachine } from './machine.ts';
 import { reportOf, table, writeReport } from './report.ts';
@@ -16,14 +16,25 @@ const interrupted = 130;
 async function measure({ chosen }: CommandLine, signal: AbortSignal): Promise<Report> {
   const outcomes: Outcome[] = [];
   const measured = await commit();
-  for (const figure of chosen) {
-    const say = (text: string): void => void process.stderr.write(`${figure.id}: ${text}\n`);
+  for (const figure of chosen) outcomes.push(...(await outcomesOf(figure, signal)));
+  return reportOf(outcomes, await describeMachine(), measured);
+}
+
+/** What was measured before an interruption is told and kept. */
+async function outcomesOf(figure: Figure, signal: AbortSignal): Promise<readonly Outcome[]> {
+  const say = (text: string): void => void process.stderr.write(`${figure.id}: ${text}\n`);
+  const outcomes: Outcome[] = [];
+  try {
+    signal.throwIfAborted();
     for await (const outcome of figure.measure({ say, signal })) {
       outcomes.push(outcome);
       say(hasRun(outcome) ? `${outcome.variant}: ${outcome.ratio.toFixed(2)}` : `not run: ${outcome.why}`);
     }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    outcomes.push({ id: figure.id, why: 'interrupted' });
   }
-  return reportOf(outcomes, await describeMachine(), measured);
+  return outcomes;
 }
 
 async function main(signal: AbortSignal): Promise<void> {
@@ -37,6 +48,7 @@ async function main(signal: AbortSignal): Promise<void> {
     await writeReport(report, kept);
     process.stdout.write(`kept in ${kept}\n`);
   }
+  signal.throwIfAborted();
 }
 
 const stop = new AbortController();

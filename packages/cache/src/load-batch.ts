@@ -1,8 +1,13 @@
 import type { ResolvedEntry } from '@millpool/metadata';
 
-/** Many enough to keep a source busy, few enough that what is done is settled soon, and each failure is told. */
+/** Few enough that what is done is settled soon, and each failure is told. */
 export const filesAtOnce = 1_000;
-const bytesAtOnce = 1024 ** 3;
+const bytesAtOnce = 256 * 1024 ** 2;
+/**
+ * So many under way, so that a source has something to do while the last files of one batch arrive, and while another is
+ * written.
+ */
+export const batchesAtOnce = 4;
 
 /** Pages of a walk as batches of files, of so many bytes that none takes long; a larger file is one of its own. */
 export async function* batchesOf(

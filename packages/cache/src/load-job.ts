@@ -9,7 +9,8 @@ import type { Metadata, ResolvedEntry } from '@millpool/metadata';
 import { stateOf } from './admission.ts';
 import type { Eviction } from './eviction.ts';
 import type { FailureLog } from './failure-log.ts';
-import { batchesOf, filesAtOnce } from './load-batch.ts';
+import { inOrder } from './in-order.ts';
+import { batchesAtOnce, batchesOf, filesAtOnce } from './load-batch.ts';
 import { LoadProgress } from './load-progress.ts';
 import type { LoadRecord } from './load-record.ts';
 
@@ -147,10 +148,12 @@ export class LoadJob {
     this.#failureCount = 0;
     await this.#keeper.failures.clear();
     this.#progress.beginPass();
-    for await (const batch of this.#batches()) {
+    const bring = async (batch: Files): Promise<void> => {
       this.#progress.saw(batch.length, sizeOf(batch));
       if (verifies) await this.#verify(batch);
       await this.#loadBatch(batch);
+    };
+    for await (const batch of inOrder(this.#batches(), batchesAtOnce, bring)) {
       if (this.#unsettled.length >= unsettledMax) await this.#loadUnsettled();
       if (verifies) await this.#keeper.onVerified(batch.at(-1)?.path ?? this.#record.path);
     }
@@ -215,6 +218,7 @@ export class LoadJob {
       await unlessAborted(this.#stop.signal, engine.flush(flushTimeoutMs));
     } finally {
       clearInterval(watch);
+      this.#progress.fetched(files);
       this.#stop.signal.removeEventListener('abort', onAbort);
     }
     const failed = new Map(fetch.failures().map(({ index, error }) => [index, error]));
@@ -232,6 +236,7 @@ export class LoadJob {
     const resident = this.#parts.engine.residency(objects);
     const whole = files.filter(({ size }, i) => resident[i] === size).length;
     this.#progress.underWay(
+      files,
       whole,
       resident.reduce((sum, bytes) => sum + bytes, 0),
     );

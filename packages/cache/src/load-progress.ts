@@ -20,6 +20,8 @@ export class LoadProgress {
   #seen = { files: 0, bytes: 0 };
   #done = { files: 0, bytes: 0 };
   #shown = { files: 0, bytes: 0 };
+  /** Of each batch that is being fetched: what of it is resident by now. */
+  readonly #underWay = new Map<object, { readonly files: number; readonly bytes: number }>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -47,13 +49,28 @@ export class LoadProgress {
   settled(files: number, bytes: number): void {
     this.#done.files += files;
     this.#done.bytes += bytes;
-    this.underWay(0, 0);
+    this.#show();
   }
 
-  /** What is resident of the batch under way, on top of what is settled. */
-  underWay(files: number, bytes: number): void {
-    this.#shown.files = Math.max(this.#shown.files, this.#done.files + files);
-    this.#shown.bytes = Math.max(this.#shown.bytes, this.#done.bytes + bytes);
+  /** What is resident of a batch that is being fetched, on top of what is settled. */
+  underWay(batch: object, files: number, bytes: number): void {
+    this.#underWay.set(batch, { files, bytes });
+    this.#show();
+  }
+
+  /** Nothing of it is under way any more; what it brought is settled next. */
+  fetched(batch: object): void {
+    this.#underWay.delete(batch);
+  }
+
+  #show(): void {
+    let { files, bytes } = this.#done;
+    for (const batch of this.#underWay.values()) {
+      files += batch.files;
+      bytes += batch.bytes;
+    }
+    this.#shown.files = Math.max(this.#shown.files, files);
+    this.#shown.bytes = Math.max(this.#shown.bytes, bytes);
     const atMs = this.#clock.monotonicMs();
     if (atMs - (this.#samples.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY) < sampleEveryMs) return;
     this.#samples.push({ atMs, bytes: this.#shown.bytes });
