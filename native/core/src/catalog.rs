@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::device::Device;
+use crate::extent::{Original, Record};
 use crate::fates::{Fate, Fates};
 use crate::image_saving::save_images;
 use crate::lingering::Lingering;
@@ -135,8 +136,14 @@ impl Catalog {
     }
 
     /// Makes records findable, after the write of their extent returned. A key that is there already moves to its new
-    /// place: both hold the same bytes.
-    pub fn publish(&self, segment: &Arc<Segment>, entries: &[RecordEntry]) -> Published {
+    /// place: both hold the same bytes. A copy takes the place of its original alone: what was forgotten, or came anew,
+    /// while it was made stays so. The segment of an original stays until it is retired.
+    pub fn publish(
+        &self,
+        segment: &Arc<Segment>,
+        entries: &[RecordEntry],
+        records: &[Record],
+    ) -> Published {
         let mut state = self.state();
         if state.segment(segment.number(), segment.generation()).is_none() {
             return Published::SegmentGone;
@@ -144,8 +151,12 @@ impl Catalog {
         segment.remember(entries);
         let mut emptied = Vec::new();
         let mut outcome = Published::Done;
-        for entry in entries {
+        for (entry, record) in entries.iter().zip(records) {
             let before = state.table.get(&entry.key);
+            let is_at = |original: Original| before.is_some_and(|before| original.is_at(&before));
+            if !record.original.is_none_or(is_at) {
+                continue;
+            }
             let location = entry.location(segment.number(), segment.generation());
             if let Err(error) = state.insert(&entry.key, &location) {
                 outcome = Published::TableFull(error);
@@ -155,7 +166,12 @@ impl Catalog {
             if state.pins.has(&entry.key) {
                 segment.add_pinned(entry.stored_len);
             }
-            emptied.extend(before.and_then(|before| state.release(&entry.key, &before)));
+            let Some(before) = before else { continue };
+            if record.original.is_some() {
+                state.count_out(&entry.key, &before);
+            } else {
+                emptied.extend(state.release(&entry.key, &before));
+            }
         }
         state.settle();
         drop(state);
@@ -217,13 +233,28 @@ impl Catalog {
         }
     }
 
+    /// False where the record is not in that segment (number, generation).
+    pub fn forget_damaged(&self, key: &RecordKey, segment: (u32, u32)) -> bool {
+        let is_there = |at: &Location| (at.segment, at.generation) == segment;
+        self.forget_those(std::slice::from_ref(key), Fate::Damaged, is_there).records > 0
+    }
+
     pub fn forget(&self, keys: &[RecordKey], fate: Fate) -> Freed {
+        self.forget_those(keys, fate, |_| true)
+    }
+
+    fn forget_those(
+        &self,
+        keys: &[RecordKey],
+        fate: Fate,
+        which: impl Fn(&Location) -> bool,
+    ) -> Freed {
         self.removals.fetch_add(1, Ordering::AcqRel);
         let mut freed = Freed::default();
         let (mut forgotten, mut emptied) = (Vec::new(), Vec::new());
         let mut state = self.state();
         for key in keys {
-            let Some(location) = state.table.get(key) else { continue };
+            let Some(location) = state.table.get(key).filter(&which) else { continue };
             if !state.table.remove(key, location.generation) {
                 continue;
             }
@@ -284,6 +315,38 @@ impl Catalog {
             freed.bytes += of_segment.bytes;
         }
         freed
+    }
+
+    /// What can be found of a sealed segment, as its own entries say; `None` when it is gone or still filled.
+    pub fn live_entries(&self, number: u32, generation: u32) -> Option<Vec<RecordEntry>> {
+        let segment = self.state().segment(number, generation)?.clone();
+        if !segment.is_sealed() {
+            return None;
+        }
+        let mut entries = segment.entries();
+        let state = self.state();
+        entries.retain(|entry| {
+            let found = state.table.get(&entry.key);
+            found.is_some_and(|at| {
+                Original { entry: *entry, segment: number, generation }.is_at(&at)
+            })
+        });
+        Some(entries)
+    }
+
+    /// Ends a segment that has nothing left to be found. False where something is, or where it is gone.
+    pub fn retire(&self, number: u32, generation: u32) -> bool {
+        let mut state = self.state();
+        let is_empty = |segment: &Arc<Segment>| segment.live_records() == 0;
+        if !state.segment(number, generation).is_some_and(is_empty) {
+            return false;
+        }
+        let taken = state.numbers[number as usize].segment.take();
+        drop(state);
+        taken.iter().for_each(|segment| {
+            self.discard(segment);
+        });
+        true
     }
 
     /// Takes a segment back that nothing was published of; nothing happens where it was evicted meanwhile.
@@ -354,12 +417,19 @@ impl State {
     /// One record less at `location`. A segment that has none left is taken from its number, and is the caller's to
     /// discard once the lock is released.
     fn release(&mut self, key: &RecordKey, location: &Location) -> Option<Arc<Segment>> {
-        let segment = self.segment(location.segment, location.generation)?;
+        let is_empty = self.count_out(key, location);
+        if is_empty { self.numbers[location.segment as usize].segment.take() } else { None }
+    }
+
+    /// One record less at `location`, and whether its segment has none left now.
+    fn count_out(&self, key: &RecordKey, location: &Location) -> bool {
+        let Some(segment) = self.segment(location.segment, location.generation) else {
+            return false;
+        };
         if self.pins.has(key) {
             segment.take_pinned(location.stored_len);
         }
-        let is_empty = segment.take_live(location.stored_len);
-        if is_empty { self.numbers[location.segment as usize].segment.take() } else { None }
+        segment.take_live(location.stored_len)
     }
 
     fn insert(&mut self, key: &RecordKey, location: &Location) -> Result<()> {

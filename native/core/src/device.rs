@@ -44,8 +44,9 @@ pub struct DeviceStatus {
     pub used_bytes: u64,
     /// Taken in and not written yet.
     pub queued_bytes: u64,
-    /// For records that are not taken in yet.
+    /// For new records that are not taken in yet, and for copies.
     pub room_bytes: u64,
+    pub copy_room_bytes: u64,
     pub state: DeviceState,
     /// Why it is not `Ok`.
     pub reason: Option<String>,
@@ -66,6 +67,8 @@ pub(crate) struct Device {
     /// Of `used`: claimed by open segments and not written yet.
     claimed: AtomicU64,
     queued: AtomicU64,
+    /// Of its room, for copies of what is here alone.
+    reserved: AtomicU64,
     health: Mutex<Health>,
 }
 
@@ -87,6 +90,7 @@ impl Device {
             used: AtomicU64::new(0),
             claimed: AtomicU64::new(0),
             queued: AtomicU64::new(0),
+            reserved: AtomicU64::new(0),
             health: Mutex::new(Health::Ok),
         })
     }
@@ -150,12 +154,21 @@ impl Device {
         }
     }
 
-    /// Whether a record of `bytes` would find room here, as far as one can tell before it is written.
+    /// Whether a new record of `bytes` would find room here, as far as one can tell before it is written.
     pub fn accepts(&self, bytes: u64) -> bool {
+        self.accepts_copy(bytes.saturating_add(self.reserved.load(Ordering::Relaxed)))
+    }
+
+    /// The same of a copy.
+    pub fn accepts_copy(&self, bytes: u64) -> bool {
         let queued = self.queued.load(Ordering::Relaxed);
         let free = self.config.size_bytes.saturating_sub(self.used.load(Ordering::Relaxed));
         let room = free + self.claimed.load(Ordering::Relaxed);
         queued + bytes <= MAX_QUEUED_BYTES.min(room) && self.is_ready()
+    }
+
+    pub fn reserve_for_copies(&self, bytes: u64) {
+        self.reserved.store(bytes, Ordering::Relaxed);
     }
 
     /// A full device is given records again after a while, and when something was given back; whether it is full still,
@@ -166,6 +179,14 @@ impl Device {
             Health::Failed { .. } => false,
             Health::Full { retry_at, .. } => Instant::now() >= *retry_at,
         }
+    }
+
+    /// What it has, and is about to have, in millionths of what it may.
+    pub fn fullness(&self) -> u64 {
+        let claimed = self.claimed.load(Ordering::Relaxed);
+        let written = self.used.load(Ordering::Relaxed).saturating_sub(claimed);
+        let has = u128::from(written + self.queued_bytes());
+        (has * 1_000_000 / u128::from(self.config.size_bytes.max(1))) as u64
     }
 
     pub fn queued_bytes(&self) -> u64 {
@@ -213,8 +234,13 @@ impl Device {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// For records that are not taken in yet: of the budget and of the filesystem; nothing on one that failed.
+    /// For new records that are not taken in yet.
     pub fn room_bytes(&self) -> u64 {
+        self.copy_room_bytes().saturating_sub(self.reserved.load(Ordering::Relaxed))
+    }
+
+    /// For copies: of the budget and of the filesystem; nothing on one that failed.
+    fn copy_room_bytes(&self) -> u64 {
         if self.has_failed() {
             return 0;
         }
@@ -275,7 +301,7 @@ impl Device {
     }
 
     pub fn status(&self) -> DeviceStatus {
-        let room_bytes = self.room_bytes();
+        let (room_bytes, copy_room_bytes) = (self.room_bytes(), self.copy_room_bytes());
         let (state, reason) = match &*self.health() {
             Health::Ok => (DeviceState::Ok, None),
             Health::Full { reason, .. } => (DeviceState::Full, Some(reason.clone())),
@@ -287,6 +313,7 @@ impl Device {
             used_bytes: self.used.load(Ordering::Relaxed),
             queued_bytes: self.queued_bytes(),
             room_bytes,
+            copy_room_bytes,
             state,
             reason,
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::field::{bytes_at, put, u16_at, u32_at};
 use crate::record_entry::{BLOCK_BYTES, CODEC_RAW, ENTRY_BYTES, RecordEntry, alignment};
-use crate::{Identity, RecordBytes, RecordKey};
+use crate::{Identity, Location, RecordBytes, RecordKey};
 
 pub(crate) const FORMAT_VERSION: u16 = 1;
 const MAGIC: [u8; 4] = *b"MPEX";
@@ -33,12 +33,49 @@ pub(crate) struct Record {
     pub key: RecordKey,
     pub piece: u32,
     pub bytes: Arc<dyn RecordBytes>,
+    /// Of a copy.
+    pub original: Option<Original>,
+    /// Devices that had no room for it when they came to it.
+    pub refusals: u32,
+}
+
+/// The place that a record is copied from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Original {
+    pub entry: RecordEntry,
+    pub segment: u32,
+    pub generation: u32,
+}
+
+impl Original {
+    pub fn is_at(&self, location: &Location) -> bool {
+        (location.segment, location.generation) == (self.segment, self.generation)
+            && location.offset == self.entry.offset
+    }
 }
 
 impl Record {
     /// At most [`crate::PIECE_BYTES`]: checked when it was appended.
     pub fn len(&self) -> u32 {
         self.bytes.bytes().len() as u32
+    }
+
+    /// What is said of it at `offset`. A copy is stored as its original is.
+    fn entry(&self, offset: u32) -> RecordEntry {
+        if let Some(Original { entry, .. }) = self.original {
+            return RecordEntry { offset, ..entry };
+        }
+        let len = self.len();
+        RecordEntry {
+            key: self.key,
+            offset,
+            stored_len: len,
+            raw_len: len,
+            crc: self.bytes.crc(),
+            piece: self.piece,
+            codec: CODEC_RAW,
+            flags: 0,
+        }
     }
 }
 
@@ -110,16 +147,7 @@ impl Extent {
         for record in records {
             let len = record.len();
             offset = offset.next_multiple_of(alignment(len));
-            entries.push(RecordEntry {
-                key: record.key,
-                offset,
-                stored_len: len,
-                raw_len: len,
-                crc: record.bytes.crc(),
-                piece: record.piece,
-                codec: CODEC_RAW,
-                flags: 0,
-            });
+            entries.push(record.entry(offset));
             offset += len;
         }
         let bytes = offset.next_multiple_of(BLOCK_BYTES) - at;

@@ -157,6 +157,8 @@ fn fields_are_written_as_the_segment() {
                 key: entry_of(&vector, record).key,
                 piece: entry_of(&vector, record).piece,
                 bytes: Arc::new(Payload(vector.part(&format!("payload/{record}/bytes")).to_vec())),
+                original: None,
+                refusals: 0,
             })
             .collect();
         let mut extent = Extent::lay_out(wanted.label, n as u32, at, &mut records);

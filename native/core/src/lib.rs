@@ -3,6 +3,7 @@
 mod bucket;
 mod catalog;
 mod ceilings;
+mod copy_forward;
 mod crc;
 mod cuckoo;
 mod dataset;
@@ -37,6 +38,7 @@ mod order;
 mod page_cache;
 mod passing;
 mod pins;
+mod placement;
 mod prefetch;
 mod probe;
 mod random;
@@ -62,6 +64,7 @@ mod writer_thread;
 
 pub use catalog::Freed;
 pub use ceilings::{DeviceRates, DeviceTrial, Rate, copy_rate, device_rates};
+pub use copy_forward::{Copied, CopyForward, Destination};
 pub use cuckoo::TableFull;
 pub use dataset::{Dataset, DatasetRoot, DatasetSummary};
 pub use dataset_diff::{ChangeKind, DatasetChange, DiffPage, DiffPlace, diff_datasets};

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 
 use crate::extent::{Extent, ExtentBreak, SegmentLabel};
 use crate::footer::{FooterBreak, Trailer};
@@ -53,8 +54,8 @@ pub(crate) fn glance(file: &File) -> Result<Glance, Unusable> {
     }
 }
 
-/// By the footer where it is whole, else extent by extent up to the first break. Payloads are not read: their records
-/// are unverified, and checked against their CRC when they are first read.
+/// By the footer where it is whole, else extent by extent up to the first break. No payloads are read but those of the
+/// last extent without a footer: records are unverified, and checked against their CRC when they are first read.
 pub(crate) fn examine(file: &File) -> Result<Found, Unusable> {
     let trailer = match glance(file)? {
         Glance::Unsealed(found) => return Ok(found),
@@ -92,15 +93,27 @@ fn by_extents(file: &File, len: u32) -> Result<Found, Unusable> {
     };
     let mut found =
         Found { label: first.label, extents: 1, data_end: first.bytes, entries: first.entries };
+    let mut last = 0;
     while let Ok(next) = Extent::read(file, found.data_end, len) {
         if next.label != found.label || next.number != found.extents {
             break;
         }
         found.extents += 1;
         found.data_end += next.bytes;
+        last = found.entries.len();
         found.entries.extend(next.entries);
     }
+    let whole = found.entries.split_off(last).into_iter().filter(|entry| is_whole(file, entry));
+    found.entries.extend(whole);
     Ok(found)
+}
+
+/// A kill can cut the write of the last extent short, whose header is there then. None of its records was published,
+/// and a torn one would take the place of an older copy that is good.
+fn is_whole(file: &File, entry: &RecordEntry) -> bool {
+    let mut payload = vec![0; entry.stored_len as usize];
+    let read = file.read_exact_at(&mut payload, u64::from(entry.offset));
+    read.is_ok() && crc_fast::crc32_iscsi(&payload) == entry.crc
 }
 
 #[cfg(test)]

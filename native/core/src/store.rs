@@ -2,24 +2,27 @@
 
 use std::collections::HashMap;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use crate::catalog::{Catalog, Freed};
+use crate::copy_forward::Destination;
 use crate::device::{Device, DeviceConfig, DeviceStatus};
 use crate::extent::Record;
 use crate::fates::{Fate, Fates};
 use crate::lingering::LingeringStatus;
 use crate::page_cache::cached_bytes;
 use crate::passing::Passing;
+use crate::placement::Placement;
 use crate::random::random_bytes;
+use crate::record_entry::RecordEntry;
 use crate::recovery::Recovery;
 use crate::segment::{SegmentFile, SegmentStatus, segment_bytes};
 use crate::table_room::TableRoom;
 use crate::tenant::TenantStatus;
 use crate::writer::Writer;
-use crate::writer_thread::WriterConfig;
+use crate::writer_thread::{WriterConfig, WriterParts};
 use crate::{
     Code, Error, Identity, Location, PIECE_BYTES, RecordBytes, RecordKey, Result, TableHandle,
 };
@@ -47,9 +50,7 @@ pub enum Admission {
 
 /// All methods may be called from any thread.
 pub struct Store {
-    writers: Vec<Writer>,
-    /// Where the search for the next record's device begins: devices that are equally busy take turns.
-    turn: AtomicUsize,
+    placement: Arc<Placement>,
     catalog: Arc<Catalog>,
     attachments: RwLock<HashMap<u32, Attachment>>,
     passing: Passing,
@@ -88,12 +89,21 @@ impl Store {
             .collect::<Result<_>>()?;
         let catalog = Arc::new(Catalog::new(FIRST_TABLE_RECORDS, config.table_bytes)?);
         let notices = Recovery::new(&catalog).run(&devices)?;
-        let start = |device: Arc<Device>| Writer::start(device, catalog.clone(), writer.clone());
-        let writers = devices.into_iter().map(start).collect::<Result<_>>()?;
-        let (attachments, turn, damaged, passing, is_closed) = Default::default();
+        let placement = Arc::new(Placement::default());
+        let others = Arc::downgrade(&placement);
+        let elsewhere = Arc::new(move |refused: u32, identity, record: Record| {
+            let len = record.len().into();
+            let accepts = |device: &Device| device.index != refused && device.accepts(len);
+            others
+                .upgrade()
+                .is_some_and(|others: Arc<Placement>| others.place(identity, record, accepts))
+        });
+        let parts = WriterParts { catalog: catalog.clone(), config: writer, elsewhere };
+        let start = |device: Arc<Device>| Writer::start(device, parts.clone());
+        placement.begin(devices.into_iter().map(start).collect::<Result<_>>()?);
+        let (attachments, damaged, passing, is_closed) = Default::default();
         Ok(Arc::new(Store {
-            writers,
-            turn,
+            placement,
             catalog,
             attachments,
             passing,
@@ -115,7 +125,7 @@ impl Store {
     pub fn detach(&self, attachment: u32) {
         let mut attachments = self.attachments.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(gone) = attachments.remove(&attachment) {
-            self.writers.iter().for_each(|writer| writer.seal(gone.identity));
+            self.writers().iter().for_each(|writer| writer.seal(gone.identity));
         }
     }
 
@@ -147,18 +157,40 @@ impl Store {
         let tenant = self.catalog.tenants.of(&identity);
         // Whoever pinned it has been told that there is room.
         let is_within = tenant.room() >= len || self.catalog.is_pinned(&key);
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.writers.len();
-        let (later, sooner) = self.writers.split_at(turn);
-        let ready = sooner.iter().chain(later).filter(|writer| writer.device.accepts(len));
-        let writer = ready.min_by_key(|writer| writer.device.queued_bytes());
-        let fate = if writer.is_some() && !is_within { Fate::OverShare } else { Fate::NoRoom };
-        let writer = writer.filter(|_| is_within);
-        if writer.is_some_and(|writer| writer.push(identity, Record { key, piece, bytes })) {
+        let record = Record { key, piece, bytes, original: None, refusals: 0 };
+        let accepts = |device: &Device| device.accepts(len);
+        if is_within && self.placement.place(identity, record, accepts) {
             return Admission::Queued;
         }
+        let has_room = self.writers().iter().any(|writer| accepts(&writer.device));
+        let fate = if has_room && !is_within { Fate::OverShare } else { Fate::NoRoom };
         tenant.add_declined(len);
         self.fates().note([key], fate);
         Admission::Declined
+    }
+
+    fn writers(&self) -> &[Writer] {
+        self.placement.writers()
+    }
+
+    /// Takes in a copy of what is here already: no share and no policy is asked. False when no device has room.
+    pub(crate) fn append_copy(&self, identity: Identity, copy: Record, to: &Destination) -> bool {
+        let len = copy.len().into();
+        let accepts = |device: &Device| to.has(device.index) && device.accepts_copy(len);
+        self.placement.place(identity, copy, accepts)
+    }
+
+    /// So much of each device's room takes no new records: it is for copies alone.
+    pub fn reserve_for_copies(&self, bytes: u64) {
+        self.writers().iter().for_each(|writer| writer.device.reserve_for_copies(bytes));
+    }
+
+    pub(crate) fn live_entries(&self, number: u32, generation: u32) -> Option<Vec<RecordEntry>> {
+        self.catalog.live_entries(number, generation)
+    }
+
+    pub(crate) fn retire(&self, number: u32, generation: u32) -> bool {
+        self.catalog.retire(number, generation)
     }
 
     /// What records of `identity` may take from now on, with what it has; `None`: all there is.
@@ -173,7 +205,7 @@ impl Store {
             return 0;
         }
         drop(attachments);
-        let devices = self.writers.iter().map(|writer| writer.device.room_bytes());
+        let devices = self.writers().iter().map(|writer| writer.device.room_bytes());
         devices.sum::<u64>().min(self.catalog.tenants.of(identity).room())
     }
 
@@ -252,9 +284,15 @@ impl Store {
         self.catalog.forget(keys, Fate::Freed)
     }
 
-    /// Makes a record unreachable whose bytes were found not to be what they should, and counts it.
-    pub fn forget_damaged(&self, key: &RecordKey) {
-        if self.catalog.forget(std::slice::from_ref(key), Fate::Damaged).records > 0 {
+    /// The same of records that the source has other versions of now.
+    pub fn forget_replaced(&self, keys: &[RecordKey]) -> Freed {
+        self.catalog.forget(keys, Fate::Evicted)
+    }
+
+    /// Makes a record unreachable whose bytes in a segment (number, generation) were found not to be what they should,
+    /// and counts it. One that is somewhere else by now stays.
+    pub fn forget_damaged(&self, key: &RecordKey, segment: (u32, u32)) {
+        if self.catalog.forget_damaged(key, segment) {
             self.damaged.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -299,7 +337,7 @@ impl Store {
     }
 
     pub fn devices(&self) -> Vec<DeviceStatus> {
-        self.writers.iter().map(|writer| writer.device.status()).collect()
+        self.writers().iter().map(|writer| writer.device.status()).collect()
     }
 
     /// What a person should know of the opening: files that were set aside or could not be used.
@@ -331,17 +369,21 @@ impl Store {
     /// Returns when all that was queued is written and found, or was refused by its device.
     pub fn flush(&self, timeout: Duration) -> Result<()> {
         let deadline = Instant::now() + timeout;
-        self.writers.iter().try_for_each(|writer| writer.flush(deadline))
+        let writers = self.writers();
+        // What one device refuses goes to another, which may have been flushed before.
+        writers
+            .iter()
+            .try_for_each(|_| writers.iter().try_for_each(|writer| writer.flush(deadline)))
     }
 
     /// Writes what is queued, seals all open segments, saves the key table, gives the directories back. Says what a
     /// person should know of it. Idempotent.
     pub fn close(&self) -> Vec<String> {
-        self.writers.iter().for_each(Writer::close);
+        self.writers().iter().for_each(Writer::close);
         if self.is_closed.swap(true, Ordering::AcqRel) {
             return Vec::new();
         }
-        let devices: Vec<_> = self.writers.iter().map(|writer| writer.device.clone()).collect();
+        let devices: Vec<_> = self.writers().iter().map(|writer| writer.device.clone()).collect();
         let notices = self.catalog.save(self.stripe_set, &devices);
         devices.iter().for_each(|device| device.unlock());
         notices

@@ -9,7 +9,7 @@ use crate::catalog::Catalog;
 use crate::device::Device;
 use crate::extent::Record;
 use crate::inbox::{Inbox, Unsettled};
-use crate::writer_thread::{WriterConfig, WriterThread};
+use crate::writer_thread::{WriterParts, WriterThread};
 use crate::{Code, Error, Identity, Result};
 
 pub(crate) struct Writer {
@@ -20,13 +20,10 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub fn start(
-        device: Arc<Device>,
-        catalog: Arc<Catalog>,
-        config: WriterConfig,
-    ) -> Result<Writer> {
+    pub fn start(device: Arc<Device>, parts: WriterParts) -> Result<Writer> {
         let inbox = Arc::new(Inbox::default());
-        let work = WriterThread::new(inbox.clone(), device.clone(), catalog.clone(), config);
+        let catalog = parts.catalog.clone();
+        let work = WriterThread::new(inbox.clone(), device.clone(), parts);
         let thread = std::thread::Builder::new()
             .name(format!("millpool-dev{}", device.index))
             .spawn(move || work.run())

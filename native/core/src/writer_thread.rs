@@ -28,6 +28,17 @@ pub(crate) struct WriterConfig {
     pub devices: u32,
 }
 
+/// Takes a record that the device of this number refused. False where no other has room.
+pub(crate) type Elsewhere = Arc<dyn Fn(u32, Identity, Record) -> bool + Send + Sync>;
+
+/// What all writers of a store share.
+#[derive(Clone)]
+pub(crate) struct WriterParts {
+    pub catalog: Arc<Catalog>,
+    pub config: WriterConfig,
+    pub elsewhere: Elsewhere,
+}
+
 /// Records of one identity on their way, and the segment they will go to.
 #[derive(Default)]
 struct Stream {
@@ -43,6 +54,7 @@ pub(crate) struct WriterThread {
     device: Arc<Device>,
     catalog: Arc<Catalog>,
     config: WriterConfig,
+    elsewhere: Elsewhere,
     streams: HashMap<Identity, Stream>,
     sealing: Vec<JoinHandle<()>>,
 }
@@ -64,14 +76,10 @@ impl Drop for EndNotice {
 }
 
 impl WriterThread {
-    pub fn new(
-        inbox: Arc<Inbox>,
-        device: Arc<Device>,
-        catalog: Arc<Catalog>,
-        config: WriterConfig,
-    ) -> WriterThread {
+    pub fn new(inbox: Arc<Inbox>, device: Arc<Device>, parts: WriterParts) -> WriterThread {
+        let WriterParts { catalog, config, elsewhere } = parts;
         let (streams, sealing) = (HashMap::new(), Vec::new());
-        WriterThread { inbox, device, catalog, config, streams, sealing }
+        WriterThread { inbox, device, catalog, config, elsewhere, streams, sealing }
     }
 
     /// Until the inbox is closed.
@@ -155,17 +163,37 @@ impl WriterThread {
         stream.written_at = Some(Instant::now());
         let tenant = self.catalog.tenants.of(identity);
         let bytes = records.iter().map(|record| u64::from(record.len())).sum();
+        let count = records.len();
         match self.write_extent(identity, size, &mut records) {
             Ok(()) => self.device.mark_written(),
             Err(reason) => {
-                tenant.add_declined(bytes);
-                self.catalog.fates.note(records.iter().map(|record| record.key), Fate::NoRoom);
+                let is_of_device = !matches!(reason, Refusal::TableFull);
                 refuse(&self.device, reason);
+                self.give_up(identity, records, is_of_device);
             }
         }
         tenant.take_queued(bytes);
         self.device.take_queued(bytes);
-        self.inbox.settle(records.len());
+        self.inbox.settle(count);
+    }
+
+    /// What this device refused goes to another that has room. A copy does not: it is still where it was.
+    fn give_up(&self, identity: &Identity, records: Vec<Record>, is_of_device: bool) {
+        let tenant = self.catalog.tenants.of(identity);
+        for mut record in records {
+            if record.original.is_some() {
+                continue;
+            }
+            let (key, len) = (record.key, u64::from(record.len()));
+            record.refusals += 1;
+            let is_taken = is_of_device
+                && record.refusals < self.config.devices
+                && (self.elsewhere)(self.device.index, *identity, record);
+            if !is_taken {
+                tenant.add_declined(len);
+                self.catalog.fates.note([key], Fate::NoRoom);
+            }
+        }
     }
 
     fn write_extent(
@@ -174,6 +202,9 @@ impl WriterThread {
         size: ExtentSize,
         records: &mut [Record],
     ) -> std::result::Result<(), Refusal> {
+        if self.device.has_failed() {
+            return Err(Refusal::NoRoom("it failed".into()));
+        }
         let mut open = match self.take_open(identity) {
             Some(open) => open,
             None => self.begin(identity)?,
@@ -191,7 +222,7 @@ impl WriterThread {
                 return Err(reason);
             }
         };
-        match self.catalog.publish(&open.segment, &entries) {
+        match self.catalog.publish(&open.segment, &entries, records) {
             Published::Done => self.put_back(identity, open),
             Published::SegmentGone => open.abandon(),
             Published::TableFull(error) => {

@@ -2,7 +2,6 @@
 
 mod harness;
 
-use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::PermissionsExt;
@@ -14,16 +13,6 @@ use harness::{Bytes, SECONDS, content, get, key, open_at, put, segment_files};
 use millpool_core::{
     Admission, Code, DeviceConfig, DeviceState, Identity, PIECE_BYTES, Store, StoreConfig,
 };
-use proptest::prelude::*;
-
-/// As a kill leaves it: nothing flushed, nothing sealed. The files are copied, since the locks end with this process.
-fn crash_copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to.join("segments")).unwrap();
-    for entry in fs::read_dir(from.join("segments")).unwrap() {
-        let path = entry.unwrap().path();
-        fs::copy(&path, to.join("segments").join(path.file_name().unwrap())).unwrap();
-    }
-}
 
 #[test]
 fn records_of_every_size_come_back_before_and_after_a_restart() {
@@ -418,77 +407,4 @@ fn no_flipped_byte_of_a_segment_gives_a_wrong_record() {
         fs::remove_dir_all(other.path().join("segments")).unwrap();
     }
     assert!(healed > 0 && absent > 0, "{healed} records were right, {absent} absent");
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Put(u64, usize),
-    Forget(u64),
-    EvictOne,
-    Flush,
-    Crash,
-    Restart,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        8 => (0..60u64, 1..40_000usize).prop_map(|(n, len)| Step::Put(n, len)),
-        2 => (0..60u64).prop_map(Step::Forget),
-        1 => Just(Step::EvictOne),
-        2 => Just(Step::Flush),
-        1 => Just(Step::Crash),
-        1 => Just(Step::Restart),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-    #[test]
-    fn whatever_happens_a_record_is_right_or_absent(steps in prop::collection::vec(step(), 1..50)) {
-        let place = tempfile::tempdir().unwrap();
-        let mut runs = 0;
-        let mut directory = place.path().join("run-0");
-        let mut store = open_at(&[directory.clone()], 1 << 30);
-        // A key's length is part of its version in the real thing: here the first one put stays.
-        let mut lengths: HashMap<u64, usize> = HashMap::new();
-        for step in steps {
-            match step {
-                Step::Put(n, len) => {
-                    let len = *lengths.entry(n).or_insert(len);
-                    put(&store, n, len);
-                }
-                Step::Forget(n) => {
-                    store.flush(SECONDS).unwrap();
-                    store.forget(&[key(n)]);
-                    prop_assert!(get(&store, n).is_none());
-                }
-                Step::EvictOne => {
-                    let first: Vec<_> = store.segments().iter().map(|segment| segment.number).take(1).collect();
-                    store.evict(&first);
-                }
-                Step::Flush => store.flush(SECONDS).unwrap(),
-                Step::Crash => {
-                    runs += 1;
-                    let next = place.path().join(format!("run-{runs}"));
-                    crash_copy(&directory, &next);
-                    directory = next;
-                    store = open_at(&[directory.clone()], 1 << 30);
-                }
-                Step::Restart => {
-                    let before: Vec<_> = lengths.keys().filter(|n| get(&store, **n).is_some()).copied().collect();
-                    store.close();
-                    drop(store);
-                    store = open_at(&[directory.clone()], 1 << 30);
-                    for n in before {
-                        prop_assert_eq!(get(&store, n), Some(content(n, lengths[&n])));
-                    }
-                }
-            }
-            for (n, len) in &lengths {
-                if let Some(bytes) = get(&store, *n) {
-                    prop_assert_eq!(bytes, content(*n, *len));
-                }
-            }
-        }
-    }
 }

@@ -230,6 +230,7 @@ impl NativeEngine {
             size_bytes: device.size_bytes as f64,
             used_bytes: device.used_bytes as f64,
             room_bytes: device.room_bytes as f64,
+            copy_room_bytes: device.copy_room_bytes as f64,
             state: state(device.state).to_owned(),
             reason: device.reason.unwrap_or_default(),
         });

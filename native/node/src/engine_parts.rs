@@ -168,7 +168,7 @@ impl Parts {
                     self.store.mark_verified(&[key]);
                 }
                 Err(error) if error.code == Code::Corrupt || error.code == Code::Io => {
-                    self.store.forget_damaged(&key);
+                    self.store.forget_damaged(&key, (location.segment, location.generation));
                     if verified.corrupt.last() != Some(&index) {
                         verified.corrupt.push(index);
                     }

@@ -3,6 +3,7 @@
 mod allocator;
 mod batch;
 mod client;
+mod copy_forward;
 mod dataset;
 mod engine;
 mod engine_config;
@@ -15,6 +16,7 @@ mod forecast;
 mod machine;
 mod order;
 mod pace;
+mod replaced;
 mod status;
 mod work;
 

@@ -12,6 +12,7 @@ pub struct NativeDeviceStatus {
     pub size_bytes: f64,
     pub used_bytes: f64,
     pub room_bytes: f64,
+    pub copy_room_bytes: f64,
     pub state: String,
     pub reason: String,
 }

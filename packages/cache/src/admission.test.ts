@@ -4,7 +4,15 @@ import { test } from 'node:test';
 import { admission } from './admission.ts';
 
 const gib = 1024 ** 3;
-const device = { path: '/d', sizeBytes: gib, usedBytes: 0, roomBytes: gib, state: 'ok', reason: '' } as const;
+const device = {
+  path: '/d',
+  sizeBytes: gib,
+  usedBytes: 0,
+  roomBytes: gib,
+  copyRoomBytes: gib,
+  state: 'ok',
+  reason: '',
+} as const;
 
 test('a full key table stops admission whatever room the devices have, and says what to do', () => {
   assert.deepEqual(admission([device], false), { state: 'on', why: '' });

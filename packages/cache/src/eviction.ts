@@ -2,13 +2,16 @@ import type { Clock, Log } from '@millpool/host';
 import type { Engine } from '@millpool/native';
 import { packObjects } from '@millpool/native';
 import type { ResolvedEntry } from '@millpool/metadata';
+import type { CopyStatus } from '@millpool/protocol';
 
+import { Compaction } from './compaction.ts';
 import { deal } from './deal.ts';
 import type { Deal, Room } from './deal.ts';
 import type { Holders } from './holders.ts';
 import { OrderHand } from './order-hand.ts';
 import type { Pins } from './pins.ts';
 import type { Plans } from './plans.ts';
+import type { Replaced } from './replaced.ts';
 import { SieveHand } from './sieve-hand.ts';
 import { storedShare } from './tenants.ts';
 import type { Tenant, Tenants } from './tenants.ts';
@@ -29,10 +32,13 @@ interface Parts {
   readonly pins: Pins;
   readonly plans: Plans;
   readonly holders: Holders;
+  readonly replaced: Replaced;
   readonly clock: Clock;
   readonly log: Log;
   /** What nobody has read for so long may go. */
   readonly idleMs: number;
+  /** Of what is fetched, what may be written to win room back. */
+  readonly copyShare: number;
 }
 
 /** Room for a load of what is pinned. */
@@ -41,7 +47,7 @@ interface Claim {
   isMet: boolean;
 }
 
-/** Deals the cache again and again, and gives up segments where somebody is to get room. */
+/** Deals the cache again and again; where somebody is to get room, copies segments forward and gives some up. */
 export class Eviction {
   readonly #parts: Parts;
   readonly #stop = new AbortController();
@@ -49,18 +55,21 @@ export class Eviction {
   readonly #hands = new Map<string, SieveHand>();
   readonly #orderHands = new Map<string, OrderHand>();
   readonly #claims = new Set<Claim>();
+  readonly #compaction: Compaction;
   #deal: Deal | null = null;
   #everyMs = lookEveryMs;
   #evictedBytes = 0;
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#compaction = new Compaction(parts);
     this.#running = this.#run();
   }
 
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#running;
+    await this.#compaction.stop();
   }
 
   /** What an identity may have while not all that is in use fits; null: nobody is limited. */
@@ -71,6 +80,11 @@ export class Eviction {
   /** Space of the segments that were given up since the daemon started. */
   get evictedBytes(): number {
     return this.#evictedBytes;
+  }
+
+  /** What was copied to win room back, since the daemon started. */
+  get copied(): CopyStatus {
+    return this.#compaction.copied;
   }
 
   /**
@@ -116,13 +130,32 @@ export class Eviction {
     const byOrder = who.filter(({ policy, identity }) => policy === 'order' && plans.jobs(identity).size > 0);
     this.#everyMs = byOrder.length > 0 ? orderEveryMs : lookEveryMs;
     if (dealt.wantedBytes === 0 && byOrder.length === 0 && !who.some(({ wants }) => wants)) return;
-    const unknown = this.#parts.pins.unmarkedIdentities;
-    const segments = segmentsOf(engine).filter(({ identity }) => !unknown.has(identity));
+    await this.#copyForward(who, room);
+    const segments = this.#segments();
     await this.#evict(pickVictims(segments, dealt.givers, dealt.wantedBytes));
     for (const { identity } of byOrder) await this.#evict(await this.#order(identity, segments));
     for (const tenant of who) {
       if (tenant.policy === 'sieve' && tenant.wants) await this.#evict(this.#sieve(tenant, segments, room));
     }
+  }
+
+  /** Of whoever wants room, or of all where there is none. */
+  async #copyForward(who: readonly Tenant[], { freeBytes, spareBytes, claimedBytes }: Room): Promise<void> {
+    const wanting = new Set(who.filter(({ wants }) => wants).map(({ identity }) => identity));
+    if (wanting.size === 0 && (claimedBytes ?? 0) <= freeBytes) return;
+    await this.#parts.replaced.forget();
+    const ofAll = freeBytes < Math.max(spareBytes, claimedBytes ?? 0);
+    this.#compaction.begin({
+      segments: () => this.#segments().filter(({ identity }) => ofAll || wanting.has(identity)),
+      giveUp: (segment) => this.#evict([segment]),
+      comingBytes: this.#parts.holders.comingBytes,
+    });
+  }
+
+  /** That may go, or be copied. */
+  #segments(): readonly SegmentFacts[] {
+    const unknown = this.#parts.pins.unmarkedIdentities;
+    return segmentsOf(this.#parts.engine).filter(({ identity }) => !unknown.has(identity));
   }
 
   /** Of those that are not met; null where nobody has any. */

@@ -104,6 +104,11 @@ export class Plans {
     return bytes;
   }
 
+  /** Dataset versions that are being read, in order. */
+  versions(): readonly string[] {
+    return [...new Set([...this.#plans.values()].map(({ plan }) => plan.file.version))].toSorted();
+  }
+
   /** The jobs that read datasets of an identity, by version. */
   jobs(identity: string): ReadonlyMap<string, JobsAhead<Plan>> {
     const own = [...this.#plans.values()].filter(({ plan }) => plan.file.identity === identity);

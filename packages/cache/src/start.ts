@@ -17,6 +17,7 @@ import { Pins } from './pins.ts';
 import { Plans } from './plans.ts';
 import { Readers } from './readers.ts';
 import { ReadTally } from './read-tally.ts';
+import { Replaced } from './replaced.ts';
 import { Tenants } from './tenants.ts';
 
 export interface CacheConfig {
@@ -33,6 +34,8 @@ export interface CacheConfig {
   readonly credentialsRefreshMs: number;
   /** What nobody has read for so long may go from a full cache. */
   readonly keepUnreadMs: number;
+  /** Of what is fetched, what may be written to win back room. */
+  readonly copyShare: number;
 }
 
 export interface CacheParts {
@@ -64,7 +67,9 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   const pins = await Pins.open({ coordination: parts.coordination, engine, metadata, clock, log });
   const tenants = new Tenants({ engine, metadata, plans, clock });
   const holders = new Holders(engine, clock);
-  const eviction = new Eviction({ engine, tenants, pins, plans, holders, clock, log, idleMs: config.keepUnreadMs });
+  const { keepUnreadMs: idleMs, copyShare } = config;
+  const replaced = new Replaced({ engine, metadata, plans, log });
+  const eviction = new Eviction({ engine, tenants, pins, plans, holders, replaced, clock, log, idleMs, copyShare });
   const directory = join(config.stateDirectory, 'loads');
   const jobs = await LoadJobs.open({ ...parts, eviction, directory });
   const { version, budgetBytes } = config;
@@ -102,6 +107,7 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
     handlers: daemonHandlers(parted, 0),
     async stop() {
       plans.stop();
+      replaced.stop();
       await eviction.stop();
       await jobs.stop();
       await pins.stop();

@@ -75,6 +75,7 @@ function cacheStatus({ engine, plans, tally, eviction }: Parts): CacheStatus {
     gets,
     sourceBytes,
     evictedBytes: eviction.evictedBytes,
+    copied: eviction.copied,
     retries,
     sourceErrors: errors,
     hedges: { sent: hedges, won: hedgesWon, bytes: hedgedBytes, held: hedgesHeld },

@@ -37,6 +37,9 @@ function addCache(metrics: Metrics, { cache }: Status): void {
   counter(metrics, 'millpool_evicted_bytes_total', 'Bytes of segments that were given up to make room.').add(
     cache.evictedBytes,
   );
+  const copied = 'Bytes of live records that were copied out of segments, so that the rest of them came free.';
+  counter(metrics, 'millpool_copied_bytes_total', copied).add(cache.copied.bytes);
+  counter(metrics, 'millpool_copied_freed_bytes_total', 'Bytes that came free by that.').add(cache.copied.freedBytes);
   counter(metrics, 'millpool_damaged_records_total', 'Records that did not match their checksum.').add(
     cache.damagedRecords,
   );

@@ -36,6 +36,7 @@ export type NodeConfig = Pick<
   | 'hedge'
   | 'credentialsRefreshMs'
   | 'keepUnreadMs'
+  | 'copyShare'
   | 'listsAtOnce'
   | 'stateDirectory'
   | 'stopTimeoutMs'
@@ -54,7 +55,7 @@ export interface Node {
  */
 export async function startNode(config: NodeConfig, log: Log, onShutdown: () => void): Promise<Node> {
   const { dataDirectories, socket, size, budgetBytes, extentDelayMs, idleSealMs, sourceTimeoutMs } = config;
-  const { credentialsRefreshMs, keepUnreadMs, listsAtOnce, hedge } = config;
+  const { credentialsRefreshMs, keepUnreadMs, copyShare, listsAtOnce, hedge } = config;
   const patience = { requestMs: sourceTimeoutMs, credentialsMs: credentialsRefreshMs };
   const { stateDirectory, stopTimeoutMs, metrics } = config;
   const parts = new Shutdown({ clock: systemClock, log, partTimeoutMs: stopTimeoutMs });
@@ -90,7 +91,17 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
     });
     parts.onClose('the metadata service', () => metadata.stop());
     const cache = await startCache(
-      { stateDirectory, socket, socketMode, budgetBytes, engineBytes, version, credentialsRefreshMs, keepUnreadMs },
+      {
+        stateDirectory,
+        socket,
+        socketMode,
+        budgetBytes,
+        engineBytes,
+        version,
+        credentialsRefreshMs,
+        keepUnreadMs,
+        copyShare,
+      },
       { engine, metadata, coordination: store, clock: systemClock, log: log.with({ part: 'cache' }), onShutdown },
     );
     parts.onClose('the cache daemon', () => cache.stop());

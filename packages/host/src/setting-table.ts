@@ -4,7 +4,18 @@ import type { Freshness, Policy, Size } from '@millpool/protocol';
 import { logFormats, logLevels } from './log.ts';
 import type { LogFormat, LogLevel } from './log.ts';
 import type { Place } from './place.ts';
-import { address, bytes, choice, duration, freshness, path, paths, size, wholeNumber } from './setting-text.ts';
+import {
+  address,
+  bytes,
+  choice,
+  duration,
+  freshness,
+  path,
+  paths,
+  percent,
+  size,
+  wholeNumber,
+} from './setting-text.ts';
 import type { SettingText } from './setting-text.ts';
 
 /** Every setting there is. What is written for one is always text, wherever it is written; `config.ts` says where. */
@@ -29,6 +40,8 @@ export interface Config {
   readonly listsAtOnce: number;
   readonly credentialsRefreshMs: number;
   readonly keepUnreadMs: number;
+  /** 0.25 for a quarter. */
+  readonly copyShare: number;
   readonly callTimeoutMs: number;
   readonly stopTimeoutMs: number;
   /** HOST:PORT; null: nowhere. */
@@ -166,6 +179,12 @@ export const settingTable: { readonly [N in SettingName]: SettingRow<Config[N]> 
     doc: 'how long a dataset that nobody reads keeps its place in a full cache',
     text: duration(1, 365 * 86_400_000),
     otherwise: () => 3_600_000,
+  },
+  copyShare: {
+    env: 'MILLPOOL_COPY_SHARE',
+    doc: 'what may be copied to win back room in a full cache, as a share of what is fetched; 0% copies nothing',
+    text: percent(400),
+    otherwise: () => 0.25,
   },
   callTimeoutMs: {
     env: 'MILLPOOL_CALL_TIMEOUT',

@@ -51,6 +51,18 @@ export function wholeNumber(min: number, max: number): SettingText<number> {
   });
 }
 
+/** Written as `25%`, and a fraction of 1. */
+export function percent(max: number): SettingText<number> {
+  return one(
+    (text) => {
+      const number = /^\d{1,3}%$/.test(text) ? Number(text.slice(0, -1)) : Number.NaN;
+      if (!(number <= max)) throw invalid(`${JSON.stringify(text)} is no share from 0% to ${max}%`);
+      return number / 100;
+    },
+    (fraction) => `${Math.round(fraction * 100)}%`,
+  );
+}
+
 function one<T>(parse: (text: string) => T, write: (value: T) => string = String): SettingText<T> {
   return {
     parse: (texts) => {

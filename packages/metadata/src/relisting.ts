@@ -3,6 +3,8 @@ import { nameOfBytes } from '@millpool/protocol';
 import { Changes } from './changes.ts';
 import { isPlainBytes } from './directory.ts';
 import { classOf } from './entries.ts';
+import { resolved } from './resolved-entry.ts';
+import type { ResolvedEntry } from './resolved-entry.ts';
 import { SortedRun } from './sorted-run.ts';
 import type { RunItem } from './sorted-run.ts';
 import { directoryEntry } from './source-pages.ts';
@@ -10,6 +12,7 @@ import { entryClasses, runs } from './store/keys.ts';
 import type { EntryClass } from './store/keys.ts';
 import { encodeEntry } from './store/records.ts';
 import type { DirectoryRecord, EntryRecord } from './store/records.ts';
+import { nameOfOrder } from './stored-entry.ts';
 import type { StoredEntry } from './stored-entry.ts';
 import type { ListedTimes, Shelf, Update, UpdateRequest } from './update.ts';
 
@@ -19,6 +22,7 @@ interface ListedFile {
 }
 
 const windowMax = 8_192;
+const replacedAtOnce = 1_000;
 
 /**
  * A later listing of a directory: a merge-join of what comes with what is there, of which only the differences are
@@ -116,19 +120,30 @@ export class Relisting implements Update {
     const from = range.after ?? '';
     const stored = this.#shelf.entries.scan(this.#request.directory, { kinds: [kind], from, to: range.to });
     if (stored.head?.order === range.after) stored.pass();
+    const replaced: ResolvedEntry[] = [];
+    const replace = (entry: StoredEntry): void => {
+      if (entry.kind === entryClasses.directory) return;
+      replaced.push(resolved(this.#request.directory, nameOfOrder(entry.order), entry.record));
+      if (replaced.length >= replacedAtOnce) this.#shelf.replaced.tell(replaced.splice(0));
+    };
     const removeTo = (end: string | null): void => {
       for (let { head } = stored; isBefore(head, end); { head } = stored) {
         this.#changes.remove(kind, Buffer.from(head.order, 'latin1'));
+        replace(head);
         stored.pass();
       }
     };
     for (const { order, value } of listing) {
       removeTo(order);
       const same = stored.head?.order === order ? stored.head : null;
-      if (same?.value.equals(value) !== true) this.#changes.put(kind, Buffer.from(order, 'latin1'), value);
+      if (same?.value.equals(value) !== true) {
+        this.#changes.put(kind, Buffer.from(order, 'latin1'), value);
+        if (same !== null) replace(same);
+      }
       if (same !== null) stored.pass();
     }
     removeTo(null);
+    this.#shelf.replaced.tell(replaced);
   }
 }
 

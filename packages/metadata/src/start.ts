@@ -15,6 +15,8 @@ import { Namespace } from './namespace.ts';
 import { ownerOf } from './owner.ts';
 import type { Owner } from './owner.ts';
 import { Partitions } from './partitions.ts';
+import { ReplacedVersions } from './replaced-versions.ts';
+import type { OnReplaced } from './replaced-versions.ts';
 import type { LookupResult, ResolvedEntry } from './resolved-entry.ts';
 import { MetadataStore } from './store/environment.ts';
 import { Sweep } from './sweep.ts';
@@ -54,6 +56,8 @@ export interface Metadata {
   attachmentError(id: number): ErrorShape | null;
   /** Calls after each attach and detach, and when a source can be reached again. Gives what ends that. */
   watchAttachments(listener: () => void): () => void;
+  /** Calls with files of which a listing had another version, or none. Gives what ends that. */
+  watchReplaced(listener: OnReplaced): () => void;
   /** The opened source; rejects with why it cannot be reached. */
   underStorage(id: number): Promise<UnderStorage>;
   stop(): Promise<void>;
@@ -78,7 +82,9 @@ export async function startMetadata(config: MetadataConfig): Promise<Metadata> {
   const nowMs = steadyTime(clock);
   const listsAtOnce = config.listsAtOnce ?? listsAtOnceDefault;
   const turns = new Turns();
-  const listings = new Listings({ shelf: { store, partitions, entries }, shards, nowMs, log, listsAtOnce, turns });
+  const replaced = new ReplacedVersions();
+  const shelf = { store, partitions, entries, replaced };
+  const listings = new Listings({ shelf, shards, nowMs, log, listsAtOnce, turns });
   const namespace = new Namespace({ attachments, listings, entries, shards, nowMs, turns });
   const sweep = new Sweep(store, partitions);
   const sweepSoon = (): void => {
@@ -106,6 +112,7 @@ export async function startMetadata(config: MetadataConfig): Promise<Metadata> {
     attachments: () => attachments.current().map(({ attachment }) => attachment),
     attachmentError: (id) => attachments.byId(id).error,
     watchAttachments: (listener) => attachments.watch(listener),
+    watchReplaced: (listener) => replaced.watch(listener),
     underStorage: async (id) => attachments.byId(id).storage(),
     stop: async () => {
       await attachments.stop();

@@ -19,6 +19,7 @@ import { hashName } from './name-hash.ts';
 import { locate, nextSplit, partitionsOf, shardOf } from './partition-map.ts';
 import { Partitions } from './partitions.ts';
 import { Relisting } from './relisting.ts';
+import { ReplacedVersions } from './replaced-versions.ts';
 import { EntryBlock } from './store/entry-block.ts';
 import { MetadataStore } from './store/environment.ts';
 import { directoryKey, entryClasses, partitionRange } from './store/keys.ts';
@@ -45,7 +46,7 @@ async function shelfFor(t: TestContext, namesMax: number): Promise<Shelf> {
     await rm(directory, { recursive: true });
   });
   const partitions = await Partitions.open({ store, coordination, shards, namesMax });
-  return { store, partitions, entries: new Entries(store, partitions) };
+  return { store, partitions, entries: new Entries(store, partitions), replaced: new ReplacedVersions() };
 }
 
 type Listing = ReadonlyMap<string, { readonly name: string; readonly record: EntryRecord }>;

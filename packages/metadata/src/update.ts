@@ -1,6 +1,7 @@
 import type { Directory } from './directory.ts';
 import type { Entries } from './entries.ts';
 import type { Partitions } from './partitions.ts';
+import type { ReplacedVersions } from './replaced-versions.ts';
 import type { MetadataStore } from './store/environment.ts';
 import type { DirectoryRecord, EntryRecord } from './store/records.ts';
 import type { WriteBuffer } from './store/write-buffer.ts';
@@ -10,6 +11,7 @@ export interface Shelf {
   readonly store: MetadataStore;
   readonly partitions: Partitions;
   readonly entries: Entries;
+  readonly replaced: ReplacedVersions;
 }
 
 export interface UpdateRequest {

@@ -89,7 +89,11 @@ export interface NativeEngine {
   facts(objects: Uint8Array): Promise<NativeObjectFacts>;
   sourceTally(attachment: number): NativeSourceTally;
   evict(segments: Uint32Array): Promise<NativeFreed>;
+  copyForward(segment: NativeSegmentName, devices: readonly number[] | null, timeoutMs: number): Promise<NativeCopied>;
+  packedBytes(segment: NativeSegmentName): Promise<number | null>;
+  reserveForCopies(bytes: number): void;
   forget(objects: Uint8Array): Promise<NativeFreed>;
+  forgetReplaced(objects: Uint8Array, versions: readonly string[]): Promise<NativeForgotten>;
   pin(objects: Uint8Array): Promise<void>;
   unpinAll(): void;
   verify(objects: Uint8Array): Promise<NativeVerified>;
@@ -162,6 +166,8 @@ export interface NativeDeviceStatus {
   readonly usedBytes: number;
   /** For what is not taken in yet. */
   readonly roomBytes: number;
+  /** The same for copies, which have what is reserved for them as well. */
+  readonly copyRoomBytes: number;
   readonly state: string;
   /** Why the state is not ok; empty where it is. */
   readonly reason: string;
@@ -293,6 +299,28 @@ export interface NativeSourceTally {
 export interface NativeFreed {
   readonly records: number;
   readonly bytes: number;
+}
+
+export interface NativeSegmentName {
+  readonly number: number;
+  readonly generation: number;
+}
+
+export interface NativeCopied {
+  /** Found at their new places. */
+  readonly records: number;
+  readonly bytes: number;
+  /** Found where they were, for want of room. */
+  readonly left: number;
+  /** Their bytes did not match their checksum: forgotten. */
+  readonly damaged: number;
+  /** The old segment is unlinked. */
+  readonly retired: boolean;
+}
+
+export interface NativeForgotten extends NativeFreed {
+  /** Records that stay. */
+  readonly held: number;
 }
 
 export interface NativeVerified {

@@ -146,6 +146,35 @@ test('verify reads everything, forget and evict make it come again', async () =>
   assert.equal(again.hits, 0);
 });
 
+test('what is live of a segment is copied forward, and a client that mapped the old one reads on', async () => {
+  using client = await node.connect();
+  await node.fill(objects);
+  using earlier = await client.readObjects(objects, { timeoutMs });
+  assert.equal(earlier.hits, files.length);
+  const [open] = node.engine.segments();
+  assert(open);
+  assert.equal(await code(node.engine.copyForward(open, timeoutMs)), 'not-found', 'it is being filled');
+  await node.seal();
+  await node.engine.forget(packObjects(files.slice(0, 10)));
+
+  for (const segment of node.engine.segments()) {
+    const { left, damaged, retired } = await node.engine.copyForward(segment, timeoutMs);
+    assert.deepEqual({ left, damaged, retired }, { left: 0, damaged: 0, retired: true });
+  }
+  const live = files.slice(10);
+  assert.equal(node.engine.counters().records, live.length);
+  using again = await client.readObjects(packObjects(live), { timeoutMs });
+  assert.equal(again.hits, live.length, 'nothing is fetched again');
+  for (const batch of [earlier, again]) {
+    const of = batch === earlier ? files : live;
+    for (const [i, file] of of.entries()) assert(Buffer.compare(batch.sample(i), await bytesOf(file)) === 0, file.name);
+  }
+  assert.deepEqual(await node.engine.verify(packObjects(live)).then(({ corrupt, missing }) => [corrupt, missing]), [
+    [],
+    0,
+  ]);
+});
+
 test('an object that changed is an error of its own sample', async () => {
   using client = await node.connect();
   const changed = files.map((file, i) => (i === 2 ? { ...file, tag: 'f:1:2:3:4' } : file));

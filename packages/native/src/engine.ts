@@ -2,11 +2,13 @@ import { errorTable, MillpoolError } from '@millpool/protocol';
 import type { SourceAddress, SourceCredentials } from '@millpool/protocol';
 
 import type {
+  NativeCopied,
   NativeCounters,
   NativeDeviceConfig,
   NativeDeviceStatus,
   NativeEngine,
   NativeEvent,
+  NativeForgotten,
   NativeFreed,
   NativeJobAhead,
   NativeKeepTerms,
@@ -15,6 +17,7 @@ import type {
   NativeReceipt,
   NativeRecordFacts,
   NativeRecordPlace,
+  NativeSegmentName,
   NativeSegmentStatus,
   NativeSegmentWorth,
   NativeSource,
@@ -28,9 +31,12 @@ import { called, nativeError, remedyFor, settled } from './native-error.ts';
 import { Pace } from './pace.ts';
 
 export type DeviceConfig = NativeDeviceConfig;
+export type SegmentName = NativeSegmentName;
 export type SegmentStatus = NativeSegmentStatus;
 export type TenantStatus = NativeTenantStatus;
 export type EngineCounters = NativeCounters;
+export type Copied = NativeCopied;
+export type Forgotten = NativeForgotten;
 export type Freed = NativeFreed;
 export type JobAhead = NativeJobAhead;
 export type KeepTerms = NativeKeepTerms;
@@ -244,8 +250,32 @@ export class Engine {
     return settled(() => this.#native.evict(segments));
   }
 
+  /**
+   * Copies what is live of a sealed segment to where new records go, of these devices (by index) or of all, and unlinks
+   * the old one once that is durable; it is read as before until then. `not-found` when the segment is gone or open,
+   * `io` when its device does not give a record, `timeout` when copies are not written in time; what is copied stays.
+   */
+  copyForward(segment: SegmentName, timeoutMs: number, devices: readonly number[] | null = null): Promise<Copied> {
+    return settled(() => this.#native.copyForward(segment, devices, timeoutMs));
+  }
+
+  /** What copies of a segment's live records would take; null where it is gone or open. */
+  packedBytes(segment: SegmentName): Promise<number | null> {
+    return settled(() => this.#native.packedBytes(segment));
+  }
+
+  /** So much of each device's room takes no new records from now on: it is for copies alone, and no `room`. */
+  reserveForCopies(bytes: number): void {
+    called(() => this.#native.reserveForCopies(bytes));
+  }
+
   forget(objects: Uint8Array): Promise<Freed> {
     return settled(() => this.#native.forget(objects));
+  }
+
+  /** Forgets what is resident of these objects, but for what dataset versions of the served folder name as well. */
+  forgetReplaced(objects: Uint8Array, versions: readonly string[]): Promise<Forgotten> {
+    return settled(() => this.#native.forgetReplaced(objects, versions));
   }
 
   /** What is resident of these objects, or will be, is not evicted from now on, and is kept above any quota. */

@@ -39,6 +39,7 @@ export type {
   HolderStatus,
   AttachRequest,
   CacheStatus,
+  CopyStatus,
   Call,
   DatasetChange,
   DatasetDescription,

@@ -388,6 +388,14 @@ export interface HedgeStatus {
   readonly held: number;
 }
 
+/** What was copied out of segments since the daemon started, so that the rest of them came free. */
+export interface CopyStatus {
+  readonly segments: number;
+  /** Of live records that were written once more. */
+  readonly bytes: number;
+  readonly freedBytes: number;
+}
+
 export interface CacheStatus {
   readonly state: 'on' | 'full' | 'off';
   /** Empty when the state is `on`; else a sentence with the remedy. */
@@ -402,6 +410,7 @@ export interface CacheStatus {
   readonly sourceBytes: number;
   /** Given up since the daemon started, to make room. */
   readonly evictedBytes: number;
+  readonly copied: CopyStatus;
   /** GETs that were sent again, and fetches that failed after all. */
   readonly retries: number;
   readonly sourceErrors: number;

@@ -220,7 +220,7 @@ impl Writer<'_> {
                 let sent = self.stored(&segment.file, *offset, *len).await;
                 if sent.as_ref().is_err_and(|error| error.code == Code::Corrupt) {
                     // The frame is cut short, so the connection ends; the client asks again and gets it anew.
-                    shared.store.forget_damaged(key);
+                    shared.store.forget_damaged(key, (segment.number, segment.generation));
                 }
                 sent
             }

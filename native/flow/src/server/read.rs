@@ -127,7 +127,7 @@ impl ReadTask {
                 self.deliver(delivery, location.crc, PieceData::Owned(bytes, range));
             }
             _ => {
-                store.forget_damaged(&delivery.key);
+                store.forget_damaged(&delivery.key, (location.segment, location.generation));
                 self.fill(vec![delivery]);
             }
         }

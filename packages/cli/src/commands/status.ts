@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { formatBytes, waitCauses } from '@millpool/protocol';
-import type { AttachmentStatus, HolderStatus, Status } from '@millpool/protocol';
+import type { AttachmentStatus, CacheStatus, HolderStatus, Status } from '@millpool/protocol';
 
 import type { CommandContext } from '../command-context.ts';
 import { table } from '../output.ts';
@@ -17,6 +17,13 @@ export function statusCommand(program: Command, context: CommandContext): void {
     );
 }
 
+/** Nothing where nothing was copied. */
+function copiedLines({ copied }: CacheStatus): readonly string[] {
+  if (copied.segments === 0) return [];
+  const [bytes, freed] = [formatBytes(copied.bytes), formatBytes(copied.freedBytes)];
+  return [`  ${bytes} copied out of ${copied.segments} segments, which freed ${freed}: room was wanted`];
+}
+
 function describe(status: Status): string {
   const { cache } = status;
   const lines = [
@@ -28,6 +35,7 @@ function describe(status: Status): string {
     `  ${cache.hedges.sent} of ${cache.gets} GETs sent twice for being slow, ${cache.hedges.won} times to advantage`,
     `  ${cache.retries} GETs sent again, ${cache.sourceErrors} fetches failed; ` +
       `${cache.damagedRecords} records found damaged`,
+    ...copiedLines(cache),
     `  loops waited: ${waitsOf(status)}`,
     '',
     table([

@@ -44,6 +44,7 @@ function activityAt(seconds: number): Activity {
         hedges: { sent: 0, won: 0, bytes: 0, held: 0 },
         damagedRecords: 0,
         evictedBytes: 0,
+        copied: { segments: 0, bytes: 0, freedBytes: 0 },
       },
       waitSeconds,
       rssBytes: 2 ** 27,

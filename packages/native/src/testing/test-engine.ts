@@ -3,6 +3,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Engine, type EngineHandlers } from '../engine.ts';
 import { FlowClient } from '../flow-client.ts';
@@ -37,8 +38,7 @@ export class TestEngine {
     await mkdir(join(folder, 'data'));
     await mkdir(join(folder, 'datasets'));
     const test = new TestEngine(await openEngine(join(folder, 'data')), folder);
-    const { identity } = test;
-    test.engine.attach(attachment, { identity, source: { kind: 'folder', root: sourceRoot }, admit: true });
+    test.#attach();
     await test.engine.serve({
       socket: test.socket,
       mode: 0o600,
@@ -56,6 +56,18 @@ export class TestEngine {
   async fill(objects: Uint8Array): Promise<void> {
     await this.engine.fetch(objects, 'load').done;
     await this.engine.flush(timeoutMs);
+  }
+
+  /** Closes all open segments. */
+  async seal(): Promise<void> {
+    this.engine.detach(attachment);
+    this.#attach();
+    while (this.engine.segments().some(({ sealed }) => !sealed)) await sleep(5);
+  }
+
+  #attach(): void {
+    const source = { kind: 'folder', root: sourceRoot } as const;
+    this.engine.attach(attachment, { identity: this.identity, source, admit: true });
   }
 
   /** Puts a finished dataset file where the engine finds it. */
