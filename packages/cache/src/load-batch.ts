@@ -4,8 +4,8 @@ import type { ResolvedEntry } from '@millpool/metadata';
 export const filesAtOnce = 1_000;
 const bytesAtOnce = 256 * 1024 ** 2;
 /**
- * So many under way, so that a source has something to do while the last files of one batch arrive, and while another is
- * written.
+ * So many under way: a source has something to do while the last files of one batch arrive, and while another is
+ * being written.
  */
 export const batchesAtOnce = 4;
 
