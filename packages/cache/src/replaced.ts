@@ -24,7 +24,7 @@ export class Replaced {
   readonly #unwatch: () => void;
   #lists: Uint8Array[] = [];
   #listsBytes = 0;
-  /** Dataset versions that plans had open when what is left of the lists was found to be theirs; null: not looked at. */
+  /** Dataset versions that plans had open when what is left was found to be theirs; null: it was not looked at. */
   #heldBy: string | null = null;
 
   constructor(parts: Parts) {
