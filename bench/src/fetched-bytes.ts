@@ -29,6 +29,8 @@ export interface Samples {
 export interface CachedReader {
   readonly policy: Policy;
   readonly cacheBytes: number;
+  /** Of a directory that is said to be slow, beside it; none without it. */
+  readonly slowBytes?: number;
   /** Ranks of the job; this node has the first. */
   readonly world: number;
   /** What a step takes beside its read. */
@@ -55,13 +57,14 @@ export async function withSampleFolder<T>(
 /** What comes from the source in each epoch, shuffled, after the first ones, which fill the cache. */
 export async function fetchedBytes(
   directory: string,
-  { policy, cacheBytes, world, stepMs }: CachedReader,
+  { policy, cacheBytes, slowBytes = 0, world, stepMs }: CachedReader,
   { first, epochs, signal }: { readonly first: number; readonly epochs: number; readonly signal: AbortSignal },
 ): Promise<number[]> {
-  const own = join(directory, `${policy}-${cacheBytes}-${world}`);
+  const own = join(directory, `${policy}-${cacheBytes}-${slowBytes}-${world}`);
   await mkdir(own);
   const sources = [join(directory, 'files')];
-  const args = ['--at', path, '--policy', policy, '--size', formatBytes(cacheBytes)];
+  const slow = slowBytes === 0 ? [] : ['--slow-data', join(own, 'slow'), '--slow-size', formatBytes(slowBytes)];
+  const args = ['--at', path, '--policy', policy, '--size', formatBytes(cacheBytes), ...slow];
   const node = await MillpoolNode.start({ directory: own, sources, args });
   try {
     const reader = [path, String(batchSize), String(seed), '0', String(world), String(stepMs)];

@@ -11,6 +11,7 @@ import { reportCost } from './figures/report-cost.ts';
 import { memoryBound } from './figures/memory-bound.ts';
 import { order100m } from './figures/order-100m.ts';
 import { restartClean, restartCrash } from './figures/restart.ts';
+import { slowTier } from './figures/slow-tier.ts';
 import { warmBatch } from './figures/warm-batch.ts';
 import { warmBatchNodeFiles } from './figures/warm-batch-node-files.ts';
 
@@ -26,6 +27,7 @@ export const figures: readonly Figure[] = [
   coldEpochAwsSdk,
   halfCache,
   orderCache,
+  slowTier,
   list1m,
   memoryBound,
   order100m,

@@ -76,9 +76,10 @@ export class SmallCache implements AsyncDisposable {
   }
 
   /** The same directory with another daemon. */
-  async restart(signal: 'SIGINT' | 'SIGKILL'): Promise<void> {
+  async restart(signal: 'SIGINT' | 'SIGKILL', whileDown: () => Promise<void> = async () => undefined): Promise<void> {
     await this.mill.close();
     await this.node.stop(signal);
+    await whileDown();
     this.node = await MillpoolNode.start(this.#options);
     this.mill = await connect({ socket: this.node.socket });
   }

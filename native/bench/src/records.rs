@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use millpool_core::{
     Admission, DeviceConfig, Identity, ObjectKey, PIECE_BYTES, RecordBytes, Store, StoreConfig,
+    Tier,
 };
 
 use crate::failure::{Failure, at, parsed, refused};
@@ -40,7 +41,8 @@ pub fn write(directory: &str, count: &str, size: &str, cache: &str) -> Result<()
         return Err(refused(format!("{count} records of {size} bytes are not made here")));
     }
     let size_bytes = parsed("CACHE_BYTES", cache)?;
-    let device = DeviceConfig { path: directory.into(), size_bytes, reserve_bytes: 0 };
+    let device =
+        DeviceConfig { path: directory.into(), tier: Tier::Fast, size_bytes, reserve_bytes: 0 };
     let store = Store::open(StoreConfig {
         devices: vec![device],
         extent_delay: Duration::from_secs(1),
@@ -81,6 +83,7 @@ mod tests {
         write(directory, "3000", "128", "100000000").expect("written");
         let devices = vec![DeviceConfig {
             path: directory.into(),
+            tier: Tier::Fast,
             size_bytes: 100_000_000,
             reserve_bytes: 0,
         }];

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use memmap2::{Mmap, MmapOptions};
 use millpool_core::{
     Copy, DeviceConfig, Identity, Location, Mapping, ObjectKey, Outcome, RecordBytes, RecordKey,
-    Result, Ring, SegmentFile, SegmentName, Slot, Store, StoreConfig, TableReader, fault, gather,
+    Result, Ring, SegmentFile, SegmentName, Slot, Store, StoreConfig, TableReader, Tier, fault,
+    gather,
 };
 
 const RECORD_BYTES: usize = 100 << 10;
@@ -196,8 +197,12 @@ fn measure(bench: &mut Bench, keys: &[RecordKey], random: &mut Random) {
 fn main() -> Result<()> {
     let place = PathBuf::from(std::env::args().nth(1).expect("usage: gather_rate DIRECTORY"));
     let directory = tempfile::tempdir_in(place).expect("a directory to write to");
-    let device =
-        DeviceConfig { path: directory.path().into(), size_bytes: 4 << 30, reserve_bytes: 0 };
+    let device = DeviceConfig {
+        path: directory.path().into(),
+        tier: Tier::Fast,
+        size_bytes: 4 << 30,
+        reserve_bytes: 0,
+    };
     let store = Store::open(StoreConfig {
         devices: vec![device],
         extent_delay: Duration::from_millis(50),

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::device::{Device, Tier};
 use crate::extent::{Original, Record};
 use crate::record_entry::{ENTRY_BYTES, RecordEntry, alignment};
 use crate::{Code, Error, Identity, RecordBytes, Result, Store};
@@ -13,7 +14,7 @@ use crate::{Code, Error, Identity, RecordBytes, Result, Store};
 /// Of copies that are read and not written yet: an extent that is written, and one that is read meanwhile.
 const IN_FLIGHT_BYTES: usize = 8 << 20;
 
-/// Where copies may go, by the devices' places in the store's configuration.
+/// Where copies may go: to any fast device, or by the devices' places in the store's configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Destination {
     AnyDevice,
@@ -21,10 +22,10 @@ pub enum Destination {
 }
 
 impl Destination {
-    pub(crate) fn has(&self, device: u32) -> bool {
+    pub(crate) fn has(&self, device: &Device) -> bool {
         match self {
-            Destination::AnyDevice => true,
-            Destination::OneOf(devices) => devices.contains(&device),
+            Destination::AnyDevice => device.tier() == Tier::Fast,
+            Destination::OneOf(devices) => devices.contains(&device.index),
         }
     }
 }
@@ -59,7 +60,9 @@ impl<'a> CopyForward<'a> {
     pub fn copy(&self, number: u32, generation: u32, deadline: Instant) -> Result<Copied> {
         let gone = || Error::new(Code::NotFound, format!("segment {number} is gone or is open"));
         let identity = self.store.segment(number, generation).ok_or_else(gone)?.identity;
-        let entries = self.store.live_entries(number, generation).ok_or_else(gone)?;
+        let mut entries = self.store.live_entries(number, generation).ok_or_else(gone)?;
+        // In one sweep: a disk that rotates reads nothing else quickly.
+        entries.sort_unstable_by_key(|entry| entry.offset);
         let originals: Vec<_> = entries
             .into_iter()
             .map(|entry| Original { entry, segment: number, generation })

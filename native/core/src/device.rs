@@ -18,9 +18,18 @@ pub(crate) const TEMPORARY_SUFFIX: &str = "new";
 /// A full device is tried again after this: others may have freed room that we are not told of.
 const FULL_RETRY: Duration = Duration::from_secs(1);
 
+/// What a device is good at. Records are written to fast ones, and segments are moved to slow ones and back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tier {
+    Fast,
+    /// Whole segments one after another, as a disk that rotates.
+    Slow,
+}
+
 #[derive(Clone, Debug)]
 pub struct DeviceConfig {
     pub path: PathBuf,
+    pub tier: Tier,
     /// The cache's own files stay within this.
     pub size_bytes: u64,
     /// Left free on the filesystem; 0 when the size was given explicitly.
@@ -39,6 +48,7 @@ pub enum DeviceState {
 #[derive(Clone, Debug)]
 pub struct DeviceStatus {
     pub path: PathBuf,
+    pub tier: Tier,
     pub size_bytes: u64,
     /// Taken by segments, with what open ones have claimed ahead.
     pub used_bytes: u64,
@@ -97,6 +107,10 @@ impl Device {
 
     pub fn path(&self) -> &Path {
         &self.config.path
+    }
+
+    pub fn tier(&self) -> Tier {
+        self.config.tier
     }
 
     pub fn segments_dir(&self) -> PathBuf {
@@ -309,6 +323,7 @@ impl Device {
         };
         DeviceStatus {
             path: self.config.path.clone(),
+            tier: self.config.tier,
             size_bytes: self.config.size_bytes,
             used_bytes: self.used.load(Ordering::Relaxed),
             queued_bytes: self.queued_bytes(),

@@ -18,7 +18,7 @@ use crate::table_image::{
 };
 use crate::{
     Code, Dataset, DatasetRoot, DatasetWriter, DeviceConfig, Identity, Location, ObjectKey,
-    ObjectRef, RecordBytes, RecordKey, Store, StoreConfig, TableReader, TableWriter,
+    ObjectRef, RecordBytes, RecordKey, Store, StoreConfig, TableReader, TableWriter, Tier,
 };
 
 #[path = "../../../test/vectors/layout_vector.rs"]
@@ -184,7 +184,12 @@ fn a_store_serves_the_records_of_a_segment_that_it_did_not_write() {
     fs::create_dir(place.path().join("segments")).unwrap();
     let name = "101112131415161718191a1b1c1d1e1f.seg";
     fs::write(place.path().join("segments").join(name), &vector.bytes).unwrap();
-    let device = DeviceConfig { path: place.path().into(), size_bytes: 1 << 30, reserve_bytes: 0 };
+    let device = DeviceConfig {
+        path: place.path().into(),
+        tier: Tier::Fast,
+        size_bytes: 1 << 30,
+        reserve_bytes: 0,
+    };
     let (extent_delay, idle_seal) = (Duration::ZERO, Duration::from_secs(30));
     let store = Store::open(StoreConfig {
         devices: vec![device],

@@ -69,7 +69,7 @@ pub use cuckoo::TableFull;
 pub use dataset::{Dataset, DatasetRoot, DatasetSummary};
 pub use dataset_diff::{ChangeKind, DatasetChange, DiffPage, DiffPlace, diff_datasets};
 pub use dataset_writer::DatasetWriter;
-pub use device::{DeviceConfig, DeviceState, DeviceStatus, MAX_QUEUED_BYTES};
+pub use device::{DeviceConfig, DeviceState, DeviceStatus, MAX_QUEUED_BYTES, Tier};
 pub use device_reader::{DeviceRead, DeviceReader, ReadEngine};
 pub use error::{Code, Error, Result};
 pub use fates::{Dated, Fate, Fates};

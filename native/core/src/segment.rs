@@ -100,7 +100,7 @@ impl Segment {
     pub fn new(parts: SegmentParts, tenant: Arc<Tenant>, name: (u32, u32)) -> Segment {
         let SegmentLabel { id, identity } = parts.label;
         let (number, generation) = name;
-        tenant.add_stored(parts.space);
+        tenant.add_stored(parts.device.tier(), parts.space);
         Segment {
             device: parts.device,
             tenant,
@@ -133,14 +133,14 @@ impl Segment {
     /// More room was claimed and allocated for it.
     pub fn add_space(&self, bytes: u64) {
         self.space.fetch_add(bytes, Ordering::Relaxed);
-        self.tenant.add_stored(bytes);
+        self.tenant.add_stored(self.device.tier(), bytes);
     }
 
     /// Its claimed and unwritten bytes changed.
     pub fn change_claimed(&self, before: u64, after: u64) {
         self.device.change_claimed(before, after);
-        self.tenant.add_stored(before);
-        self.tenant.take_stored(after);
+        self.tenant.add_stored(self.device.tier(), before);
+        self.tenant.take_stored(self.device.tier(), after);
     }
 
     /// Its file is sealed and takes `bytes`: less than was claimed, or more where recovery sealed it. A segment that
@@ -151,8 +151,8 @@ impl Segment {
         if let Ok(before) = settled {
             self.device.adopt(bytes.saturating_sub(before));
             self.device.release(before.saturating_sub(bytes));
-            self.tenant.add_stored(bytes);
-            self.tenant.take_stored(before);
+            self.tenant.add_stored(self.device.tier(), bytes);
+            self.tenant.take_stored(self.device.tier(), before);
         }
     }
 
@@ -160,7 +160,7 @@ impl Segment {
     /// nobody holds the file; nothing the second time.
     pub fn take_space(&self) -> u64 {
         let space = self.space.swap(0, Ordering::Relaxed);
-        self.tenant.take_stored(space);
+        self.tenant.take_stored(self.device.tier(), space);
         space
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::catalog::{Catalog, Freed};
 use crate::copy_forward::Destination;
-use crate::device::{Device, DeviceConfig, DeviceStatus};
+use crate::device::{Device, DeviceConfig, DeviceStatus, Tier};
 use crate::extent::Record;
 use crate::fates::{Fate, Fates};
 use crate::lingering::LingeringStatus;
@@ -71,10 +71,11 @@ impl Store {
     /// Locks the directories, reads what earlier runs left in them, and starts their writers. `Exists` when another
     /// process has one of them.
     pub fn open(config: StoreConfig) -> Result<Arc<Store>> {
-        if config.devices.is_empty() {
-            return Err(Error::new(Code::Invalid, "a store needs at least one directory"));
+        let fast = config.devices.iter().filter(|device| device.tier == Tier::Fast);
+        if fast.clone().count() == 0 {
+            return Err(Error::new(Code::Invalid, "a store needs a directory that is not slow"));
         }
-        let total = config.devices.iter().map(|device| device.size_bytes).sum();
+        let total = fast.map(|device| device.size_bytes).sum();
         let writer = WriterConfig {
             extent_delay: config.extent_delay,
             idle_seal: config.idle_seal,
@@ -93,7 +94,9 @@ impl Store {
         let others = Arc::downgrade(&placement);
         let elsewhere = Arc::new(move |refused: u32, identity, record: Record| {
             let len = record.len().into();
-            let accepts = |device: &Device| device.index != refused && device.accepts(len);
+            let accepts = |device: &Device| {
+                device.index != refused && device.tier() == Tier::Fast && device.accepts(len)
+            };
             others
                 .upgrade()
                 .is_some_and(|others: Arc<Placement>| others.place(identity, record, accepts))
@@ -129,8 +132,8 @@ impl Store {
         }
     }
 
-    /// Never blocks. The bytes are held until they are written; the device with room that has the fewest queued bytes
-    /// takes them.
+    /// Never blocks. The bytes are held until they are written; the fast device with room that has the fewest queued
+    /// bytes takes them.
     pub fn append(
         &self,
         attachment: u32,
@@ -158,7 +161,7 @@ impl Store {
         // Whoever pinned it has been told that there is room.
         let is_within = tenant.room() >= len || self.catalog.is_pinned(&key);
         let record = Record { key, piece, bytes, original: None, refusals: 0 };
-        let accepts = |device: &Device| device.accepts(len);
+        let accepts = |device: &Device| device.tier() == Tier::Fast && device.accepts(len);
         if is_within && self.placement.place(identity, record, accepts) {
             return Admission::Queued;
         }
@@ -176,7 +179,7 @@ impl Store {
     /// Takes in a copy of what is here already: no share and no policy is asked. False when no device has room.
     pub(crate) fn append_copy(&self, identity: Identity, copy: Record, to: &Destination) -> bool {
         let len = copy.len().into();
-        let accepts = |device: &Device| to.has(device.index) && device.accepts_copy(len);
+        let accepts = |device: &Device| to.has(device) && device.accepts_copy(len);
         self.placement.place(identity, copy, accepts)
     }
 
@@ -205,8 +208,9 @@ impl Store {
             return 0;
         }
         drop(attachments);
-        let devices = self.writers().iter().map(|writer| writer.device.room_bytes());
-        devices.sum::<u64>().min(self.catalog.tenants.of(identity).room())
+        let fast = self.writers().iter().filter(|writer| writer.is_fast());
+        let rooms = fast.map(|writer| writer.device.room_bytes());
+        rooms.sum::<u64>().min(self.catalog.tenants.of(identity).room())
     }
 
     /// What of these records is resident, or will be, is not evicted from now on, and is taken in above any quota.

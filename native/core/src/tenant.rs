@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::Identity;
+use crate::{Identity, Tier};
 
 /// Of one identity since the store was opened; what it has stored is counted from what was found at the start on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TenantStatus {
     pub identity: Identity,
-    /// Space that its segments take, without what open ones claimed ahead.
+    /// Space that its segments take on fast devices, without what open ones claimed ahead.
     pub stored_bytes: u64,
+    /// The same on slow ones.
+    pub slow_bytes: u64,
     /// Taken in and not written yet.
     pub queued_bytes: u64,
-    /// What it may have, stored and queued together; `None`: all there is.
+    /// What it may have on fast devices, stored and queued together; `None`: all there is.
     pub quota_bytes: Option<u64>,
     /// Bytes of records that were not kept for want of room or quota.
     pub declined_bytes: u64,
@@ -28,6 +30,7 @@ pub(crate) struct Tenant {
     identity: Identity,
     /// A segment's parts of it change one after the other, so for a moment it may be below zero.
     stored: AtomicI64,
+    slow: AtomicI64,
     queued: AtomicU64,
     quota: AtomicU64,
     declined: AtomicU64,
@@ -39,6 +42,7 @@ impl Tenant {
         Tenant {
             identity,
             stored: AtomicI64::new(0),
+            slow: AtomicI64::new(0),
             queued: AtomicU64::new(0),
             quota: AtomicU64::new(NO_QUOTA),
             declined: AtomicU64::new(0),
@@ -46,12 +50,12 @@ impl Tenant {
         }
     }
 
-    pub fn add_stored(&self, bytes: u64) {
-        self.stored.fetch_add(bytes as i64, Ordering::Relaxed);
+    pub fn add_stored(&self, tier: Tier, bytes: u64) {
+        self.stored_on(tier).fetch_add(bytes as i64, Ordering::Relaxed);
     }
 
-    pub fn take_stored(&self, bytes: u64) {
-        self.stored.fetch_sub(bytes as i64, Ordering::Relaxed);
+    pub fn take_stored(&self, tier: Tier, bytes: u64) {
+        self.stored_on(tier).fetch_sub(bytes as i64, Ordering::Relaxed);
     }
 
     pub fn add_queued(&self, bytes: u64) {
@@ -76,19 +80,27 @@ impl Tenant {
 
     /// Bytes that its quota leaves.
     pub fn room(&self) -> u64 {
-        let has = self.stored_bytes().saturating_add(self.queued.load(Ordering::Relaxed));
+        let has = self.stored_bytes(Tier::Fast).saturating_add(self.queued.load(Ordering::Relaxed));
         self.quota.load(Ordering::Relaxed).saturating_sub(has)
     }
 
-    fn stored_bytes(&self) -> u64 {
-        self.stored.load(Ordering::Relaxed).try_into().unwrap_or(0)
+    fn stored_on(&self, tier: Tier) -> &AtomicI64 {
+        match tier {
+            Tier::Fast => &self.stored,
+            Tier::Slow => &self.slow,
+        }
+    }
+
+    fn stored_bytes(&self, tier: Tier) -> u64 {
+        self.stored_on(tier).load(Ordering::Relaxed).try_into().unwrap_or(0)
     }
 
     fn status(&self) -> TenantStatus {
         let quota = self.quota.load(Ordering::Relaxed);
         TenantStatus {
             identity: self.identity,
-            stored_bytes: self.stored_bytes(),
+            stored_bytes: self.stored_bytes(Tier::Fast),
+            slow_bytes: self.stored_bytes(Tier::Slow),
             queued_bytes: self.queued.load(Ordering::Relaxed),
             quota_bytes: (quota != NO_QUOTA).then_some(quota),
             declined_bytes: self.declined.load(Ordering::Relaxed),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use harness::{RENAME, SECONDS, UNLINK, content, die_at, get, key, open_at, put, segment_files};
 use millpool_core::{
     Code, Copied, CopyForward, Destination, DeviceConfig, Identity, SegmentStatus, Store,
-    StoreConfig,
+    StoreConfig, Tier,
 };
 
 const LEN: usize = 50_000;
@@ -148,7 +148,7 @@ fn what_is_forgotten_or_comes_anew_while_it_is_copied_stays_so() {
     let (path, size_bytes) = (place.path().to_path_buf(), 1 << 30);
     // Copies wait long enough for others to be quicker.
     let config = StoreConfig {
-        devices: vec![DeviceConfig { path, size_bytes, reserve_bytes: 0 }],
+        devices: vec![DeviceConfig { path, tier: Tier::Fast, size_bytes, reserve_bytes: 0 }],
         extent_delay: Duration::from_secs(3600),
         idle_seal: SECONDS,
         table_bytes: 1 << 30,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use millpool_core::{
     Code, Copy, Dataset, DatasetRoot, DatasetWriter, DeviceConfig, Identity, Location, Mapping,
     ObjectKey, ObjectRef, Outcome, RecordBytes, RecordKey, SegmentFile, SegmentName, Store,
-    StoreConfig, fault, gather,
+    StoreConfig, Tier, fault, gather,
 };
 
 const CHILD: &str = "MILLPOOL_TEST_CHILD";
@@ -67,8 +67,12 @@ struct Stored {
 
 fn stored() -> Stored {
     let directory = tempfile::tempdir().unwrap();
-    let device =
-        DeviceConfig { path: directory.path().into(), size_bytes: 256 << 20, reserve_bytes: 0 };
+    let device = DeviceConfig {
+        path: directory.path().into(),
+        tier: Tier::Fast,
+        size_bytes: 256 << 20,
+        reserve_bytes: 0,
+    };
     let config = StoreConfig {
         devices: vec![device],
         extent_delay: Duration::from_millis(1),

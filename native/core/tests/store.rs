@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use harness::{Bytes, SECONDS, content, get, key, open_at, put, segment_files};
 use millpool_core::{
-    Admission, Code, DeviceConfig, DeviceState, Identity, PIECE_BYTES, Store, StoreConfig,
+    Admission, Code, DeviceConfig, DeviceState, Identity, PIECE_BYTES, Store, StoreConfig, Tier,
 };
 
 #[test]
@@ -73,6 +73,7 @@ fn a_second_store_on_the_same_directory_is_refused_by_directory_and_process() {
     let _first = open_at(&[place.path().to_path_buf()], 1 << 30);
     let devices = vec![DeviceConfig {
         path: place.path().to_path_buf(),
+        tier: Tier::Fast,
         size_bytes: 1 << 30,
         reserve_bytes: 0,
     }];
@@ -151,7 +152,12 @@ fn devices_that_are_equally_busy_take_turns() {
 #[test]
 fn a_segment_that_nothing_is_added_to_is_sealed() {
     let place = tempfile::tempdir().unwrap();
-    let device = DeviceConfig { path: place.path().into(), size_bytes: 1 << 30, reserve_bytes: 0 };
+    let device = DeviceConfig {
+        path: place.path().into(),
+        tier: Tier::Fast,
+        size_bytes: 1 << 30,
+        reserve_bytes: 0,
+    };
     let idle_seal = Duration::from_millis(20);
     let config = StoreConfig {
         devices: vec![device],

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harness::{Bytes, SECONDS, content};
-use millpool_core::{Admission, DeviceConfig, Identity, ObjectKey, RecordKey, Store, StoreConfig};
+use millpool_core::{
+    Admission, DeviceConfig, Identity, ObjectKey, RecordKey, Store, StoreConfig, Tier,
+};
 
 /// A table of 16,384 buckets has room for 44,236 records; one twice as large does not fit beside it.
 const TABLE_BYTES: u64 = 6 << 20;
@@ -14,7 +16,12 @@ const FIT: u64 = 44_236;
 const MORE_THAN_FIT: u64 = 46_500;
 
 fn open(directory: &std::path::Path, table_bytes: u64) -> Arc<Store> {
-    let device = DeviceConfig { path: directory.into(), size_bytes: 1 << 30, reserve_bytes: 0 };
+    let device = DeviceConfig {
+        path: directory.into(),
+        tier: Tier::Fast,
+        size_bytes: 1 << 30,
+        reserve_bytes: 0,
+    };
     let (extent_delay, idle_seal) = (Duration::from_millis(5), SECONDS);
     let config = StoreConfig { devices: vec![device], extent_delay, idle_seal, table_bytes };
     let store = Store::open(config).unwrap();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use millpool_core::{
-    Asker, DeviceConfig, DeviceState, Error, Identity, ObjectRef, Store, StoreConfig, Urgency,
+    Asker, DeviceConfig, DeviceState, Error, Identity, ObjectRef, Store, StoreConfig, Tier, Urgency,
 };
 use millpool_flow::{Server, ServerConfig, decode_objects};
 use millpool_source::{Credentials, Filler, FillerConfig, Timeouts};
@@ -58,6 +58,7 @@ pub fn open_engine<'env>(env: &'env Env, config: NativeEngineConfig) -> Result<O
     let device = |device: NativeDeviceConfig| {
         Ok(DeviceConfig {
             path: PathBuf::from(device.path),
+            tier: tier_of(&device.tier)?,
             size_bytes: whole("sizeBytes", device.size_bytes)?,
             reserve_bytes: whole("reserveBytes", device.reserve_bytes)?,
         })
@@ -227,6 +228,7 @@ impl NativeEngine {
         };
         let devices = self.0.store.devices().into_iter().map(|device| NativeDeviceStatus {
             path: device.path.to_string_lossy().into_owned(),
+            tier: tier_name(device.tier).to_owned(),
             size_bytes: device.size_bytes as f64,
             used_bytes: device.used_bytes as f64,
             room_bytes: device.room_bytes as f64,
@@ -281,6 +283,7 @@ impl NativeEngine {
         let tenants = self.0.store.tenants().into_iter().map(|tenant| NativeTenantStatus {
             identity: hex(&tenant.identity.0),
             stored_bytes: tenant.stored_bytes as f64,
+            slow_bytes: tenant.slow_bytes as f64,
             queued_bytes: tenant.queued_bytes as f64,
             quota_bytes: tenant.quota_bytes.map(|bytes| bytes as f64),
             declined_bytes: tenant.declined_bytes as f64,
@@ -453,6 +456,19 @@ fn identity_of(digits: &str) -> Result<Identity> {
     let number = u128::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 32);
     let number = number.ok_or_else(|| invalid(format!("{digits:?} is no identity's hash")))?;
     Ok(Identity(number.to_be_bytes()))
+}
+
+fn tier_name(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Fast => "fast",
+        Tier::Slow => "slow",
+    }
+}
+
+fn tier_of(name: &str) -> Result<Tier> {
+    let tiers = [Tier::Fast, Tier::Slow];
+    let found = tiers.into_iter().find(|tier| tier_name(*tier) == name);
+    found.ok_or_else(|| invalid(format!("{name:?} is no tier")))
 }
 
 fn urgency_of(number: u32) -> Result<Urgency> {

@@ -10,6 +10,7 @@ use crate::failure::invalid;
 #[napi(object)]
 pub struct NativeDeviceConfig {
     pub path: String,
+    pub tier: String,
     pub size_bytes: f64,
     pub reserve_bytes: f64,
 }

@@ -9,6 +9,7 @@ use napi_derive::napi;
 #[napi(object)]
 pub struct NativeDeviceStatus {
     pub path: String,
+    pub tier: String,
     pub size_bytes: f64,
     pub used_bytes: f64,
     pub room_bytes: f64,
@@ -44,6 +45,7 @@ pub struct NativeLingering {
 pub struct NativeTenantStatus {
     pub identity: String,
     pub stored_bytes: f64,
+    pub slow_bytes: f64,
     pub queued_bytes: f64,
     pub quota_bytes: Option<f64>,
     pub declined_bytes: f64,

@@ -6,6 +6,7 @@ import { admission } from './admission.ts';
 const gib = 1024 ** 3;
 const device = {
   path: '/d',
+  tier: 'fast',
   sizeBytes: gib,
   usedBytes: 0,
   roomBytes: gib,

@@ -10,9 +10,10 @@ export function stateOf({ state, roomBytes }: DeviceStatus): DeviceStatus['state
   return state === 'ok' && roomBytes < leastRoomBytes ? 'full' : state;
 }
 
-/** Whether anything is admitted, and why not. */
-export function admission(devices: readonly DeviceStatus[], tableFull: boolean): Pick<CacheStatus, 'state' | 'why'> {
+/** Whether anything is admitted, and why not: what is read is written to the fast tier. */
+export function admission(all: readonly DeviceStatus[], tableFull: boolean): Pick<CacheStatus, 'state' | 'why'> {
   if (tableFull) return { state: 'full', why: whyTableFull };
+  const devices = all.filter(({ tier }) => tier === 'fast');
   const dead = devices.filter((device) => device.state === 'failed').map((device) => device.path);
   const failed = dead.length === 0 ? '' : `${dead.join(', ')} gave I/O errors and is left alone. `;
   if (devices.some((device) => stateOf(device) === 'ok')) return { state: 'on', why: failed.trim() };

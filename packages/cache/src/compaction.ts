@@ -4,6 +4,7 @@ import type { CopyStatus } from '@millpool/protocol';
 
 import { chooseCopy, mayBeWorthCopying } from './copy-choice.ts';
 import type { Candidate } from './copy-choice.ts';
+import { nameOf } from './segment-worths.ts';
 import type { SegmentFacts } from './victims.ts';
 import { WriteBudget } from './write-budget.ts';
 
@@ -86,7 +87,7 @@ export class Compaction {
 
   #terms(): { readonly budgetBytes: number; readonly roomBytes: number } {
     const { engine } = this.#parts;
-    const devices = engine.devices().filter(({ state }) => state !== 'failed');
+    const devices = engine.devices().filter(({ tier, state }) => tier === 'fast' && state !== 'failed');
     const capacityBytes = devices.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     this.#budget.earn(engine.counters().sourceBytes, capacityBytes);
     const roomBytes = devices.reduce((sum, { copyRoomBytes }) => sum + copyRoomBytes, 0);
@@ -131,8 +132,4 @@ export class Compaction {
     for (const [name, untilMs] of this.#passedOver)
       if (untilMs <= nowMs || !here.has(name)) this.#passedOver.delete(name);
   }
-}
-
-function nameOf({ number, generation }: SegmentFacts): string {
-  return `${number}.${generation}`;
 }

@@ -8,7 +8,8 @@ import { WriteBudget } from './write-budget.ts';
 let last = 0;
 
 function candidate(packedBytes: number, facts: Partial<Candidate> = {}): Candidate {
-  const rest = { device: 0, bytes: 100, liveBytes: packedBytes, pinnedBytes: 0, sealed: true, idleSeconds: 10 };
+  const place = { device: 0, tier: 'fast' } as const;
+  const rest = { ...place, bytes: 100, liveBytes: packedBytes, pinnedBytes: 0, sealed: true, idleSeconds: 10 };
   return { number: ++last, generation: 1, identity: 'a', reads: 0, packedBytes, ...rest, ...facts };
 }
 

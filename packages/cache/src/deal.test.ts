@@ -9,7 +9,7 @@ const hourMs = 3_600_000;
 const full: Room = { capacityBytes: 1000, freeBytes: 0, spareBytes: 20, claimedBytes: null };
 
 function tenant(identity: string, facts: Partial<Tenant>): Tenant {
-  const rest = { policy: 'auto', hasBytes: 0, wants: false, bytesPerSecond: 1, idleMs: 0 } as const;
+  const rest = { policy: 'auto', hasBytes: 0, wants: false, isFilling: false, bytesPerSecond: 1, idleMs: 0 } as const;
   return { identity, needBytes: facts.hasBytes ?? 0, ...rest, ...facts };
 }
 

@@ -1,4 +1,5 @@
 import { dealShares } from './shares.ts';
+import { isInUse } from './tenants.ts';
 import type { Tenant } from './tenants.ts';
 
 /** The room of all devices together. */
@@ -65,10 +66,6 @@ export function deal(room: Room, tenants: readonly Tenant[], idleMs: number): De
   return { shares, quotas, wantedBytes, givers: room.claimedBytes === null ? givers : [...givers, ...all(tenants)] };
 }
 
-function isInUse({ policy, idleMs: idle }: Tenant, idleMs: number): boolean {
-  return policy !== null && policy !== 'stream' && idle < idleMs;
-}
-
 /** What a tenant that wants something is to get: up to its share, or a little where nobody is limited. */
 function lackOf({ identity, hasBytes, wants }: Tenant, shares: Deal['shares'], room: Room): number {
   if (!wants) return 0;
@@ -78,7 +75,8 @@ function lackOf({ identity, hasBytes, wants }: Tenant, shares: Deal['shares'], r
   return lack > Math.max(room.spareBytes / 2, share * slackShare) ? lack : 0;
 }
 
-function stepOf({ capacityBytes, spareBytes }: Room): number {
+/** What is made free at once, where nobody needs less. */
+export function stepOf({ capacityBytes, spareBytes }: Room): number {
   return Math.max(spareBytes, capacityBytes * stepShare);
 }
 

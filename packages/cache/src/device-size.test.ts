@@ -25,7 +25,7 @@ async function fileSystem(path: string): Promise<{ totalBytes: number; freeBytes
 test('without a setting a device takes what is free but min(10 %, 10 GiB) of it', async (t) => {
   const path = await directory(t);
   const { totalBytes, freeBytes } = await fileSystem(path);
-  const [device] = await sizeDevices([path], null);
+  const [device] = await sizeDevices([path], null, 'fast');
   assert.equal(device?.reserveBytes, Math.floor(Math.min(totalBytes / 10, 10 * giB)));
   const expected = Math.max(0, freeBytes - (device?.reserveBytes ?? 0));
   assert.ok(Math.abs((device?.sizeBytes ?? 0) - expected) < slackBytes, `${device?.sizeBytes} of ${expected}`);
@@ -33,7 +33,7 @@ test('without a setting a device takes what is free but min(10 %, 10 GiB) of it'
 
 test('a number of bytes is what all devices hold together, and reserves nothing', async (t) => {
   const paths = [await directory(t), await directory(t), await directory(t)];
-  const devices = await sizeDevices(paths, { kind: 'bytes', bytes: 600 * miB });
+  const devices = await sizeDevices(paths, { kind: 'bytes', bytes: 600 * miB }, 'fast');
   assert.deepEqual(
     devices.map(({ path, reserveBytes }) => ({ path, reserveBytes })),
     paths.map((path) => ({ path, reserveBytes: 0 })),
@@ -46,18 +46,21 @@ test('what the directory holds already counts as room', async (t) => {
   const path = await directory(t);
   const { totalBytes } = await fileSystem(path);
   const percent = 100;
-  const [before] = await sizeDevices([path], { kind: 'percent', percent });
+  const [before] = await sizeDevices([path], { kind: 'percent', percent }, 'fast');
   await writeFile(join(path, 'held'), Buffer.alloc(64 * miB, 1));
-  const [after] = await sizeDevices([path], { kind: 'percent', percent });
+  const [after] = await sizeDevices([path], { kind: 'percent', percent }, 'fast');
   assert.ok((after?.sizeBytes ?? 0) <= totalBytes);
   assert.ok(Math.abs((after?.sizeBytes ?? 0) - (before?.sizeBytes ?? 0)) < slackBytes);
 });
 
 test('a size that holds no segments is refused, with the least that it takes', async (t) => {
   const path = await directory(t);
-  await assert.rejects(sizeDevices([path], { kind: 'bytes', bytes: miB }), (error: Error & { remedy?: string }) => {
-    assert.match(error.message, /would hold 1MiB/);
-    assert.match(error.remedy ?? '', /64MiB/);
-    return true;
-  });
+  await assert.rejects(
+    sizeDevices([path], { kind: 'bytes', bytes: miB }, 'fast'),
+    (error: Error & { remedy?: string }) => {
+      assert.match(error.message, /would hold 1MiB/);
+      assert.match(error.remedy ?? '', /64MiB/);
+      return true;
+    },
+  );
 });

@@ -2,7 +2,7 @@ import { readdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { formatBytes, MillpoolError } from '@millpool/protocol';
-import type { Size } from '@millpool/protocol';
+import type { Size, Tier } from '@millpool/protocol';
 
 const giB = 1024 ** 3;
 /** Less than a few segments of the smallest size is no cache. */
@@ -10,6 +10,7 @@ const smallestBytes = 64 * 1024 ** 2;
 
 export interface DeviceSize {
   readonly path: string;
+  readonly tier: Tier;
   readonly sizeBytes: number;
   /** Left free on the file system whatever the size says; 0 when the size was explicit. */
   readonly reserveBytes: number;
@@ -23,10 +24,14 @@ interface Room {
 }
 
 /**
- * How much each data directory may hold. Without a setting: all that is free but min(10 %, 10 GiB) of its file system.
- * A number of bytes is dealt over the directories in the proportion of their room.
+ * How much each data directory of a tier may hold. Without a setting: all that is free but min(10 %, 10 GiB) of its
+ * file system. A number of bytes is dealt over the directories in the proportion of their room.
  */
-export async function sizeDevices(paths: readonly string[], setting: Size | null): Promise<readonly DeviceSize[]> {
+export async function sizeDevices(
+  paths: readonly string[],
+  setting: Size | null,
+  tier: Tier,
+): Promise<readonly DeviceSize[]> {
   const rooms = await Promise.all(paths.map(roomOf));
   const totalRoom = rooms.reduce((sum, room) => sum + room.roomBytes, 0);
   return rooms.map((room) => {
@@ -38,17 +43,18 @@ export async function sizeDevices(paths: readonly string[], setting: Size | null
           ? (room.totalBytes * setting.percent) / 100
           : setting.bytes * (totalRoom === 0 ? 1 / rooms.length : room.roomBytes / totalRoom);
     const sizeBytes = Math.floor(Math.min(wanted, room.roomBytes));
-    if (setting !== null && sizeBytes < smallestBytes) throw tooSmall(room, sizeBytes);
-    return { path: room.path, sizeBytes: Math.max(0, sizeBytes), reserveBytes: Math.floor(reserveBytes) };
+    if (setting !== null && sizeBytes < smallestBytes) throw tooSmall(room, sizeBytes, tier);
+    return { path: room.path, tier, sizeBytes: Math.max(0, sizeBytes), reserveBytes: Math.floor(reserveBytes) };
   });
 }
 
-function tooSmall({ path, roomBytes }: Room, sizeBytes: number): MillpoolError {
+function tooSmall({ path, roomBytes }: Room, sizeBytes: number, tier: Tier): MillpoolError {
+  const flags = tier === 'fast' ? { size: '--size', data: '--data' } : { size: '--slow-size', data: '--slow-data' };
   const [held, room] = [formatBytes(Math.max(0, sizeBytes)), formatBytes(roomBytes)];
   return new MillpoolError({
     code: 'full',
     message: `${path} would hold ${held}; it has room for ${room}.`,
-    remedy: `Give it at least ${formatBytes(smallestBytes)} (--size), or another directory (--data).`,
+    remedy: `Give it at least ${formatBytes(smallestBytes)} (${flags.size}), or another directory (${flags.data}).`,
     path,
   });
 }

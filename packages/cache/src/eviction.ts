@@ -5,16 +5,19 @@ import type { ResolvedEntry } from '@millpool/metadata';
 import type { CopyStatus } from '@millpool/protocol';
 
 import { Compaction } from './compaction.ts';
-import { deal } from './deal.ts';
+import { deal, stepOf } from './deal.ts';
 import type { Deal, Room } from './deal.ts';
 import type { Holders } from './holders.ts';
 import { OrderHand } from './order-hand.ts';
 import type { Pins } from './pins.ts';
 import type { Plans } from './plans.ts';
 import type { Replaced } from './replaced.ts';
+import type { SegmentWorths } from './segment-worths.ts';
 import { SieveHand } from './sieve-hand.ts';
-import { storedShare } from './tenants.ts';
+import { isInUse, storedShare } from './tenants.ts';
 import type { Tenant, Tenants } from './tenants.ts';
+import { pickSlowVictims } from './tier-moves.ts';
+import type { Tiering } from './tiering.ts';
 import { pickVictims } from './victims.ts';
 import type { SegmentFacts } from './victims.ts';
 
@@ -31,6 +34,8 @@ interface Parts {
   readonly tenants: Tenants;
   readonly pins: Pins;
   readonly plans: Plans;
+  readonly worths: SegmentWorths;
+  readonly tiering: Tiering;
   readonly holders: Holders;
   readonly replaced: Replaced;
   readonly clock: Clock;
@@ -89,20 +94,25 @@ export class Eviction {
 
   /**
    * Loads files: what is pinned of them finds room, whatever else has to go, and nobody else takes it meanwhile.
+   * `load` is told whether room was made.
    */
-  async withRoom<T>(files: readonly ResolvedEntry[], load: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  async withRoom<T>(
+    files: readonly ResolvedEntry[],
+    load: (isMade: boolean) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
     const { engine, pins, clock } = this.#parts;
     const pinned = await pins.pinNewcomers(files);
     const here = pinned.length === 0 ? [] : [...engine.residency(packObjects(pinned))];
     const missing = pinned.reduce((sum, { size }, i) => sum + size - (here[i] ?? 0), 0);
-    if (missing === 0) return load();
+    if (missing === 0) return load(false);
     const claim: Claim = { bytes: missing * storedShare + spareSegments * engine.segmentBytes(), isMet: false };
     this.#claims.add(claim);
     try {
       const deadlineMs = clock.monotonicMs() + claimDeadlineMs;
       // Where it is not met, the load says which files were not kept.
       while (!claim.isMet && clock.monotonicMs() < deadlineMs) await clock.sleep(lookEveryMs / 5, signal);
-      return await load();
+      return await load(true);
     } finally {
       this.#claims.delete(claim);
     }
@@ -118,25 +128,59 @@ export class Eviction {
   }
 
   async #look(): Promise<void> {
-    const { engine, tenants, plans, idleMs } = this.#parts;
+    const { engine, tenants, plans, tiering, idleMs } = this.#parts;
     const who = tenants.look();
     await this.#parts.holders.look();
     const room = roomFor(who, this.#parts, this.#claimedBytes());
-    const freeBytes = room.freeBytes - this.#parts.holders.comingBytes;
+    const freeBytes = room.freeBytes - comingBytes(this.#parts);
     for (const claim of this.#claims) claim.isMet ||= freeBytes >= (room.claimedBytes ?? 0);
     const dealt = deal(room, who, idleMs);
     this.#deal = dealt;
     for (const [identity, bytes] of dealt.quotas) engine.setQuota(identity, bytes);
     const byOrder = who.filter(({ policy, identity }) => policy === 'order' && plans.jobs(identity).size > 0);
     this.#everyMs = byOrder.length > 0 ? orderEveryMs : lookEveryMs;
-    if (dealt.wantedBytes === 0 && byOrder.length === 0 && !who.some(({ wants }) => wants)) return;
+    const isTiered = tiering.hasSlowTier;
+    if (!isTiered && dealt.wantedBytes === 0 && byOrder.length === 0 && !who.some(({ wants }) => wants)) return;
     await this.#copyForward(who, room);
-    const segments = this.#segments();
-    await this.#evict(pickVictims(segments, dealt.givers, dealt.wantedBytes));
-    for (const { identity } of byOrder) await this.#evict(await this.#order(identity, segments));
-    for (const tenant of who) {
-      if (tenant.policy === 'sieve' && tenant.wants) await this.#evict(this.#sieve(tenant, segments, room));
+    if (isTiered) await this.#lookAtTiers(this.#segments(), who, room);
+    const segments = this.#fastSegments();
+    await this.#giveUp(pickVictims(segments, dealt.givers, dealt.wantedBytes), who);
+    // What finds room below is moved there first.
+    const isBelowFull = !isTiered || tiering.slowRoomBytes < room.spareBytes;
+    for (const { identity } of byOrder) {
+      if (isBelowFull) await this.#evict(await this.#order(identity, segments));
+      else plans.setBar(identity, null);
     }
+    for (const tenant of who) {
+      const gives = tenant.policy === 'sieve' && tenant.wants && isBelowFull;
+      if (gives) await this.#evict(this.#sieve(tenant, segments, room));
+    }
+  }
+
+  /** Room is made on the slow tier where something is to move there, and moves begin. */
+  async #lookAtTiers(segments: readonly SegmentFacts[], who: readonly Tenant[], room: Room): Promise<void> {
+    const { tiering, idleMs } = this.#parts;
+    const aheadBytes = stepOf(room);
+    const wantedBytes = aheadBytes - tiering.slowRoomBytes;
+    if (wantedBytes > 0 && who.some(({ isFilling }) => isFilling)) {
+      const identities = (which: (tenant: Tenant) => boolean): Set<string> =>
+        new Set(who.filter(which).map(({ identity }) => identity));
+      const unused = identities((tenant) => !isInUse(tenant, idleMs));
+      const sieving = identities(({ policy, isFilling }) => policy === 'sieve' && isFilling);
+      await this.#evict(pickSlowVictims(segments, { unused, sieving }, wantedBytes));
+    }
+    const { slowRoomBytes } = tiering;
+    await tiering.look(segments, who, { fastBytes: room.freeBytes, slowBytes: slowRoomBytes, aheadBytes });
+  }
+
+  /** What somebody may want again moves to a slow tier where it finds room; what is pinned gets its room at once. */
+  async #giveUp(victims: readonly SegmentFacts[], who: readonly Tenant[]): Promise<void> {
+    const wanted = new Set(
+      who.flatMap(({ identity, policy }) => (policy === null || policy === 'stream' ? [] : [identity])),
+    );
+    const kept = victims.filter(({ identity }) => this.#claims.size === 0 && wanted.has(identity));
+    const gone = victims.filter((segment) => !kept.includes(segment));
+    await this.#evict([...gone, ...this.#parts.tiering.demote(kept)]);
   }
 
   /** Of whoever wants room, or of all where there is none. */
@@ -146,16 +190,21 @@ export class Eviction {
     await this.#parts.replaced.forget();
     const ofAll = freeBytes < Math.max(spareBytes, claimedBytes ?? 0);
     this.#compaction.begin({
-      segments: () => this.#segments().filter(({ identity }) => ofAll || wanting.has(identity)),
+      segments: () => this.#fastSegments().filter(({ identity }) => ofAll || wanting.has(identity)),
       giveUp: (segment) => this.#evict([segment]),
-      comingBytes: this.#parts.holders.comingBytes,
+      comingBytes: comingBytes(this.#parts),
     });
   }
 
   /** That may go, or be copied. */
   #segments(): readonly SegmentFacts[] {
-    const unknown = this.#parts.pins.unmarkedIdentities;
-    return segmentsOf(this.#parts.engine).filter(({ identity }) => !unknown.has(identity));
+    const { engine, pins, tiering } = this.#parts;
+    const unknown = pins.unmarkedIdentities;
+    return segmentsOf(engine).filter((segment) => !unknown.has(segment.identity) && !tiering.isMoving(segment));
+  }
+
+  #fastSegments(): readonly SegmentFacts[] {
+    return this.#segments().filter(({ tier }) => tier === 'fast');
   }
 
   /** Of those that are not met; null where nobody has any. */
@@ -166,8 +215,8 @@ export class Eviction {
 
   /** A sieve that has its share, or finds no room, gives up its own. */
   #sieve({ identity }: Tenant, segments: readonly SegmentFacts[], { spareBytes }: Room): readonly SegmentFacts[] {
-    const { engine, holders } = this.#parts;
-    const wantedBytes = spareBytes - engine.room(identity) - holders.comingBytes;
+    const { engine } = this.#parts;
+    const wantedBytes = spareBytes - engine.room(identity) - comingBytes(this.#parts);
     if (wantedBytes <= 0) return [];
     const hand = this.#hands.get(identity) ?? new SieveHand();
     this.#hands.set(identity, hand);
@@ -191,18 +240,27 @@ export class Eviction {
   }
 }
 
-function roomFor(who: readonly Tenant[], { engine, holders }: Parts, claimedBytes: number | null): Room {
-  const freeBytes = engine.devices().reduce((sum, { roomBytes }) => sum + roomBytes, holders.comingBytes);
+/** Of the fast tier, as all rooms here. */
+function roomFor(who: readonly Tenant[], parts: Parts, claimedBytes: number | null): Room {
+  const { engine } = parts;
+  const fast = engine.devices().filter(({ tier }) => tier === 'fast');
+  const freeBytes = fast.reduce((sum, { roomBytes }) => sum + roomBytes, comingBytes(parts));
   const hasBytes = who.reduce((sum, tenant) => sum + tenant.hasBytes, 0);
   const spareBytes = spareSegments * engine.segmentBytes();
   return { capacityBytes: hasBytes + freeBytes, freeBytes, spareBytes, claimedBytes };
 }
 
+/** What is about to come free. */
+function comingBytes({ holders, tiering }: Parts): number {
+  return holders.comingBytes + tiering.comingBytes;
+}
+
 /** On devices that work: what lies on a failed one gives no room. */
 function segmentsOf(engine: Engine): readonly SegmentFacts[] {
-  const failed = new Set(engine.devices().flatMap(({ state }, device) => (state === 'failed' ? [device] : [])));
-  return engine
-    .segments()
-    .filter(({ device }) => !failed.has(device))
-    .map((segment) => ({ ...segment, identity: Buffer.from(segment.identity).toString('hex') }));
+  const devices = engine.devices();
+  return engine.segments().flatMap((segment) => {
+    const device = devices[segment.device];
+    if (device === undefined || device.state === 'failed') return [];
+    return [{ ...segment, tier: device.tier, identity: Buffer.from(segment.identity).toString('hex') }];
+  });
 }

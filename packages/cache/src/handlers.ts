@@ -16,6 +16,7 @@ import type { Plans } from './plans.ts';
 import type { Readers } from './readers.ts';
 import type { ReadTally } from './read-tally.ts';
 import { statusOf } from './status.ts';
+import type { Tiering } from './tiering.ts';
 import { whyOf } from './why.ts';
 
 export interface DaemonParts {
@@ -27,6 +28,7 @@ export interface DaemonParts {
   readonly jobs: LoadJobs;
   readonly tally: ReadTally;
   readonly eviction: Eviction;
+  readonly tiering: Tiering;
   readonly readers: Readers;
   readonly holders: Holders;
   readonly pins: Pins;

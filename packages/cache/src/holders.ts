@@ -50,9 +50,13 @@ export class Holders {
     return this.#lingering.reduce((sum, held) => sum + (held.device === device ? held.bytes : 0), 0);
   }
 
-  /** What is about to come free: to give up more for it would be too much. */
+  /** What is about to come free of the fast tier: to give up more for it would be too much. */
   get comingBytes(): number {
-    return this.#lingering.reduce((sum, { bytes, seconds }) => sum + (seconds < letGoSeconds ? bytes : 0), 0);
+    const devices = this.#engine.devices();
+    const coming = this.#lingering.filter(({ device, seconds }) => {
+      return seconds < letGoSeconds && devices[device]?.tier === 'fast';
+    });
+    return coming.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 }
 

@@ -1,6 +1,6 @@
 import { unlessAborted } from '@millpool/host';
 import type { Clock } from '@millpool/host';
-import { Pace, packObjects } from '@millpool/native';
+import { identityHash, Pace, packObjects } from '@millpool/native';
 import type { Engine } from '@millpool/native';
 import { asMillpoolError, comparePaths, errorTable, MillpoolError } from '@millpool/protocol';
 import type { ErrorShape, JobStatus } from '@millpool/protocol';
@@ -13,6 +13,8 @@ import { inOrder } from './in-order.ts';
 import { batchesAtOnce, batchesOf, filesAtOnce } from './load-batch.ts';
 import { LoadProgress } from './load-progress.ts';
 import type { LoadRecord } from './load-record.ts';
+import { storedShare } from './tenants.ts';
+import type { Tiering } from './tiering.ts';
 
 /** For what is fetched to be written and reachable. */
 const flushTimeoutMs = 120_000;
@@ -33,6 +35,7 @@ export interface LoadParts {
   readonly metadata: Metadata;
   readonly engine: Engine;
   readonly eviction: Eviction;
+  readonly tiering: Tiering;
   readonly clock: Clock;
 }
 
@@ -177,10 +180,28 @@ export class LoadJob {
     const missing = this.#settleResident(batch);
     if (missing.length === 0) return;
     const { eviction, engine } = this.#parts;
-    const unkept = await eviction.withRoom(missing, () => this.#fetch(missing), this.#stop.signal);
-    const hasRoom = engine.devices().some((device) => stateOf(device) === 'ok');
+    const load = (isMade: boolean): Promise<Files> => (isMade ? this.#fetch(missing) : this.#fetchAsRoomComes(missing));
+    const unkept = await eviction.withRoom(missing, load, this.#stop.signal);
+    const hasRoom = engine.devices().some((device) => device.tier === 'fast' && stateOf(device) === 'ok');
     if (hasRoom) this.#unsettled.push(...unkept);
     else await this.#fail(unkept.map(({ path }) => notKept(path).shape));
+  }
+
+  /** Those that were read and are not resident. */
+  async #fetchAsRoomComes(files: Files): Promise<Files> {
+    const { metadata, tiering } = this.#parts;
+    const [first] = files;
+    const attached = metadata.attachments().find(({ id }) => id === first?.attachment);
+    if (attached === undefined) return this.#fetch(files);
+    const identity = identityHash(attached.identity);
+    const unkept: ResolvedEntry[] = [];
+    for (let left = files; left.length > 0;) {
+      const roomBytes = await tiering.roomFor(identity, sizeOf(left) * storedShare, this.#stop.signal);
+      const now = fitting(left, roomBytes / storedShare);
+      unkept.push(...(await this.#fetch(now)));
+      left = left.slice(now.length);
+    }
+    return unkept;
   }
 
   /** Once more, when they are old enough. */
@@ -250,6 +271,13 @@ export class LoadJob {
 
 function sizeOf(files: Files): number {
   return files.reduce((sum, { size }) => sum + size, 0);
+}
+
+/** The first ones that are so many bytes together, and one at least. */
+function fitting(files: Files, bytes: number): Files {
+  let sum = 0;
+  const end = files.findIndex(({ size }) => (sum += size) > bytes);
+  return end === -1 ? files : files.slice(0, Math.max(1, end));
 }
 
 function notKept(path: string): MillpoolError {

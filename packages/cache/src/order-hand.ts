@@ -3,6 +3,8 @@ import type { Engine } from '@millpool/native';
 import type { Holders } from './holders.ts';
 import type { JobsAhead } from './jobs-ahead.ts';
 import type { Plans } from './plans.ts';
+import { nameOf } from './segment-worths.ts';
+import type { SegmentWorths } from './segment-worths.ts';
 import { mayGo } from './victims.ts';
 import type { SegmentFacts } from './victims.ts';
 
@@ -10,24 +12,16 @@ interface Parts {
   readonly engine: Engine;
   readonly plans: Plans;
   readonly holders: Holders;
+  readonly worths: SegmentWorths;
 }
 
 /** No more is given up between two looks: it is to be filled again before more is. */
 const stepShare = 1 / 16;
-/** Segments are weighed anew when their readers have gone on by so much of an epoch. */
-const weighEveryEpochs = 1 / 32;
-
 /**
  * What comes in is worth at least this much of the least that is left. A segment of newcomers is as good as its best,
  * and the least of some hundred is low by chance: simulated, 0.7 fetches less than 1 or 0.5 do, or as much.
  */
 const barShare = 0.7;
-
-/** What segments are worth, by their names, when their readers had got so far. */
-interface Weighed {
-  readonly epochs: number;
-  readonly worths: ReadonlyMap<string, number>;
-}
 
 /**
  * The hand of the policy `order` on one identity: when its room runs out, segments go whose bytes are read last by the
@@ -37,9 +31,6 @@ interface Weighed {
 export class OrderHand {
   readonly #parts: Parts;
   readonly #identity: string;
-  #weighed: Weighed | null = null;
-  /** Of the times that they were weighed. */
-  #turn = 0;
   /** What was left after the last look. */
   #leftBytes = Infinity;
 
@@ -60,7 +51,7 @@ export class OrderHand {
       plans.setBar(this.#identity, null);
       return [];
     }
-    const worths = await this.#worths();
+    const worths = await this.#parts.worths.of(this.#identity);
     if (worths === null) return [];
     const worthOf = (segment: SegmentFacts): number => (worths.get(nameOf(segment)) ?? 0) / Math.max(1, segment.bytes);
     const ranked = segments.filter(mayGo).toSorted((a, b) => worthOf(a) - worthOf(b));
@@ -70,26 +61,6 @@ export class OrderHand {
     plans.setBar(this.#identity, next === undefined ? 0 : barShare * worthOf(next));
     this.#leftBytes += victims.reduce((sum, { bytes }) => sum + bytes, 0);
     return victims;
-  }
-
-  /** By segment; null where no plan says. */
-  async #worths(): Promise<ReadonlyMap<string, number> | null> {
-    const { engine, plans } = this.#parts;
-    const versions = [...plans.jobs(this.#identity)];
-    if (versions.length === 0) return null;
-    const epochs = plans.epochsRead(this.#identity);
-    if (this.#weighed !== null && Math.abs(epochs - this.#weighed.epochs) < weighEveryEpochs) {
-      return this.#weighed.worths;
-    }
-    this.#turn += 1;
-    const worths = new Map<string, number>();
-    for (const [version, { jobs }] of versions) {
-      for (const { worth, ...name } of await engine.segmentWorths(version, jobs, this.#turn)) {
-        worths.set(nameOf(name), (worths.get(nameOf(name)) ?? 0) + worth);
-      }
-    }
-    this.#weighed = { epochs, worths };
-    return worths;
   }
 }
 
@@ -106,8 +77,4 @@ function countFor(ranked: readonly SegmentFacts[], bytes: number): number {
   let left = bytes;
   const last = ranked.findIndex((segment) => (left -= segment.bytes) <= 0);
   return last === -1 ? ranked.length : last + 1;
-}
-
-function nameOf({ number, generation }: Pick<SegmentFacts, 'number' | 'generation'>): string {
-  return `${number}.${generation}`;
 }

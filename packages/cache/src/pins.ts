@@ -125,7 +125,8 @@ export class Pins {
   }
 
   #checkFits(path: string, bytes: number): void {
-    const devices = this.#parts.engine.devices().filter(({ state }) => state !== 'failed');
+    const all = this.#parts.engine.devices();
+    const devices = all.filter(({ tier, state }) => tier === 'fast' && state !== 'failed');
     const capacity = devices.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     const others = this.list().filter((pin) => !overlap(pin.path, path));
     const outermost = others.filter((pin) => !others.some((other) => isBelow(pin.path, other.path)));

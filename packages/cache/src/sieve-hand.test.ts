@@ -8,6 +8,7 @@ function segment(number: number, reads = 0): SegmentFacts {
   const rest = {
     identity: 'a',
     device: 0,
+    tier: 'fast' as const,
     bytes: 1,
     liveBytes: 1,
     pinnedBytes: 0,

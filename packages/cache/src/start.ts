@@ -18,7 +18,9 @@ import { Plans } from './plans.ts';
 import { Readers } from './readers.ts';
 import { ReadTally } from './read-tally.ts';
 import { Replaced } from './replaced.ts';
+import { SegmentWorths } from './segment-worths.ts';
 import { Tenants } from './tenants.ts';
+import { Tiering } from './tiering.ts';
 
 export interface CacheConfig {
   /** For what is neither segment nor metadata: dataset versions, and what loads could not bring. */
@@ -69,12 +71,16 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   const holders = new Holders(engine, clock);
   const { keepUnreadMs: idleMs, copyShare } = config;
   const replaced = new Replaced({ engine, metadata, plans, log });
-  const eviction = new Eviction({ engine, tenants, pins, plans, holders, replaced, clock, log, idleMs, copyShare });
+  const worths = new SegmentWorths({ engine, plans });
+  const tiering = new Tiering({ engine, plans, worths, clock, log });
+  const looks = { tenants, pins, plans, worths, tiering, holders, replaced };
+  const eviction = new Eviction({ engine, ...looks, clock, log, idleMs, copyShare });
   const directory = join(config.stateDirectory, 'loads');
-  const jobs = await LoadJobs.open({ ...parts, eviction, directory });
+  const jobs = await LoadJobs.open({ ...parts, eviction, tiering, directory });
   const { version, budgetBytes } = config;
   const told = { onShutdown, version, budgetBytes };
-  const parted = { engine, metadata, sources, datasets, plans, jobs, tally, readers, eviction, holders, pins, ...told };
+  const sides = { eviction, tiering, holders, pins };
+  const parted = { engine, metadata, sources, datasets, plans, jobs, tally, readers, ...sides, ...told };
 
   const serving = engine.serve({
     socket: config.socket,
@@ -98,6 +104,7 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   });
   await serving.catch(async (error: unknown) => {
     await eviction.stop();
+    await tiering.stop();
     await pins.stop();
     await sources.stop();
     throw error;
@@ -110,6 +117,7 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
       replaced.stop();
       await eviction.stop();
       await jobs.stop();
+      await tiering.stop();
       await pins.stop();
       await sources.stop();
       for (const notice of await engine.close()) log.warn('not saved in a data directory', { notice });

@@ -10,6 +10,7 @@ import type { Holders } from './holders.ts';
 import type { Pins } from './pins.ts';
 import type { Plans } from './plans.ts';
 import type { ReadTally } from './read-tally.ts';
+import type { Tiering } from './tiering.ts';
 
 interface Parts {
   readonly engine: Engine;
@@ -18,6 +19,7 @@ interface Parts {
   readonly plans: Plans;
   readonly tally: ReadTally;
   readonly eviction: Eviction;
+  readonly tiering: Tiering;
   readonly pins: Pins;
   readonly holders: Holders;
   readonly version: string;
@@ -48,8 +50,16 @@ export function statusOf(parts: Parts): Status {
     attachments,
     pins: parts.pins.list(),
     devices: engine.devices().map((device, i) => {
-      const { path, sizeBytes, usedBytes, reason } = device;
-      return { path, sizeBytes, usedBytes, heldBytes: parts.holders.heldBytes(i), state: stateOf(device), reason };
+      const { path, tier, sizeBytes, usedBytes, reason } = device;
+      return {
+        path,
+        tier,
+        sizeBytes,
+        usedBytes,
+        heldBytes: parts.holders.heldBytes(i),
+        state: stateOf(device),
+        reason,
+      };
     }),
     holders: parts.holders.list(),
     cache: cacheStatus(parts),
@@ -59,7 +69,7 @@ export function statusOf(parts: Parts): Status {
   };
 }
 
-function cacheStatus({ engine, plans, tally, eviction }: Parts): CacheStatus {
+function cacheStatus({ engine, plans, tally, eviction, tiering }: Parts): CacheStatus {
   const { records, recordBytes, sourceBytes, gets, retries, errors, damagedRecords, tableFull, ...counted } =
     engine.counters();
   const { hedges, hedgesWon, hedgedBytes, hedgesHeld } = counted;
@@ -76,6 +86,7 @@ function cacheStatus({ engine, plans, tally, eviction }: Parts): CacheStatus {
     sourceBytes,
     evictedBytes: eviction.evictedBytes,
     copied: eviction.copied,
+    ...tiering.moved,
     retries,
     sourceErrors: errors,
     hedges: { sent: hedges, won: hedgesWon, bytes: hedgedBytes, held: hedgesHeld },

@@ -13,15 +13,22 @@ export interface Tenant {
   readonly identity: string;
   /** Null: nobody's any more, since what was attached is detached. */
   readonly policy: Policy | null;
-  /** In segments, and on the way there. */
+  /** In segments of the fast tier, and on the way there. */
   readonly hasBytes: number;
   /** All that it could use; `Infinity` where nobody knows. */
   readonly needBytes: number;
   /** Something of it was fetched just now and not kept, for want of room. */
   readonly wants: boolean;
+  /** More of it comes in, or would. */
+  readonly isFilling: boolean;
   readonly bytesPerSecond: number | null;
   /** Since anything of it was read or fetched, in this run of the daemon. */
   readonly idleMs: number;
+}
+
+/** Somebody is to find it here. */
+export function isInUse({ policy, idleMs: idle }: Tenant, idleMs: number): boolean {
+  return policy !== null && policy !== 'stream' && idle < idleMs;
 }
 
 /** Of one identity, between two looks. */
@@ -78,6 +85,7 @@ export class Tenants {
         hasBytes,
         needBytes: plannedBytes > hasBytes ? plannedBytes : hungry ? Infinity : hasBytes,
         wants: nowMs - row.declinedMs < wantMs,
+        isFilling: nowMs - row.declinedMs < wantMs || queuedBytes > 0,
         bytesPerSecond: row.rate.perSecond,
         idleMs: nowMs - row.activeMs,
       };
@@ -96,7 +104,8 @@ export class Tenants {
     // Its life begins with its first read: what was before says nothing of how fast it reads.
     if (readBytes > 0 || rate.perSecond !== null) rate.add(readBytes, seconds);
     if (status.declinedBytes > before.declinedBytes) row.declinedMs = nowMs;
-    const fetched = status.queuedBytes > 0 || status.storedBytes > before.storedBytes;
+    const hasBytes = (of: TenantStatus): number => of.storedBytes + of.slowBytes;
+    const fetched = status.queuedBytes > 0 || hasBytes(status) > hasBytes(before);
     if (readBytes > 0 || fetched || row.declinedMs === nowMs) row.activeMs = nowMs;
     row.before = status;
     return row;

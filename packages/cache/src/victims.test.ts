@@ -9,6 +9,7 @@ let last = 0;
 function segment(identity: string, facts: Partial<SegmentFacts> = {}): SegmentFacts {
   const rest = {
     device: 0,
+    tier: 'fast' as const,
     bytes: 100,
     liveBytes: 100,
     pinnedBytes: 0,

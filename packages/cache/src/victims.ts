@@ -1,3 +1,5 @@
+import type { Tier } from '@millpool/protocol';
+
 import type { Giver } from './deal.ts';
 
 /** What eviction knows of a segment. */
@@ -6,6 +8,7 @@ export interface SegmentFacts {
   readonly generation: number;
   readonly identity: string;
   readonly device: number;
+  readonly tier: Tier;
   readonly bytes: number;
   readonly liveBytes: number;
   /** Of `liveBytes`; a segment with any of it stays. */

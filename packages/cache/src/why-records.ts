@@ -69,6 +69,7 @@ export function whyPlaces(
     const before = places.get(segment);
     places.set(segment, {
       device: devices[device]?.path ?? `device ${device}`,
+      tier: devices[device]?.tier ?? 'fast',
       segment,
       sealed,
       records: (before?.records ?? 0) + 1,

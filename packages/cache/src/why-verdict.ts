@@ -16,10 +16,17 @@ export function verdictOf(found: WhyFindings): WhyVerdict {
   if (entry.sizeBytes === 0) return { reason: 'empty', sentence: 'It is empty: there is nothing to keep.', remedy: '' };
   const [most] = missing;
   if (most === undefined) {
-    return { reason: 'cached', sentence: `All its ${formatBytes(entry.sizeBytes)} are in segments here.`, remedy: '' };
+    const sentence = `All its ${formatBytes(entry.sizeBytes)} are in segments here${slowPart(found)}.`;
+    return { reason: 'cached', sentence, remedy: '' };
   }
   const { sentence, remedy } = whyNot(most, found);
   return { reason: most.reason, sentence: `${partOf(most, found)}${sentence}`, remedy };
+}
+
+function slowPart({ places, entry }: WhyFindings): string {
+  const slowBytes = places.reduce((sum, { tier, bytes }) => sum + (tier === 'slow' ? bytes : 0), 0);
+  if (slowBytes === 0) return '';
+  return `, ${slowBytes === entry.sizeBytes ? 'all' : formatBytes(slowBytes)} of it on the slow tier`;
 }
 
 /** Empty where one reason holds for all of the file. */

@@ -40,6 +40,8 @@ function addCache(metrics: Metrics, { cache }: Status): void {
   const copied = 'Bytes of live records that were copied out of segments, so that the rest of them came free.';
   counter(metrics, 'millpool_copied_bytes_total', copied).add(cache.copied.bytes);
   counter(metrics, 'millpool_copied_freed_bytes_total', 'Bytes that came free by that.').add(cache.copied.freedBytes);
+  counter(metrics, 'millpool_demoted_bytes_total', 'Bytes moved to the slow tier.').add(cache.demotedBytes);
+  counter(metrics, 'millpool_promoted_bytes_total', 'Bytes moved back from it.').add(cache.promotedBytes);
   counter(metrics, 'millpool_damaged_records_total', 'Records that did not match their checksum.').add(
     cache.damagedRecords,
   );
@@ -90,9 +92,15 @@ function addHedges(metrics: Metrics, { sent, won, bytes, held }: HedgeStatus): v
 function addDevices(metrics: Metrics, { devices }: Status): void {
   const size = metrics.gauge({ name: 'millpool_device_size_bytes', help: 'What it may hold.', labels: ['device'] });
   const used = metrics.gauge({ name: 'millpool_device_used_bytes', help: 'What it holds.', labels: ['device'] });
+  const tier = metrics.gauge({
+    name: 'millpool_device_tier',
+    help: '1; its tier is in the label.',
+    labels: ['device', 'tier'],
+  });
   const help = '1 for the state that it is in.';
   const inState = metrics.gauge({ name: 'millpool_device_state', help, labels: ['device', 'state'] });
-  for (const { path, sizeBytes, usedBytes, state } of devices) {
+  for (const { path, tier: of, sizeBytes, usedBytes, state } of devices) {
+    tier.set(1, path, of);
     size.set(sizeBytes, path);
     used.set(usedBytes, path);
     for (const other of deviceStates) inState.set(other === state ? 1 : 0, path, other);

@@ -3,6 +3,7 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
   up: [
     'millpool up s3://bucket/train',
     'millpool up s3://bucket/train ./labels --data /nvme0/millpool --data /nvme1/millpool --size 90%',
+    'millpool up s3://bucket/train --data /nvme0/millpool --slow-data /hdd0/millpool --slow-data /hdd1/millpool',
     'millpool up --detach',
   ],
   down: ['millpool down'],

@@ -1,13 +1,14 @@
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 
-import { sizeDevices, startCache } from '@millpool/cache';
+import { sizeDevices, startCache, tierDirectories } from '@millpool/cache';
+import type { DeviceSize } from '@millpool/cache';
 import { openLmdbStore } from '@millpool/coordination';
 import { Shutdown, systemClock } from '@millpool/host';
 import type { Config, Log } from '@millpool/host';
 import { startMetadata } from '@millpool/metadata';
 import { Engine } from '@millpool/native';
-import type { Handlers, MillpoolError } from '@millpool/protocol';
+import type { Handlers, MillpoolError, Tier } from '@millpool/protocol';
 import { listenTransport } from '@millpool/transport';
 import { openUnderStorage } from '@millpool/under-storage';
 
@@ -21,14 +22,18 @@ const socketMode = 0o660;
 
 /** What is cached and what is kept is nobody else's to read. */
 const dataUse = { what: 'The data directory', setting: '--data or MILLPOOL_DATA', mode: 0o700 };
+const slowUse = { what: 'The data directory', setting: '--slow-data or MILLPOOL_SLOW_DATA', mode: 0o700 };
 const stateUse = { what: 'The state directory', setting: 'MILLPOOL_STATE_DIRECTORY', mode: 0o700 };
 const socketUse = { what: 'The directory of the socket', setting: '--socket or MILLPOOL_SOCKET', mode: 0o777 };
 
 export type NodeConfig = Pick<
   Config,
   | 'dataDirectories'
+  | 'slowDataDirectories'
+  | 'rotational'
   | 'socket'
   | 'size'
+  | 'slowSize'
   | 'budgetBytes'
   | 'extentDelayMs'
   | 'idleSealMs'
@@ -54,17 +59,19 @@ export interface Node {
  * failure is stopped again.
  */
 export async function startNode(config: NodeConfig, log: Log, onShutdown: () => void): Promise<Node> {
-  const { dataDirectories, socket, size, budgetBytes, extentDelayMs, idleSealMs, sourceTimeoutMs } = config;
+  const { dataDirectories, slowDataDirectories, socket, budgetBytes, extentDelayMs, idleSealMs, sourceTimeoutMs } =
+    config;
   const { credentialsRefreshMs, keepUnreadMs, copyShare, listsAtOnce, hedge } = config;
   const patience = { requestMs: sourceTimeoutMs, credentialsMs: credentialsRefreshMs };
   const { stateDirectory, stopTimeoutMs, metrics } = config;
   const parts = new Shutdown({ clock: systemClock, log, partTimeoutMs: stopTimeoutMs });
   try {
     for (const directory of dataDirectories) await ownDirectory(directory, dataUse);
+    for (const directory of slowDataDirectories ?? []) await ownDirectory(directory, slowUse);
     await ownDirectory(stateDirectory, stateUse);
     await ownDirectory(dirname(socket), socketUse);
     await checkStateRoom(stateDirectory);
-    const devices = await sizeDevices(dataDirectories, size);
+    const devices = await devicesOf(config);
 
     // First of all: it locks the data directories, so that two daemons never share the state in them.
     const engineBytes = engineBytesOf(budgetBytes);
@@ -117,4 +124,11 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
     await parts.close();
     throw error;
   }
+}
+
+async function devicesOf(config: NodeConfig): Promise<readonly DeviceSize[]> {
+  const directories = [...(await tierDirectories(config))];
+  const of = (wanted: Tier): string[] => directories.flatMap(([path, tier]) => (tier === wanted ? [path] : []));
+  const fast = await sizeDevices(of('fast'), config.size, 'fast');
+  return [...fast, ...(await sizeDevices(of('slow'), config.slowSize, 'slow'))];
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { policies } from '@millpool/protocol';
-import type { Freshness, Policy, Size } from '@millpool/protocol';
+import { policies, tiers } from '@millpool/protocol';
+import type { Freshness, Policy, Size, Tier } from '@millpool/protocol';
 import { logFormats, logLevels } from './log.ts';
 import type { LogFormat, LogLevel } from './log.ts';
 import type { Place } from './place.ts';
@@ -21,8 +21,14 @@ import type { SettingText } from './setting-text.ts';
 /** Every setting there is. What is written for one is always text, wherever it is written; `config.ts` says where. */
 export interface Config {
   readonly dataDirectories: readonly string[];
-  /** Stored bytes over all data directories, or a share of each; null: all that is free, save a reserve. */
+  /** Null: there is no slow tier, but what the kernel tells to be one. */
+  readonly slowDataDirectories: readonly string[] | null;
+  /** What a data directory is whose disk rotates, beside one that does not. */
+  readonly rotational: Tier;
+  /** Stored bytes over all fast data directories, or a share of each; null: all that is free, save a reserve. */
   readonly size: Size | null;
+  /** The same of the slow ones. */
+  readonly slowSize: Size | null;
   readonly socket: string;
   readonly stateDirectory: string;
   readonly runtimeDirectory: string;
@@ -72,9 +78,29 @@ export const settingTable: { readonly [N in SettingName]: SettingRow<Config[N]> 
     otherwiseDoc: '/var/lib/millpool/cache for root, ~/.cache/millpool for others',
     otherwise: (place) => [place.dataDirectory],
   },
+  slowDataDirectories: {
+    env: 'MILLPOOL_SLOW_DATA',
+    doc: 'where the second tier of the cache lies, on larger and slower disks; one directory a device',
+    text: paths,
+    otherwiseDoc: 'nowhere',
+    otherwise: () => null,
+  },
+  rotational: {
+    env: 'MILLPOOL_ROTATIONAL',
+    doc: `the tier of a data directory whose disk rotates, beside one that does not: ${tiers.join(', ')}`,
+    text: choice(tiers),
+    otherwise: () => 'slow',
+  },
   size: {
     env: 'MILLPOOL_SIZE',
-    doc: 'stored bytes over all data directories (200GiB), or a share of each device (90%)',
+    doc: 'stored bytes over all data directories of the fast tier (200GiB), or a share of each device (90%)',
+    text: size,
+    otherwiseDoc: 'all that is free, but a reserve',
+    otherwise: () => null,
+  },
+  slowSize: {
+    env: 'MILLPOOL_SLOW_SIZE',
+    doc: 'the same of the slow tier',
     text: size,
     otherwiseDoc: 'all that is free, but a reserve',
     otherwise: () => null,

@@ -1,3 +1,5 @@
+import type { NativeObjectFacts, NativeSourceTally } from './binding-facts.ts';
+
 /**
  * What the addon exports, kept by hand beside `native/node/src`. Nothing outside this package sees it: the classes of
  * the other files wrap it. Numbers are exact integers up to 2^53; a thrown error's message is `CODE: message`.
@@ -27,6 +29,8 @@ export interface Binding {
 
 export interface NativeDeviceConfig {
   readonly path: string;
+  /** `fast` or `slow`; one is fast at least. */
+  readonly tier: string;
   readonly sizeBytes: number;
   readonly reserveBytes: number;
 }
@@ -162,6 +166,7 @@ export interface NativeReceipt {
 
 export interface NativeDeviceStatus {
   readonly path: string;
+  readonly tier: string;
   readonly sizeBytes: number;
   readonly usedBytes: number;
   /** For what is not taken in yet. */
@@ -204,9 +209,11 @@ export interface NativeLingering {
 export interface NativeTenantStatus {
   /** As 32 hex digits. */
   readonly identity: string;
+  /** On fast devices. */
   readonly storedBytes: number;
+  readonly slowBytes: number;
   readonly queuedBytes: number;
-  /** Absent: no quota. */
+  /** Of what it has on fast devices; absent: no quota. */
   readonly quotaBytes?: number;
   /** Not kept, for want of room or quota. */
   readonly declinedBytes: number;
@@ -238,33 +245,6 @@ export interface NativeCounters {
   readonly servedBytes: number;
 }
 
-export interface NativeObjectFacts {
-  readonly records: readonly NativeRecordFacts[];
-  /** False: fates of some records were forgotten, and none need mean that nothing happened. */
-  readonly fatesComplete: boolean;
-}
-
-export interface NativeRecordFacts {
-  readonly bytes: number;
-  readonly state: string;
-  /** Where it is resident. */
-  readonly place?: NativeRecordPlace;
-  /** Where it is not: what became of it last. */
-  readonly fate?: { readonly kind: string; readonly code?: number; readonly atSeconds: number };
-}
-
-export interface NativeRecordPlace {
-  /** As in the name of its file. */
-  readonly segment: string;
-  readonly number: number;
-  /** Of the device, among all. */
-  readonly device: number;
-  readonly sealed: boolean;
-  readonly verified: boolean;
-  /** Of its bytes, those that the kernel has in memory. */
-  readonly pageCacheBytes: number;
-}
-
 export interface NativeRate {
   readonly bytes: number;
   readonly requests: number;
@@ -283,17 +263,6 @@ export interface NativeDeviceRates {
   readonly read: NativeRate;
   /** By what blocks were read. */
   readonly engine: 'io_uring' | 'threads';
-}
-
-export interface NativeSourceTally {
-  readonly fetches: number;
-  readonly bytes: number;
-  readonly errors: number;
-  readonly lastError?: { readonly code: number; readonly message: string; readonly atSeconds: number };
-  /** How many fetches took up to each bound and more than the one before; those above all come last. */
-  readonly durations: readonly number[];
-  readonly boundsSeconds: readonly number[];
-  readonly seconds: number;
 }
 
 export interface NativeFreed {

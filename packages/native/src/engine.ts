@@ -1,5 +1,5 @@
 import { errorTable, MillpoolError } from '@millpool/protocol';
-import type { SourceAddress, SourceCredentials } from '@millpool/protocol';
+import type { SourceAddress, SourceCredentials, Tier } from '@millpool/protocol';
 
 import type {
   NativeCopied,
@@ -13,25 +13,26 @@ import type {
   NativeJobAhead,
   NativeKeepTerms,
   NativeLingering,
-  NativeObjectFacts,
   NativeReceipt,
-  NativeRecordFacts,
-  NativeRecordPlace,
   NativeSegmentName,
   NativeSegmentStatus,
   NativeSegmentWorth,
   NativeSource,
-  NativeSourceTally,
   NativeTenantStatus,
   NativeVerified,
 } from './binding.ts';
+import type { NativeObjectFacts, NativeRecordFacts, NativeRecordPlace, NativeSourceTally } from './binding-facts.ts';
 import { Fetch } from './fetch.ts';
 import { binding } from './load.ts';
 import { called, nativeError, remedyFor, settled } from './native-error.ts';
 import { Pace } from './pace.ts';
 
-export type DeviceConfig = NativeDeviceConfig;
 export type SegmentName = NativeSegmentName;
+
+export interface DeviceConfig extends NativeDeviceConfig {
+  readonly tier: Tier;
+}
+
 export type SegmentStatus = NativeSegmentStatus;
 export type TenantStatus = NativeTenantStatus;
 export type EngineCounters = NativeCounters;
@@ -71,6 +72,7 @@ export interface ObjectFacts extends NativeObjectFacts {
 }
 
 export interface DeviceStatus extends NativeDeviceStatus {
+  readonly tier: Tier;
   readonly state: 'ok' | 'full' | 'failed';
 }
 

@@ -76,6 +76,8 @@ export type {
   StatResult,
   Status,
 } from './methods.ts';
+export { tiers } from './tier.ts';
+export type { Tier } from './tier.ts';
 export type {
   WhyAttachment,
   WhyCost,

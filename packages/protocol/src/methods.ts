@@ -2,6 +2,7 @@ import type { ReadActivity, SecondsByCause } from './activity.ts';
 import type { Attachment, Freshness, Policy, S3Settings } from './attachment.ts';
 import type { Entry } from './entry.ts';
 import type { ErrorShape } from './errors.ts';
+import type { Tier } from './tier.ts';
 import type { WhyReply } from './why.ts';
 
 /**
@@ -353,6 +354,7 @@ export interface AttachmentStatus {
 
 export interface DeviceStatus {
   readonly path: string;
+  readonly tier: Tier;
   readonly sizeBytes: number;
   readonly usedBytes: number;
   /** Of `usedBytes`: of segments that are unlinked and still mapped by somebody. */
@@ -411,6 +413,9 @@ export interface CacheStatus {
   /** Given up since the daemon started, to make room. */
   readonly evictedBytes: number;
   readonly copied: CopyStatus;
+  /** Moved to the slow tier since then, and back from it. */
+  readonly demotedBytes: number;
+  readonly promotedBytes: number;
   /** GETs that were sent again, and fetches that failed after all. */
   readonly retries: number;
   readonly sourceErrors: number;

@@ -1,5 +1,6 @@
 import type { Freshness, Policy } from './attachment.ts';
 import type { ErrorShape } from './errors.ts';
+import type { Tier } from './tier.ts';
 
 /**
  * Why a path is cached or not.
@@ -115,6 +116,7 @@ export interface WhyResidency {
 
 export interface WhyPlace {
   readonly device: string;
+  readonly tier: Tier;
   readonly segment: string;
   readonly sealed: boolean;
   readonly records: number;

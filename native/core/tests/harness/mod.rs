@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millpool_core::{
-    Admission, DeviceConfig, Identity, RecordBytes, RecordKey, Store, StoreConfig,
+    Admission, DeviceConfig, Identity, RecordBytes, RecordKey, Store, StoreConfig, Tier,
 };
 
 pub const SECONDS: Duration = Duration::from_secs(20);
@@ -45,7 +45,12 @@ pub fn key(n: u64) -> RecordKey {
 pub fn open_at(paths: &[PathBuf], size_bytes: u64) -> Arc<Store> {
     let devices = paths
         .iter()
-        .map(|path| DeviceConfig { path: path.clone(), size_bytes, reserve_bytes: 0 })
+        .map(|path| DeviceConfig {
+            path: path.clone(),
+            tier: Tier::Fast,
+            size_bytes,
+            reserve_bytes: 0,
+        })
         .collect();
     let config = StoreConfig {
         devices,

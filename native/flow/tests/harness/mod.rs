@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use millpool_core::{
     Asker, Code, DeviceConfig, Done, Error, Fill, Filled, Identity, ObjectRef, PIECE_BYTES,
-    RecordBytes, Result, Store, StoreConfig, Want, piece_len,
+    RecordBytes, Result, Store, StoreConfig, Tier, Want, piece_len,
 };
 use millpool_flow::{
     Batch, Client, ClientConfig, Control, ControlCall, ControlReply, Limits, Receipt, Sample,
@@ -161,6 +161,7 @@ impl Node {
         }
         let device = DeviceConfig {
             path: folder.path().join("data"),
+            tier: Tier::Fast,
             size_bytes: 1 << 30,
             reserve_bytes: 0,
         };

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use millpool_core::{
-    Asker, DeviceConfig, Error, Fill, Filled, Identity, ObjectRef, Store, StoreConfig, Urgency,
-    Want,
+    Asker, DeviceConfig, Error, Fill, Filled, Identity, ObjectRef, Store, StoreConfig, Tier,
+    Urgency, Want,
 };
 use millpool_source::{Credentials, Filler, FillerConfig, SourceConfig, Timeouts};
 
@@ -66,6 +66,7 @@ impl Bed {
         let place = tempfile::tempdir().unwrap();
         let cache = DeviceConfig {
             path: place.path().join("cache"),
+            tier: Tier::Fast,
             size_bytes: 1 << 30,
             reserve_bytes: 0,
         };

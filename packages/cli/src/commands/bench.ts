@@ -39,7 +39,11 @@ async function known(path: string, { session, signal }: Tools): Promise<void> {
 async function* ceilings(path: string | undefined, { session, settings, signal }: Tools): AsyncGenerator<Ceiling> {
   yield* await memoryCeilings(secondsEach);
   const daemon = await session.call('status', {}, { signal }).catch(() => null);
-  const directories = daemon?.devices.map((device) => device.path) ?? settings.config.dataDirectories;
+  const { dataDirectories, slowDataDirectories } = settings.config;
+  const directories = daemon?.devices.map((device) => device.path) ?? [
+    ...dataDirectories,
+    ...(slowDataDirectories ?? []),
+  ];
   for (const directory of directories) yield* await deviceCeilings(directory, secondsEach);
   if (path === undefined) return;
   const asked = { path, session, seconds: secondsEach, signal };

@@ -12,12 +12,12 @@ import type { CommandContext, Tools } from '../command-context.ts';
 import { lockDirectory } from '../directory-lock.ts';
 import type { Unlock } from '../directory-lock.ts';
 import { directoriesOf, repeated } from '../node-directories.ts';
+import type { DataFlags } from '../node-directories.ts';
 import { printable } from '../output.ts';
 import { isDataDirectory, OwnFiles } from '../own-files.ts';
 import type { OwnPath, Places } from '../own-files.ts';
 
-interface PurgeOptions {
-  readonly data?: readonly string[];
+interface PurgeOptions extends DataFlags {
   readonly dryRun?: boolean;
   readonly yes?: boolean;
 }
@@ -27,6 +27,7 @@ export function purgeCommand(program: Command, context: CommandContext): void {
     .command('purge')
     .description('Remove all that Millpool put on this machine: cache, state, sockets; sources are not touched')
     .option('--data <dir>', 'where the cache lies, as `up` was told; repeat it for several devices', repeated)
+    .option('--slow-data <dir>', 'where its slow tier lies, as `up` was told', repeated)
     .option('--dry-run', 'only list what would be removed')
     .option('-y, --yes', 'do not ask')
     .addHelpText(
@@ -39,12 +40,13 @@ is listed), 6 refused.`,
     .action((options: PurgeOptions) => context.run((tools) => runPurge(options, tools)));
 }
 
-async function runPurge({ data, dryRun = false, yes = false }: PurgeOptions, tools: Tools): Promise<void> {
+async function runPurge({ dryRun = false, yes = false, ...data }: PurgeOptions, tools: Tools): Promise<void> {
   const { settings } = tools;
   const { socket, logFile } = settings.config;
-  const { dataDirectories, stateDirectory } = directoriesOf(settings, data);
+  const { dataDirectories, slowDataDirectories, stateDirectory } = directoriesOf(settings, data);
+  const directories = new Set([...dataDirectories, ...(slowDataDirectories ?? [])]);
   const ours: string[] = [];
-  for (const directory of new Set(dataDirectories)) if (await isDataDirectory(directory)) ours.push(directory);
+  for (const directory of directories) if (await isDataDirectory(directory)) ours.push(directory);
   const places = { dataDirectories: ours, stateDirectory, socket };
   const locks: Unlock[] = [];
   try {

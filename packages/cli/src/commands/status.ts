@@ -39,9 +39,10 @@ function describe(status: Status): string {
     `  loops waited: ${waitsOf(status)}`,
     '',
     table([
-      ['device', 'used', 'size', 'state'],
+      ['device', 'tier', 'used', 'size', 'state'],
       ...status.devices.map((d) => [
         d.path,
+        d.tier,
         formatBytes(d.usedBytes),
         formatBytes(d.sizeBytes),
         d.state === 'failed' ? `failed: ${d.reason}` : d.state,

@@ -10,13 +10,14 @@ import { parseSource, sourceName } from '@millpool/under-storage';
 import type { CommandContext, Tools } from '../command-context.ts';
 import { startDetached } from '../detached.ts';
 import { directoriesOf, repeated } from '../node-directories.ts';
+import type { DataFlags } from '../node-directories.ts';
 import type { Node, NodeConfig } from '../node.ts';
 import { absoluteSource } from '../source-argument.ts';
 import { attachmentJson } from './attach.ts';
 
-interface UpOptions {
-  readonly data?: readonly string[];
+interface UpOptions extends DataFlags {
   readonly size?: string;
+  readonly slowSize?: string;
   readonly at?: string;
   readonly policy?: Policy;
   readonly detach?: boolean;
@@ -28,7 +29,9 @@ export function upCommand(program: Command, context: CommandContext): void {
     .description('Start the daemon of this node and attach sources; Ctrl-C stops it cleanly')
     .argument('[source...]', 's3://BUCKET/PREFIX or a local folder; attachments made earlier come back by themselves')
     .option('--data <dir>', 'where the cache lies; repeat it for several devices', repeated)
-    .option('--size <size>', 'stored bytes over all data directories (200GiB), or a share of each device (90%)')
+    .option('--slow-data <dir>', 'where a second tier lies, on a larger and slower disk; repeat it', repeated)
+    .option('--size <size>', 'stored bytes over all --data directories (200GiB), or a share of each device (90%)')
+    .option('--slow-size <size>', 'the same of the slow tier')
     .option('--at <path>', 'where the source appears (default: / and the last name of the source)')
     .addOption(
       new Option('--policy <P>', 'what of the sources stays in the cache (default: auto)').choices([...policies]),
@@ -54,8 +57,9 @@ async function runUp(
   const { config } = settings;
   const wanted: NodeConfig = {
     ...config,
-    ...directoriesOf(settings, options.data),
+    ...directoriesOf(settings, options),
     size: options.size === undefined ? config.size : parseSize(options.size),
+    slowSize: options.slowSize === undefined ? config.slowSize : parseSize(options.slowSize),
   };
   const log = openLog({ level: config.logLevel, format: config.logFormat, write: openLogSink(config.logFile) });
   const asked = new AbortController();
@@ -73,7 +77,10 @@ async function runUp(
     const lines = [
       `Millpool is up (pid ${process.pid}).`,
       ...attachments.map(({ path, source }) => `  ${path}  is  ${source}`),
-      ...status.devices.map((device) => `  cache in ${device.path}: up to ${formatBytes(device.sizeBytes)}`),
+      ...status.devices.map(({ path, tier, sizeBytes }) => {
+        const remark = tier === 'slow' ? ', the slow tier' : '';
+        return `  cache in ${path}: up to ${formatBytes(sizeBytes)}${remark}`;
+      }),
       ...(status.cache.why === '' ? [] : [`  ${status.cache.why}`]),
       `SDK: connect()  with MILLPOOL_SOCKET=${wanted.socket}`,
       'Ctrl-C stops it; what is cached stays.',

@@ -53,9 +53,10 @@ function fileRows(why: WhyReply): string[][] {
   const { residency, places, entry, missing, cost } = why;
   const here = places
     .slice(0, segmentsShown)
-    .map(({ device, segment, records, bytes, pageCacheBytes }) => [
+    .map(({ device, tier, segment, records, bytes, pageCacheBytes }) => [
       '',
-      `${device}, segment ${segment}: ${formatBytes(bytes)} in ${records} records, ` +
+      `${device}${tier === 'slow' ? ' (slow tier)' : ''}, segment ${segment}: ${formatBytes(bytes)} ` +
+        `in ${records} records, ` +
         `${formatBytes(pageCacheBytes)} of it in memory`,
     ]);
   if (places.length > segmentsShown) here.push(['', `… and ${places.length - segmentsShown} segments more`]);

@@ -1,3 +1,4 @@
+import { tierDirectories } from '@millpool/cache';
 import { findAws } from '@millpool/under-storage';
 
 import type { Tools } from '../command-context.ts';
@@ -15,8 +16,11 @@ export async function* checkGroups(tools: Tools): AsyncGenerator<readonly Check[
   yield machineChecks(config.budgetBytes);
   const found = await askDaemon(tools);
   const daemon = 'status' in found ? found : null;
-  const directories = daemon === null ? config.dataDirectories : daemon.status.devices.map(({ path }) => path);
-  for (const directory of directories) yield directoryChecks(directory);
+  const directories =
+    daemon === null
+      ? await tierDirectories(config)
+      : new Map(daemon.status.devices.map(({ path, tier }) => [path, tier] as const));
+  for (const [directory, tier] of directories) yield directoryChecks(directory, tier);
   const aws = await findAws(process.env, Date.now());
   yield environmentChecks(process.env, aws.endpoint ?? null);
   yield awsChecks(process.env, aws, daemon?.attachments.some(needsCredentials) === true);

@@ -61,7 +61,7 @@ export function daemonChecks({ status }: DaemonFindings): readonly Check[] {
 }
 
 function failedDevice({ path, reason }: DeviceStatus): Check {
-  const remedy = 'Mend or replace it and start the daemon again, or leave it out of --data.';
+  const remedy = 'Mend or replace it and start the daemon again, or leave it out of --data and --slow-data.';
   return fail(`device ${path}`, `It failed and is left alone (${reason}): what it held comes from the source.`, remedy);
 }
 

@@ -1,9 +1,11 @@
 import { constants } from 'node:fs';
-import { access, readFile, stat, statfs } from 'node:fs/promises';
+import { access, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
+import { diskBelow } from '@millpool/cache';
 import { directFault } from '@millpool/native';
 import { formatBytes } from '@millpool/protocol';
+import type { Tier } from '@millpool/protocol';
 
 import { fail, ok, warn } from './check.ts';
 import type { Check } from './check.ts';
@@ -29,7 +31,7 @@ const roomMin = 64 * 1024 ** 2;
 const localDisk = 'Name a directory on a local disk with --data.';
 
 /** Whether a data directory can be one, what it lies on, and what is slow about that. */
-export async function directoryChecks(path: string): Promise<readonly Check[]> {
+export async function directoryChecks(path: string, tier: Tier): Promise<readonly Check[]> {
   const name = (what: string): string => `${what} ${path}`;
   const there = await nearest(path);
   const refused = await refusal(there);
@@ -42,7 +44,7 @@ export async function directoryChecks(path: string): Promise<readonly Check[]> {
   return [
     await fileSystem(name('file system'), there),
     await room(name('room'), there),
-    await device(name('device'), there),
+    await device(name('device'), there, tier),
     direct(name('O_DIRECT'), there),
   ];
 }
@@ -83,25 +85,18 @@ async function room(name: string, path: string): Promise<Check> {
 }
 
 /** By what sysfs says of the block device below. */
-async function device(name: string, path: string): Promise<Check> {
-  const { dev } = await stat(path);
-  const [major, minor] = [Math.floor(dev / 256) % 4096, dev % 256];
-  const base = `/sys/dev/block/${major}:${minor}`;
-  const read = (file: string): Promise<string> =>
-    readFile(file, 'utf8').then(
-      (text) => text.trim(),
-      () => '',
-    );
-  const rotational = (await read(`${base}/queue/rotational`)) || (await read(`${base}/../queue/rotational`));
-  const label = /^DEVNAME=(.+)$/m.exec(await read(`${base}/uevent`))?.[1];
-  if (label === undefined) return ok(name, 'No block device of this machine lies below it.');
-  // Virtual disks say that they rotate, whatever lies below them.
-  if (/^(vd|xvd|nbd)/.test(label)) return ok(name, `/dev/${label} is a virtual disk; what lies below it is not told.`);
-  if (rotational !== '1') return ok(name, `/dev/${label} does not rotate.`);
+async function device(name: string, path: string, tier: Tier): Promise<Check> {
+  const disk = await diskBelow(path);
+  const use = tier === 'slow' ? ' It is of the slow tier.' : '';
+  if (disk.name === null) return ok(name, `No block device of this machine lies below it.${use}`);
+  const label = `/dev/${disk.name}`;
+  if (disk.rotates === null) return ok(name, `${label} is a virtual disk; what lies below it is not told.${use}`);
+  if (!disk.rotates) return ok(name, `${label} does not rotate.${use}`);
+  if (tier === 'slow') return ok(name, `${label} is a disk that rotates, and of the slow tier.`);
   return warn(
     name,
-    `/dev/${label} is a disk that rotates: reads in random order are slow there.`,
-    'Name a directory on NVMe or SSD with --data; a rotating one is good as a second tier.',
+    `${label} is a disk that rotates, and of the fast tier: reads in random order are slow there.`,
+    'Name a directory on NVMe or SSD with --data, and this one with --slow-data: it is good as a second tier.',
   );
 }
 

@@ -13,8 +13,8 @@ const none = Object.fromEntries(waitCauses.map((cause) => [cause, 0])) as Second
 const canvas: Canvas = { columns: 140, rows: 30, blocks: true, colours: false };
 
 const devices = [
-  { path: '/fast', sizeBytes: 100, usedBytes: 50, heldBytes: 0, state: 'ok', reason: '' },
-  { path: '/dead', sizeBytes: 100, usedBytes: 0, heldBytes: 0, state: 'failed', reason: 'EIO' },
+  { path: '/fast', tier: 'fast', sizeBytes: 100, usedBytes: 50, heldBytes: 0, state: 'ok', reason: '' },
+  { path: '/dead', tier: 'slow', sizeBytes: 100, usedBytes: 0, heldBytes: 0, state: 'failed', reason: 'EIO' },
 ] as const;
 
 const program = { version: '1.2.3', pid: 7 };
@@ -45,6 +45,8 @@ function activityAt(seconds: number): Activity {
         damagedRecords: 0,
         evictedBytes: 0,
         copied: { segments: 0, bytes: 0, freedBytes: 0 },
+        demotedBytes: 0,
+        promotedBytes: 0,
       },
       waitSeconds,
       rssBytes: 2 ** 27,

@@ -95,10 +95,10 @@ function tierLines({ status }: Activity, canvas: Canvas): readonly Line[] {
   const styles = { ok: 'green', full: 'yellow', failed: 'red' } as const;
   return [
     heading('DEVICES'),
-    ...status.devices.map(({ path, usedBytes, sizeBytes, state }) => [
+    ...status.devices.map(({ path, tier, usedBytes, sizeBytes, state }) => [
       plain(`  ${fit(printable(path), width)}  `),
       styled(styles[state], bar(sizeBytes === 0 ? 0 : usedBytes / sizeBytes, barWidth, canvas)),
-      plain(`  ${formatBytes(usedBytes)} of ${formatBytes(sizeBytes)}`),
+      plain(`  ${formatBytes(usedBytes)} of ${formatBytes(sizeBytes)}${tier === 'slow' ? ', slow tier' : ''}`),
       ...(state === 'ok' ? [] : [styled(styles[state], `  ${state}`)]),
     ]),
   ];

@@ -83,7 +83,7 @@ export class TestEngine {
 
 export function openEngine(device: string): Promise<Engine> {
   return Engine.open({
-    devices: [{ path: device, sizeBytes: 2 ** 30, reserveBytes: 0 }],
+    devices: [{ path: device, tier: 'fast', sizeBytes: 2 ** 30, reserveBytes: 0 }],
     extentDelayMs: 5,
     idleSealMs: 30_000,
     budgetBytes: 64 * 2 ** 20,

@@ -1,0 +1,135 @@
+import type { Clock, Log } from '@millpool/host';
+import type { Engine } from '@millpool/native';
+
+import type { Plans } from './plans.ts';
+import { SegmentMoves } from './segment-moves.ts';
+import type { Moved } from './segment-moves.ts';
+import type { SegmentWorths } from './segment-worths.ts';
+import type { Tenant } from './tenants.ts';
+import { pickMoves } from './tier-moves.ts';
+import type { TierRoom } from './tier-moves.ts';
+import type { SegmentFacts } from './victims.ts';
+
+/** Segments that can always be begun on the slow tier: one of each stream of records that goes there. */
+const spareSegments = 2;
+/** Who waits for room looks again after this, and no longer than so when none comes. */
+const pollMs = 100;
+const patienceMs = 15_000;
+
+interface Parts {
+  readonly engine: Engine;
+  readonly plans: Plans;
+  readonly worths: SegmentWorths;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** What is to come in soon, of one identity. */
+interface Filling {
+  readonly identity: string;
+}
+
+/** Where segments lie while there is a slow tier: what the fast one gives up goes there, and comes back for plans. */
+export class Tiering {
+  readonly #parts: Parts;
+  readonly #moves: SegmentMoves;
+  readonly #fillings = new Set<Filling>();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#moves = new SegmentMoves(parts);
+  }
+
+  stop(): Promise<void> {
+    return this.#moves.stop();
+  }
+
+  get moved(): Moved {
+    return this.#moves.moved;
+  }
+
+  /** There is one, and it works. */
+  get hasSlowTier(): boolean {
+    return this.#parts.engine.devices().some(({ tier, state }) => tier === 'slow' && state !== 'failed');
+  }
+
+  /** Of the slow tier, for what moves there from now on. */
+  get slowRoomBytes(): number {
+    const { engine } = this.#parts;
+    const slow = engine.devices().filter(({ tier }) => tier === 'slow');
+    const roomBytes = slow.reduce((sum, device) => sum + device.roomBytes, 0);
+    return Math.max(0, roomBytes - this.#moves.bytesTo('slow') - spareSegments * slow.length * engine.segmentBytes());
+  }
+
+  /** What the fast tier has more or less when all that moves has moved. */
+  get comingBytes(): number {
+    return this.#moves.bytesTo('slow') - this.#moves.bytesTo('fast');
+  }
+
+  /** It is being moved, and nobody else's to decide about. */
+  isMoving(segment: SegmentFacts): boolean {
+    return this.#moves.has(segment);
+  }
+
+  /**
+   * Bytes of an identity that may come in now, of those that are wanted: as long as others move down for them, what
+   * comes in waits. `Infinity` where nothing more moves: what has no room then is not kept.
+   */
+  async roomFor(identity: string, wantedBytes: number, signal: AbortSignal): Promise<number> {
+    const { engine, clock } = this.#parts;
+    const filling = { identity };
+    this.#fillings.add(filling);
+    try {
+      const leastBytes = Math.min(wantedBytes, spareSegments * engine.segmentBytes());
+      let mostBytes = 0;
+      for (let deadlineMs = clock.monotonicMs() + patienceMs; clock.monotonicMs() < deadlineMs;) {
+        if (!this.hasSlowTier) return Infinity;
+        const roomBytes = engine.room(identity);
+        if (roomBytes >= leastBytes) return roomBytes;
+        if (this.slowRoomBytes === 0 && this.#moves.bytesTo('slow') === 0) return Infinity;
+        if (roomBytes > mostBytes) deadlineMs = clock.monotonicMs() + patienceMs;
+        mostBytes = Math.max(mostBytes, roomBytes);
+        await clock.sleep(pollMs, signal);
+      }
+      return Infinity;
+    } finally {
+      this.#fillings.delete(filling);
+    }
+  }
+
+  /** Begins to move down what finds room there; gives the others. */
+  demote(segments: readonly SegmentFacts[]): readonly SegmentFacts[] {
+    const taken: SegmentFacts[] = [];
+    let left = this.hasSlowTier ? this.slowRoomBytes : 0;
+    for (const segment of segments) {
+      if (segment.bytes > left) continue;
+      taken.push(segment);
+      left -= segment.bytes;
+    }
+    this.#moves.begin(taken, 'slow');
+    return segments.filter((segment) => !taken.includes(segment));
+  }
+
+  /** To be called again and again, with the segments that are not being moved. */
+  async look(segments: readonly SegmentFacts[], who: readonly Tenant[], room: TierRoom): Promise<void> {
+    const { engine, plans, worths } = this.#parts;
+    const all = new Map<string, number>();
+    const tenants = await Promise.all(
+      who.map(async ({ identity, policy, isFilling }) => {
+        for (const [name, worth] of (await worths.of(identity)) ?? []) all.set(name, worth);
+        const expected = [...this.#fillings].some((filling) => filling.identity === identity);
+        return {
+          identity,
+          keeps: policy === 'keep',
+          isPlanned: plans.jobs(identity).size > 0,
+          isFilling: (isFilling && policy !== 'stream') || expected,
+          roomBytes: engine.room(identity) + this.#moves.bytesTo('slow'),
+        };
+      }),
+    );
+    const { toSlow, toFast } = pickMoves(segments, tenants, all, room);
+    this.#moves.begin(toSlow, 'slow');
+    const isMoving = this.#moves.bytesTo('slow') + this.#moves.bytesTo('fast') > 0;
+    if (!isMoving) this.#moves.begin(toFast, 'fast');
+  }
+}
