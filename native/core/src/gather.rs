@@ -11,6 +11,7 @@ use std::sync::atomic::{Ordering, fence};
 use crate::crc::copy_with_crc;
 use crate::device_reader::{DeviceRead, DeviceReader};
 use crate::fault;
+use crate::line_copy::{SMALL_BYTES, copy_small};
 use crate::prefetch::prefetch;
 use crate::{Location, Mapping};
 
@@ -117,14 +118,20 @@ impl<'a> Copy<'a> {
         self.judge(crc_fast::crc32_iscsi(target))
     }
 
+    /// Where the part is mapped.
+    fn start(&self) -> *const u8 {
+        self.mapping.start().wrapping_add((self.offset + self.part.start) as usize)
+    }
+
     fn prefetch(&self) {
-        let start = self.mapping.start().wrapping_add((self.offset + self.part.start) as usize);
+        let start = self.start();
         for line in 0..PREFETCH_LINES.min(self.len() as u32 / LINE_BYTES + 1) {
             prefetch(start.wrapping_add((line * LINE_BYTES) as usize));
         }
     }
 
-    fn copy_mapped(&self) -> Outcome {
+    /// `next`: where the copy after this one begins.
+    fn copy_mapped(&self, next: *const u8) -> Outcome {
         // SAFETY: `new` checked that the record lies inside the mapping; a byte that cannot be read is replaced by the
         // fault handler. The target is by the contract of `new`.
         unsafe {
@@ -133,7 +140,11 @@ impl<'a> Copy<'a> {
                 return self.judge(copy_with_crc(record, self.target, self.len()));
             }
             let part = record.add(self.part.start as usize);
-            std::ptr::copy_nonoverlapping(part, self.target, self.len());
+            if self.len() <= SMALL_BYTES {
+                copy_small(part, self.target, self.len(), next);
+            } else {
+                ptr::copy_nonoverlapping(part, self.target, self.len());
+            }
             if !self.verify {
                 return Outcome::Copied;
             }
@@ -215,7 +226,9 @@ pub fn gather(copies: &[Copy<'_>], outcomes: &mut Vec<Outcome>) {
         if let Some(ahead) = copies.get(n + PREFETCH_COPIES) {
             ahead.prefetch();
         }
-        outcomes.push(if copy.mapping.failed() { Outcome::Faulted } else { copy.copy_mapped() });
+        let next = copies.get(n + 1).unwrap_or(copy).start();
+        let copied = !copy.mapping.failed();
+        outcomes.push(if copied { copy.copy_mapped(next) } else { Outcome::Faulted });
     }
     // The mark is set before zeros are put in place, so whoever read zeros sees it from here on.
     fence(Ordering::Acquire);

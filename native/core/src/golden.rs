@@ -233,6 +233,7 @@ fn a_key_table_is_read_as_its_fields() {
     let reader = TableReader::map(&file).unwrap();
     assert_eq!(reader.incarnation(), vector.number::<u64>("table-header/0/incarnation"));
     assert!(!reader.retired());
+    assert_eq!(reader.changes().unwrap().get(), vector.number::<u64>("table-header/0/changes"));
     for n in 0..2 {
         let (key, location) = location_of(&vector, n);
         assert_eq!(reader.get(&key), Some(location));

@@ -27,6 +27,7 @@ mod golden;
 mod image_saving;
 mod inbox;
 mod key;
+mod line_copy;
 mod lingering;
 mod location;
 #[cfg(all(test, loom))]

@@ -136,17 +136,19 @@ impl Pool {
 }
 
 impl State {
-    /// The smallest free slot that fits and does not waste half of itself; else a new one, for which free ones may go.
+    /// The smallest free slot that fits and does not waste half of itself, of several the one that came back last,
+    /// which the processor may still have in its caches; else a new one, for which free ones may go.
     fn take(&mut self, size: usize, budget: usize) -> Result<Option<MmapMut>> {
         let fits = |slot: &MmapMut| (size..=2 * size).contains(&slot.len());
         let best = self
             .free
             .iter()
             .enumerate()
+            .rev()
             .filter(|(_, slot)| fits(slot))
             .min_by_key(|(_, slot)| slot.len());
         if let Some((index, _)) = best {
-            return Ok(Some(self.free.swap_remove(index)));
+            return Ok(Some(self.free.remove(index)));
         }
         while self.bytes + size > budget {
             let Some(dropped) = self.free.pop() else { return Ok(None) };

@@ -51,8 +51,9 @@ impl TableWriter {
         if self.len >= self.capacity() && cuckoo.place_of(entry.key()).is_none() {
             return Err(TableFull);
         }
-        if cuckoo.insert(entry)? == Inserted::New {
-            self.len += 1;
+        match cuckoo.insert(entry)? {
+            Inserted::New => self.len += 1,
+            Inserted::Replaced => self.changed(),
         }
         Ok(())
     }
@@ -66,7 +67,14 @@ impl TableWriter {
         }
         cuckoo.write(place, Entry::EMPTY);
         self.len -= 1;
+        self.changed();
         true
+    }
+
+    /// Told after the change: who sees the number from before may have found the old location, who sees this one does
+    /// not.
+    fn changed(&self) {
+        self.memory.header().changes.fetch_add(1, Ordering::Release);
     }
 
     pub fn get(&self, key: &RecordKey) -> Option<Location> {

@@ -31,8 +31,10 @@ pub(crate) struct Header {
     /// CRC32C of the words above.
     pub checksum: AtomicU64,
     unused: [AtomicU64; 11],
-    /// Not 0: a newer table took this one's place. On a cache line of its own.
+    /// Not 0: a newer table took this one's place. On a cache line of its own, with the next.
     pub retired: AtomicU64,
+    /// One more than how often a location was taken out or replaced; 0 in a table of a writer that does not count.
+    pub changes: AtomicU64,
 }
 
 impl Header {
@@ -89,6 +91,7 @@ impl TableMemory {
         header.version.store(constants[1], Ordering::Relaxed);
         header.incarnation.store(constants[2], Ordering::Relaxed);
         header.bucket_count.store(constants[3], Ordering::Relaxed);
+        header.changes.store(1, Ordering::Relaxed);
         header.checksum.store(checksum_of(&constants), Ordering::Release);
     }
 

@@ -1,6 +1,7 @@
 //! One process's look at the key table (`table.rs`).
 
 use std::fs::File;
+use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -94,6 +95,11 @@ impl TableReader {
 
     pub fn incarnation(&self) -> u64 {
         self.incarnation
+    }
+
+    /// As long as it stays the same, what was found after it was read lies where it was found. `None`: nobody counts.
+    pub fn changes(&self) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.header().changes.load(Ordering::Acquire))
     }
 
     fn prefetch(&self, cuckoo: &Cuckoo<'_, AtomicU64, ENTRIES_A_BUCKET>, key: &RecordKey) {

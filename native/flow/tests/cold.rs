@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harness::{Node, assert_whole, files_below, hits, identity, soon};
-use millpool_core::{Dataset, DatasetRoot, DatasetWriter, ObjectRef};
-use millpool_flow::{BatchRequest, Client, PlanPosition, Sample, Selection};
+use millpool_core::{Dataset, ObjectRef};
+use millpool_flow::{BatchRequest, PlanPosition, Sample, Selection};
 
 const FILES: usize = 200;
 /// More than any machine has; nobody reads it.
@@ -71,19 +71,6 @@ fn pages_in_memory(node: &Node) -> usize {
     segments(node).into_iter().map(in_file).sum()
 }
 
-fn dataset(node: &Node, client: &Client, objects: &[ObjectRef]) -> Arc<Dataset> {
-    let place = node.folder.path().join("datasets/new");
-    let root = DatasetRoot { path: "/data".into(), identity: identity() };
-    let mut writer = DatasetWriter::create(&place, root).unwrap();
-    for object in objects {
-        writer.push(std::str::from_utf8(&object.source_key).unwrap(), object).unwrap();
-    }
-    let summary = writer.finish().unwrap();
-    let hex: String = summary.version.iter().map(|byte| format!("{byte:02x}")).collect();
-    std::fs::rename(&place, place.with_file_name(format!("{hex}.dataset"))).unwrap();
-    Arc::new(client.dataset(&summary.version, &soon()).unwrap())
-}
-
 /// All files, in an order that is not that of their places.
 fn shuffled(dataset: &Arc<Dataset>, plan: u32) -> BatchRequest {
     let samples = (0..FILES as u64).map(|n| n * 77 % FILES as u64).collect();
@@ -100,7 +87,7 @@ fn a_cold_batch_comes_whole_waits_for_the_device_and_is_in_memory_afterwards() {
     let Some((node, mut objects)) = cold_node() else { return };
     let client = node.client(true);
     objects.pop();
-    let dataset = dataset(&node, &client, &objects);
+    let dataset = node.dataset(&client, &objects);
     let batch = client.read(&shuffled(&dataset, 1), &soon()).unwrap();
     assert_whole(&batch, &in_that_order(&objects));
     assert_eq!(hits(&batch), FILES);
@@ -116,7 +103,7 @@ fn a_cold_batch_comes_whole_waits_for_the_device_and_is_in_memory_afterwards() {
 fn a_replay_measures_memory_and_device_and_nobody_hears_of_it() {
     let Some((node, objects)) = cold_node() else { return };
     let client = node.client(true);
-    let dataset = dataset(&node, &client, &objects);
+    let dataset = node.dataset(&client, &objects);
     let request = shuffled(&dataset, 0);
     let told = || node.control.receipts.lock().unwrap().len();
     let (asked, receipts) = (node.asked(), told());
@@ -141,7 +128,7 @@ fn a_replay_measures_memory_and_device_and_nobody_hears_of_it() {
 fn a_plan_over_more_than_memory_holds_reads_past_it() {
     let Some((node, objects)) = cold_node() else { return };
     let client = node.client(true);
-    let dataset = dataset(&node, &client, &objects);
+    let dataset = node.dataset(&client, &objects);
     let batch = client.read(&shuffled(&dataset, 1), &soon()).unwrap();
     assert_whole(&batch, &in_that_order(&objects));
     assert!(batch.waits.device > Duration::ZERO, "{:?}", batch.waits);
@@ -176,7 +163,7 @@ fn a_damaged_record_is_found_on_both_ways_and_fetched_again() {
         drop_segments(&node);
         assert_eq!(pages_in_memory(&node), 0);
         let client = node.client(true);
-        let dataset = dataset(&node, &client, &objects);
+        let dataset = node.dataset(&client, &objects);
         let asked = node.asked();
         let batch = client.read(&shuffled(&dataset, 1), &soon()).unwrap();
         assert_whole(&batch, &in_that_order(&objects));
@@ -190,7 +177,7 @@ fn a_damaged_record_is_found_on_both_ways_and_fetched_again() {
 fn a_part_of_a_cold_record_comes_whole_and_checked() {
     let Some((node, objects)) = cold_node() else { return };
     let client = node.client(true);
-    let dataset = dataset(&node, &client, &objects);
+    let dataset = node.dataset(&client, &objects);
     for skip in [0u64, 1, 4095] {
         let request = shuffled(&dataset, 1);
         let sizes: Vec<u64> = in_that_order(&objects).iter().map(|object| object.size).collect();

@@ -3,9 +3,10 @@
 use std::ffi::c_void;
 use std::ptr::null_mut;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use millpool_core::Slot;
-use millpool_flow::{Batch, Sample, Tally};
+use millpool_flow::{Batch, KnownBatch, Sample, Tally, Waits};
 use napi::Unknown;
 use napi::bindgen_prelude::{Float64Array, ObjectFinalize, Uint8Array};
 use napi::{Env, Result, sys};
@@ -19,6 +20,7 @@ type Held = Arc<Mutex<Option<Arc<Slot>>>>;
 #[napi(custom_finalize)]
 pub struct NativeBatch {
     layout: Vec<(usize, usize)>,
+    /// Empty where all of them are hits.
     samples: Vec<Sample>,
     device: Tally,
     waits: [f64; 5],
@@ -32,21 +34,51 @@ unsafe impl Send for NativeBatch {}
 
 impl From<Batch> for NativeBatch {
     fn from(batch: Batch) -> NativeBatch {
-        let waits = batch.waits;
-        let ns = |duration: std::time::Duration| duration.as_nanos() as f64;
         NativeBatch {
             layout: batch.layout,
             samples: batch.samples,
             device: batch.device,
-            waits: [ns(waits.source), 0.0, ns(waits.device), ns(waits.gather), ns(waits.queue)],
+            waits: nanoseconds(&batch.waits),
             slot: Arc::new(Mutex::new(Some(batch.slot))),
             buffer: null_mut(),
         }
     }
 }
 
+/// Of source, peer, device, gather, queue.
+fn nanoseconds(waits: &Waits) -> [f64; 5] {
+    let ns = |duration: Duration| duration.as_nanos() as f64;
+    [ns(waits.source), 0.0, ns(waits.device), ns(waits.gather), ns(waits.queue)]
+}
+
+impl NativeBatch {
+    /// One that holds nothing holds these.
+    pub fn renew(&mut self, known: KnownBatch) {
+        self.layout = known.layout;
+        self.slot = Arc::new(Mutex::new(Some(Arc::new(known.slot))));
+    }
+
+    pub fn holds_something(&self) -> bool {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
 #[napi]
 impl NativeBatch {
+    /// One that holds nothing, for `NativeKnown`.
+    #[napi(constructor, catch_unwind)]
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> NativeBatch {
+        NativeBatch {
+            layout: Vec::new(),
+            samples: Vec::new(),
+            device: Tally::default(),
+            waits: [0.0; 5],
+            slot: Arc::default(),
+            buffer: null_mut(),
+        }
+    }
+
     /// Made by the first call. Users get slots, never mappings: those would let JavaScript write, and fault.
     #[napi(catch_unwind, ts_return_type = "ArrayBuffer")]
     pub fn buffer(&mut self, env: Env) -> Result<Unknown<'static>> {
@@ -85,6 +117,9 @@ impl NativeBatch {
 
     #[napi(catch_unwind)]
     pub fn origins(&self) -> Uint8Array {
+        if self.samples.is_empty() {
+            return Uint8Array::new(vec![1; self.layout.len()]);
+        }
         let origin = |sample: &Sample| match sample {
             Sample::Failed(_) => 0,
             Sample::Hit => 1,

@@ -15,6 +15,7 @@ use napi_derive::napi;
 use crate::batch::NativeBatch;
 use crate::dataset::{NativeDataset, version_of};
 use crate::failure::{invalid, thrown, whole};
+use crate::known::NativeKnown;
 use crate::work::promise;
 
 #[napi(object)]
@@ -204,6 +205,11 @@ impl NativeClient {
         let client = self.0.clone();
         let request = BatchRequest { selection, ranges, plan };
         promise(env, move || Ok(NativeBatch::from(client.read(&request, &limits)?)))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn known(&self, dataset: &NativeDataset) -> NativeKnown {
+        NativeKnown { client: self.0.clone(), dataset: dataset.0.clone(), samples: Vec::new() }
     }
 
     #[napi(catch_unwind)]

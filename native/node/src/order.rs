@@ -1,8 +1,8 @@
 //! Order and schedule. Positions and samples are numbers: exact up to 2^53, and no BigInt a sample.
 
-use millpool_core::{MAX_SAMPLES, Permutation, Schedule, ScheduleConfig};
+use millpool_core::{MAX_SAMPLES, Permutation, Schedule, ScheduleConfig, Step};
 use napi::Result;
-use napi::bindgen_prelude::Float64Array;
+use napi::bindgen_prelude::Float64ArraySlice;
 use napi_derive::napi;
 
 use crate::failure::{invalid, thrown, whole};
@@ -21,16 +21,18 @@ impl NativeOrder {
         Ok(NativeOrder(Permutation::new(count, whole("seed", seed)?, whole("epoch", epoch)?)))
     }
 
-    /// A position at or past the end wraps to the start.
+    /// The samples from a position on, as many as there is room for. A position at or past the end wraps to the start.
     #[napi(catch_unwind)]
-    pub fn samples(&self, position: f64, count: u32) -> Result<Float64Array> {
+    pub fn fill(&self, position: f64, mut samples: Float64ArraySlice<'_>) -> Result<()> {
         let (position, len) = (whole("position", position)?, self.0.len());
         if len == 0 {
             return Err(invalid("an order of 0 samples has no positions"));
         }
-        let samples: Vec<f64> =
-            (0..u64::from(count)).map(|i| self.0.at((position + i) % len) as f64).collect();
-        Ok(Float64Array::new(samples))
+        // SAFETY: JavaScript waits for this call.
+        for (at, sample) in (position..).zip(unsafe { samples.as_mut() }) {
+            *sample = self.0.at(at % len) as f64;
+        }
+        Ok(())
     }
 
     #[napi(catch_unwind)]
@@ -53,15 +55,6 @@ pub struct NativeScheduleConfig {
     pub position: f64,
 }
 
-#[napi(object)]
-pub struct NativeStep {
-    pub from: f64,
-    pub count: f64,
-    pub padded: f64,
-    pub position: f64,
-    pub next_position: f64,
-}
-
 #[napi]
 pub struct NativeSchedule(Schedule);
 
@@ -80,14 +73,16 @@ impl NativeSchedule {
         Ok(NativeSchedule(schedule.map_err(thrown)?))
     }
 
+    /// Whether there is a next step: then `row` gets its from, count, padded, position and next position.
     #[napi(catch_unwind)]
-    pub fn next(&mut self) -> Option<NativeStep> {
-        self.0.next().map(|step| NativeStep {
-            from: step.from as f64,
-            count: step.count as f64,
-            padded: step.padded as f64,
-            position: step.position as f64,
-            next_position: step.next_position as f64,
-        })
+    pub fn next(&mut self, mut row: Float64ArraySlice<'_>) -> bool {
+        let Some(Step { from, count, padded, position, next_position }) = self.0.next() else {
+            return false;
+        };
+        let numbers = [from, count, padded, position, next_position];
+        // SAFETY: JavaScript waits for this call.
+        let row = unsafe { row.as_mut() };
+        row.iter_mut().zip(numbers).for_each(|(place, number)| *place = number as f64);
+        true
     }
 }

@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { Order, Schedule } from '@millpool/native';
 import type { DatasetFile } from '@millpool/native';
@@ -21,6 +22,9 @@ import { StageProbe } from './stage-probe.ts';
 import { StallAccount } from './stall-account.ts';
 
 export type { LoaderOptions } from './loader-settings.ts';
+
+/** Batches that are there at once would keep a loop from everything else that its process does: timers, sockets. */
+const turnMsMax = 4;
 
 /**
  * Batches of a dataset in the order of (seed, epoch). One iteration is what is left of the current epoch; the next one
@@ -98,15 +102,24 @@ export class Loader implements AsyncIterable<Batch> {
       plan = await this.#openPlan();
       ahead = this.#readAhead(plan, signal);
       let askedMs = performance.now();
+      let turnMs = askedMs;
       for (let next = ahead.next(); next !== null; next = ahead.next()) {
-        const came = await next.read;
-        ahead.came(came.batch);
+        const came = next.read instanceof Promise ? await next.read : next.read;
+        ahead.came(next, came.batch);
         const batch = this.#deliver(next, came, askedMs);
         if (this.#probe.delivered(next.samples, came.cameMs, signal)) void this.#askCache();
         plan?.delivered(this.#position, this.#account.waitSeconds);
         if (plan !== null) this.#account.fetchedAhead(plan.progress);
+        const handedMs = performance.now();
         yield batch;
         askedMs = performance.now();
+        ahead.worked(askedMs - handedMs);
+        if (next.read instanceof Promise) turnMs = askedMs;
+        else if (askedMs - turnMs > turnMsMax) {
+          await nextTurn();
+          askedMs = performance.now();
+          turnMs = askedMs;
+        }
       }
       this.#epoch += 1;
       this.#position = 0;
@@ -120,11 +133,12 @@ export class Loader implements AsyncIterable<Batch> {
   }
 
   #readAhead(plan: LoaderPlan | null, signal: AbortSignal): ReadAhead {
-    const { seed, shuffle, prefetchBatches } = this.#settings;
+    const { seed, shuffle, prefetchBatches, globalBatch, world } = this.#settings;
     const count = this.#file.length;
     const order = new Order({ count, seed, epoch: this.#epoch, shuffle });
     const steps = new Schedule({ ...this.#settings, count, position: this.#position });
-    return new ReadAhead({ file: this.#file, road: this.#road, order, steps, plan, prefetchBatches, signal });
+    const batchSize = Math.ceil(globalBatch / world);
+    return new ReadAhead({ file: this.#file, road: this.#road, order, steps, plan, batchSize, prefetchBatches, signal });
   }
 
   /** Tells the daemon what will be read, so that it fetches ahead of the loop. Null where hints are off. */

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { Batch as NativeBatch, DatasetFile, Order, Schedule, Step } from '@millpool/native';
+import type { Batch as NativeBatch, DatasetFile, KnownReads, Order, Schedule, Step } from '@millpool/native';
 import { MillpoolError } from '@millpool/protocol';
 
+import { AtOnce } from './at-once.ts';
 import type { DatasetRoad } from './dataset-road.ts';
 import type { LoaderPlan } from './loader-plan.ts';
 import { RunLength } from './run-length.ts';
@@ -16,6 +17,8 @@ export interface ReadAheadSettings {
   readonly road: DatasetRoad;
   readonly order: Order;
   readonly steps: Schedule;
+  /** Of this rank, at most. */
+  readonly batchSize: number;
   /** Null where the daemon is told nothing. */
   readonly plan: LoaderPlan | null;
   /** Batches under way or ready; null: as many as serve. */
@@ -29,45 +32,88 @@ export interface Came {
   readonly cameMs: number;
 }
 
-/** A step whose read is under way. */
+/** A step whose read is under way, or was made at once. */
 export interface Ahead {
   readonly step: Step;
   readonly samples: Float64Array;
-  readonly read: Promise<Came>;
+  readonly read: Promise<Came> | Came;
 }
 
 /** Keeps the reads of the next steps under way, so that the loop finds its batches there. */
 export class ReadAhead {
   readonly #settings: ReadAheadSettings;
   readonly #run: RunLength;
-  #queue: Ahead[] = [];
+  readonly #atOnce: AtOnce;
+  readonly #known: KnownReads;
+  /** A step that could not be read at once. */
+  #left: Step | null = null;
+  #queue: (Ahead & { readonly read: Promise<Came> })[] = [];
 
   constructor(settings: ReadAheadSettings) {
+    const { file, road, batchSize, prefetchBatches } = settings;
     this.#settings = settings;
-    this.#run = new RunLength(settings.prefetchBatches, settings.road.flow.ringBytes);
+    this.#run = new RunLength(prefetchBatches, road.flow.ringBytes);
+    const batchBytes = (file.bytes / Math.max(1, file.length)) * batchSize;
+    this.#atOnce = new AtOnce(prefetchBatches === null ? batchBytes : Number.POSITIVE_INFINITY);
+    this.#known = road.flow.known(file);
   }
 
   /** The next step in order, and begins reads of those behind it; null at the end of the epoch. */
   next(): Ahead | null {
-    const { steps } = this.#settings;
-    for (let free = this.#run.aheadBatches - this.#queue.length; free >= this.#run.batches; free -= this.#run.batches) {
-      const run: Step[] = [];
-      for (let step = null; run.length < this.#run.batches && (step = steps.next()) !== null;) run.push(step);
-      if (run.length === 0) break;
-      this.#start(run);
-    }
+    if (this.#atOnce.serves) {
+      const known = this.#queue.length === 0 ? this.#readAtOnce() : null;
+      if (known !== null) return known;
+    } else this.#startAhead();
     return this.#queue.shift() ?? null;
   }
 
-  /** A batch has come: how long its read took decides how many are read by one call. */
-  came(batch: NativeBatch): void {
+  /** A batch has come. How its read went decides how the next ones are read. */
+  came({ read }: Ahead, batch: NativeBatch): void {
+    if (!(read instanceof Promise)) return;
     this.#run.came(batch);
+    this.#atOnce.passed();
+  }
+
+  /** How long the loop worked on its last batch. */
+  worked(ms: number): void {
+    this.#atOnce.worked(ms);
   }
 
   /** Releases what is still to come. */
   abandon(): void {
     for (const { read } of this.#queue) read.then((late) => late.batch.release()).catch(() => undefined);
     this.#queue = [];
+  }
+
+  #readAtOnce(): Ahead | null {
+    const { order, plan, signal } = this.#settings;
+    const step = this.#nextStep();
+    if (step === null) return null;
+    const samples = order.samples(step.from, step.count);
+    const batch = signal.aborted ? null : this.#known.read(samples, plan?.number ?? 0, step.nextPosition);
+    if (batch !== null) {
+      this.#atOnce.succeeded();
+      return { step, samples, read: { batch, cameMs: performance.now() } };
+    }
+    this.#atOnce.failed();
+    this.#left = step;
+    this.#startAhead();
+    return null;
+  }
+
+  #startAhead(): void {
+    for (let free = this.#run.aheadBatches - this.#queue.length; free >= this.#run.batches; free -= this.#run.batches) {
+      const run: Step[] = [];
+      for (let step = null; run.length < this.#run.batches && (step = this.#nextStep()) !== null;) run.push(step);
+      if (run.length === 0) break;
+      this.#start(run);
+    }
+  }
+
+  #nextStep(): Step | null {
+    const left = this.#left;
+    this.#left = null;
+    return left ?? this.#settings.steps.next();
   }
 
   #start(steps: readonly Step[]): void {

@@ -18,6 +18,18 @@ export interface Waits {
   readonly queueNs: number;
 }
 
+/** What a batch is counted by. */
+export type BatchTotals = Pick<
+  Batch,
+  'length' | 'hits' | 'bytes' | 'fetchedBytes' | 'device' | 'deviceBytes' | 'waits'
+>;
+
+interface Made {
+  readonly totals: BatchTotals;
+  readonly errors: ReadonlyMap<number, MillpoolError>;
+  readonly heir: ((native: NativeBatch) => void) | null;
+}
+
 const noErrors: ReadonlyMap<number, MillpoolError> = new Map();
 const originNames: readonly Origin[] = ['failed', 'hit', 'fetched', 'joined'];
 
@@ -34,6 +46,8 @@ export class Batch {
   #origins: Uint8Array | null = null;
   #buffer: ArrayBuffer | null = null;
   #released = false;
+  /** Who uses the native batch again, once it is released. */
+  readonly #heir: ((native: NativeBatch) => void) | null;
   readonly length: number;
   /** Samples that needed no GET of their own. */
   readonly hits: number;
@@ -46,19 +60,31 @@ export class Batch {
   readonly deviceBytes: number;
   readonly waits: Waits;
 
-  constructor(native: NativeBatch) {
+  private constructor(native: NativeBatch, { totals, errors, heir }: Made) {
     this.#native = native;
-    const totals = native.totals();
-    const [length = 0, failed = 0, hits = 0, device = 0, bytes = 0, fetchedBytes = 0, deviceBytes = 0] = totals;
-    const [sourceNs = 0, peerNs = 0, deviceNs = 0, gatherNs = 0, queueNs = 0] = totals.slice(7);
-    this.length = length;
-    this.hits = hits;
-    this.device = device;
-    this.bytes = bytes;
-    this.fetchedBytes = fetchedBytes;
-    this.deviceBytes = deviceBytes;
-    this.waits = { sourceNs, peerNs, deviceNs, gatherNs, queueNs };
-    this.#errors = failed === 0 ? noErrors : errorsOf(native);
+    this.#errors = errors;
+    this.#heir = heir;
+    this.length = totals.length;
+    this.hits = totals.hits;
+    this.bytes = totals.bytes;
+    this.fetchedBytes = totals.fetchedBytes;
+    this.device = totals.device;
+    this.deviceBytes = totals.deviceBytes;
+    this.waits = totals.waits;
+  }
+
+  static of(native: NativeBatch): Batch {
+    const all = native.totals();
+    const [length = 0, failed = 0, hits = 0, device = 0, bytes = 0, fetchedBytes = 0, deviceBytes = 0] = all;
+    const [sourceNs = 0, peerNs = 0, deviceNs = 0, gatherNs = 0, queueNs = 0] = all.slice(7);
+    const waits = { sourceNs, peerNs, deviceNs, gatherNs, queueNs };
+    const totals = { length, hits, bytes, fetchedBytes, device, deviceBytes, waits };
+    return new Batch(native, { totals, errors: failed === 0 ? noErrors : errorsOf(native), heir: null });
+  }
+
+  /** Of which every sample is a hit. `heir` gets the native batch when this one is released. */
+  static ofHits(native: NativeBatch, totals: BatchTotals, heir: (native: NativeBatch) => void): Batch {
+    return new Batch(native, { totals, errors: noErrors, heir });
   }
 
   get failures(): ReadonlyMap<number, MillpoolError> {
@@ -104,6 +130,7 @@ export class Batch {
     this.#released = true;
     this.#buffer = null;
     called(() => this.#native.release());
+    this.#heir?.(this.#native);
   }
 
   [Symbol.dispose](): void {

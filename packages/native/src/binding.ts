@@ -17,6 +17,7 @@ export interface Binding {
   directFault(directory: string): string | null;
   measureCopy(threads: number, seconds: number): Promise<NativeRate>;
   measureDevice(directory: string, trial: NativeDeviceTrial): Promise<NativeDeviceRates>;
+  readonly NativeBatch: new () => NativeBatch;
   readonly NativeOrder: new (count: number, seed: number, epoch: number) => NativeOrder;
   readonly NativeCancel: new () => NativeCancel;
   readonly NativePace: new (bytesPerSecond: number | null, recordsAtOnce: number | null) => NativePace;
@@ -342,8 +343,17 @@ export interface NativeClient {
   readRun(dataset: NativeDataset, batches: Float64Array[], request: NativeRunRequest): Promise<NativeBatch[]>;
   /** Samples, bytes and nanoseconds of a gather out of memory, and the same of reads past the page cache. */
   replay(dataset: NativeDataset, samples: Float64Array, request: NativeReadRequest): Promise<number[]>;
+  known(dataset: NativeDataset): NativeKnown;
   state(): NativeClientState;
   close(): void;
+}
+
+export interface NativeKnown {
+  /**
+   * Whether the batch, which holds nothing, now holds these samples. `row` has plan and position, and gets bytes, and
+   * nanoseconds of device and gather.
+   */
+  read(samples: Float64Array, batch: NativeBatch, row: Float64Array): boolean;
 }
 
 export interface NativeReadRequest {
@@ -443,7 +453,8 @@ export interface NativeDataset {
 }
 
 export interface NativeOrder {
-  samples(position: number, count: number): Float64Array;
+  /** The samples from a position on, as many as there is room for. */
+  fill(position: number, samples: Float64Array): void;
   positionOf(sample: number): number;
 }
 
@@ -457,13 +468,6 @@ export interface NativeScheduleConfig {
 }
 
 export interface NativeSchedule {
-  next(): NativeStep | null;
-}
-
-export interface NativeStep {
-  readonly from: number;
-  readonly count: number;
-  readonly padded: number;
-  readonly position: number;
-  readonly nextPosition: number;
+  /** Whether there is a next step: then `row` gets its from, count, padded, position and next position. */
+  next(row: Float64Array): boolean;
 }

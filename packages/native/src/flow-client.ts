@@ -3,6 +3,7 @@ import { MillpoolError } from '@millpool/protocol';
 import { Batch } from './batch.ts';
 import type { NativeBatch, NativeCancel, NativeClient, NativeClientState, NativeReadRequest } from './binding.ts';
 import { DatasetFile } from './dataset-file.ts';
+import { KnownReads } from './known-reads.ts';
 import { binding } from './load.ts';
 import { called, settled } from './native-error.ts';
 
@@ -100,9 +101,14 @@ export class FlowClient {
     const start = (cancel: NativeCancel): Promise<NativeBatch[]> =>
       this.#native.readRun(dataset.native, batches, { timeoutMs, cancel, plan, positions });
     return kept(
-      (await cancellable(signal, start)).map((native) => new Batch(native)),
+      (await cancellable(signal, start)).map((native) => Batch.of(native)),
       signal,
     );
+  }
+
+  /** Reads of this dataset at once. */
+  known(dataset: DatasetFile): KnownReads {
+    return new KnownReads(this.#native, dataset);
   }
 
   /**
@@ -132,7 +138,7 @@ export class FlowClient {
   async #read(options: ReadOptions, start: (request: NativeReadRequest) => Promise<NativeBatch>): Promise<Batch> {
     const { timeoutMs, signal, ranges, plan } = options;
     const native = await cancellable(signal, (cancel) => start({ timeoutMs, cancel, ...ranges, ...plan }));
-    const batch = new Batch(native);
+    const batch = Batch.of(native);
     kept([batch], signal);
     return batch;
   }

@@ -1,4 +1,4 @@
-export { Batch, type Origin, type Waits } from './batch.ts';
+export { Batch, type BatchTotals, type Origin, type Waits } from './batch.ts';
 export {
   type DatasetChange,
   type DatasetEntry,
@@ -44,6 +44,7 @@ export { Fetch, type FetchFailure, type FetchProgress } from './fetch.ts';
 export { Pace, type PaceLimits } from './pace.ts';
 export { type ClientState, FlowClient, type FlowClientConfig, type Ranges, type ReadOptions } from './flow-client.ts';
 export type { Replayed } from './flow-client.ts';
+export type { KnownReads } from './known-reads.ts';
 export { addonPath } from './load.ts';
 export {
   copyRate,

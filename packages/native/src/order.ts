@@ -29,7 +29,11 @@ export class Order {
   /** The samples at positions [position, position + count); a position at or past the end wraps to the start. */
   samples(position: number, count: number): Float64Array {
     const native = this.#native;
-    if (native) return called(() => native.samples(position, count));
+    if (native) {
+      const samples = new Float64Array(count);
+      called(() => native.fill(position, samples));
+      return samples;
+    }
     return Float64Array.from({ length: count }, (_, i) => (position + i) % this.count);
   }
 
@@ -65,6 +69,7 @@ export interface Step {
 /** The steps of one rank through an epoch: every rank gets the same number of steps. */
 export class Schedule {
   readonly #native: NativeSchedule;
+  readonly #row = new Float64Array(5);
 
   /** Throws `invalid` for a rank outside the world, an empty batch, or a position past the end. */
   constructor(config: ScheduleConfig) {
@@ -74,6 +79,8 @@ export class Schedule {
 
   /** The next step, or null at the end of the epoch. */
   next(): Step | null {
-    return called(() => this.#native.next());
+    if (!called(() => this.#native.next(this.#row))) return null;
+    const [from = 0, count = 0, padded = 0, position = 0, nextPosition = 0] = this.#row;
+    return { from, count, padded, position, nextPosition };
   }
 }

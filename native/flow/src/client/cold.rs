@@ -29,8 +29,7 @@ impl ColdWatch {
     /// For each copy, whether it is known to be cold; `None` when nothing seems to be.
     pub fn cold_of(&self, copies: &[Copy<'_>]) -> Option<Vec<bool>> {
         let wary = self.wary.load(Ordering::Relaxed);
-        let step = (copies.len() / RECORDS_ASKED).max(1);
-        if wary == 0 && copies.iter().step_by(step).all(Copy::is_in_memory) {
+        if wary == 0 && few_of(copies).all(Copy::is_in_memory) {
             return None;
         }
         let cold: Vec<bool> = copies.iter().map(|copy| !copy.is_in_memory()).collect();
@@ -43,10 +42,19 @@ impl ColdWatch {
         None
     }
 
+    /// Whether none was cold lately, nor is a few of these. Asks of no more.
+    pub fn seems_warm(&self, copies: &[Copy<'_>]) -> bool {
+        self.wary.load(Ordering::Relaxed) == 0 && few_of(copies).all(Copy::is_in_memory)
+    }
+
     /// Something waited for the device.
     pub fn met_device(&self) {
         self.wary.store(BATCHES_ASKED, Ordering::Relaxed);
     }
+}
+
+fn few_of<'c, 'a>(copies: &'c [Copy<'a>]) -> impl Iterator<Item = &'c Copy<'a>> {
+    copies.iter().step_by((copies.len() / RECORDS_ASKED).max(1))
 }
 
 /// Whether so many bytes would stay in memory if they were read through the page cache, as the machine is now.

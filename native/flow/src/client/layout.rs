@@ -7,7 +7,7 @@ use millpool_core::{
 };
 
 /// Samples begin at multiples of this in a slot: a cache line, and enough for any vector load.
-const ALIGN_BYTES: usize = 64;
+pub const ALIGN_BYTES: usize = 64;
 const SAMPLES_MAX: usize = 1 << 20;
 
 /// The samples of one read.

@@ -146,6 +146,23 @@ impl Link {
         sent
     }
 
+    /// As `send` without waiting: false where there is no room for it, and nothing was sent. One that the daemon does
+    /// not read any more seems sent.
+    pub fn offer(&self, bytes: &[u8], patience: Duration) -> bool {
+        let Ok(_alone) = self.wire.sending.try_lock() else { return false };
+        match rustix::net::send(&self.wire.socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
+        {
+            Ok(sent) if sent == bytes.len() => true,
+            Ok(sent) => {
+                if send_all(&self.wire.socket, &bytes[sent..], Instant::now() + patience).is_err() {
+                    self.shut();
+                }
+                true
+            }
+            Err(error) => error != rustix::io::Errno::AGAIN,
+        }
+    }
+
     /// Ends the connection; the reader thread then fails what waits, and goes.
     pub fn shut(&self) {
         let _ = self.wire.socket.shutdown(Shutdown::Both);

@@ -3,13 +3,17 @@
 mod batch;
 mod cancel;
 mod cold;
+mod copies;
 mod delivery;
+mod known;
 mod layout;
 mod link;
 mod mailbox;
 mod pending;
 mod per_process;
+mod places;
 mod read;
+mod receipts;
 mod receiver;
 mod replay;
 mod segments;
@@ -24,6 +28,7 @@ use millpool_core::{Code, Dataset, Error, Result};
 
 pub use batch::{Batch, Sample, Tally, Waits};
 pub use cancel::Cancel;
+pub use known::{KNOWN_BYTES_MAX, KnownBatch, KnownRequest};
 pub use layout::{BatchRequest, PlanPosition, Ranges, Selection};
 use mailbox::Mailbox;
 use pending::Pending;
@@ -77,6 +82,7 @@ impl Client {
         }
         let session = self.session();
         let link = session.link(limits)?;
+        session.receipts.flush(&link);
         let timeout = limits.deadline.saturating_duration_since(Instant::now()).as_millis();
         let payload = encode_control(u32::try_from(timeout).unwrap_or(u32::MAX), body);
         let mailbox = Mailbox::new();
@@ -116,6 +122,12 @@ impl Client {
     /// least one batch of as many as were asked for. They belong to one plan. An error is the first one's.
     pub fn read_run(&self, requests: &[BatchRequest], limits: &Limits) -> Result<Vec<Batch>> {
         read::read_run(self.session(), requests, limits)
+    }
+
+    /// Reads a batch at once if this process has read all its samples before, of `KNOWN_BYTES_MAX` at most together, and
+    /// finds them in memory. `None`: it was not read, and `read` is to be asked.
+    pub fn read_known(&self, request: &KnownRequest<'_>) -> Option<KnownBatch> {
+        known::read_known(self.session(), request)
     }
 
     /// Measures what memory and device give of a batch that was read before; nobody is told of it.

@@ -12,14 +12,17 @@ use millpool_core::fault::major_faults;
 
 use super::batch::{Batch, Sample, Tally, Waits, timed};
 use super::cold::fits_memory;
+use super::copies::{Copies, Resident};
 use super::delivery::{Arrival, Delivery, Target};
+use super::known::KNOWN_BYTES_MAX;
 use super::layout::{BatchRequest, Layout, Part, Selection, wanted_of};
 use super::link::Link;
 use super::pending::Pending;
+use super::places::{Place, Stamp};
 use super::segments::{SegmentId, segment_of};
 use super::session::{Limits, Session};
 use super::wait::{Abandon, timed_out};
-use crate::frame::{Kind, frame};
+use crate::frame::Kind;
 use crate::message::{ITEMS_MAX, NOT_ATTACHED, ReadItem, ReadRequest, Receipt};
 use crate::piece::Origin;
 
@@ -28,8 +31,6 @@ const ATTEMPTS: u8 = 2;
 /// How long batches are read on for a caller that asked for several: the first of them waits for the last. Callers ask
 /// for as many as are read in a fraction of this; on a busy machine it ends what took longer.
 const RUN: Duration = Duration::from_millis(4);
-/// A receipt is worth no longer wait.
-const RECEIPT_PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum State {
@@ -50,6 +51,11 @@ pub(super) struct Reading<'a> {
     attempts: Vec<u8>,
     /// Those that the device was asked for.
     from_device: Vec<usize>,
+    /// Those that were copied from segments as they should be.
+    gathered: Vec<usize>,
+    /// Of the table when the look-up began, where what it found may be kept.
+    stamp: Option<Stamp>,
+    has_ranges: bool,
     slot: Arc<Slot>,
     waits: Waits,
     receipt: Receipt,
@@ -58,7 +64,7 @@ pub(super) struct Reading<'a> {
 /// Reads one batch, whatever it takes.
 pub fn read(session: &Session, request: &BatchRequest, limits: &Limits) -> Result<Batch> {
     let (batch, receipt) = read_whole(session, request, limits)?;
-    send_receipt(session, &receipt);
+    send_receipt(session, receipt);
     Ok(batch)
 }
 
@@ -81,7 +87,7 @@ pub fn read_run(
         batches.push(batch);
         receipt.merge(own);
     }
-    send_receipt(session, &receipt);
+    send_receipt(session, receipt);
     Ok(batches)
 }
 
@@ -94,6 +100,7 @@ fn read_whole(
     let resident = reading.locate(&link)?;
     let under_way = reading.ask(&link, |n| !resident[n].is_here());
     reading.gather(&resident);
+    reading.note(&resident);
     reading.collect(&link, under_way?);
     reading.ask_again()?;
     Ok(reading.finish())
@@ -113,49 +120,14 @@ fn read_resident(
         return None;
     }
     reading.gather(&resident);
+    reading.note(&resident);
     reading.ask_again().ok()?;
     Some(reading.finish())
 }
 
-/// Nobody waits for it, and nothing is wrong where it does not arrive.
-fn send_receipt(session: &Session, receipt: &Receipt) {
+fn send_receipt(session: &Session, receipt: Receipt) {
     if let Some(link) = session.connected() {
-        let _ = link
-            .send(&frame(Kind::Receipt, 0, &receipt.encode()), Instant::now() + RECEIPT_PATIENCE);
-    }
-}
-
-/// Where a part lies, if this process can read it there.
-pub(super) struct Resident(Option<(Location, Arc<Mapping>)>);
-
-impl Resident {
-    fn is_here(&self) -> bool {
-        self.0.is_some()
-    }
-}
-
-/// Records to copy, and which parts they are.
-#[derive(Default)]
-pub(super) struct Copies<'a> {
-    pub(super) copies: Vec<Copy<'a>>,
-    pub(super) parts: Vec<(usize, SegmentId)>,
-}
-
-impl<'a> Copies<'a> {
-    pub(super) fn only(self, which: impl Fn(&Copy<'a>) -> bool) -> Copies<'a> {
-        let is_other: Vec<bool> = self.copies.iter().map(|copy| !which(copy)).collect();
-        self.split(&is_other).0
-    }
-
-    /// Those that are not, and those that are.
-    fn split(self, is_cold: &[bool]) -> (Copies<'a>, Copies<'a>) {
-        let (mut warm, mut cold) = (Copies::default(), Copies::default());
-        for ((copy, part), is_cold) in self.copies.into_iter().zip(self.parts).zip(is_cold) {
-            let side = if *is_cold { &mut cold } else { &mut warm };
-            side.copies.push(copy);
-            side.parts.push(part);
-        }
-        (warm, cold)
+        session.receipts.send(&link, receipt);
     }
 }
 
@@ -189,6 +161,9 @@ impl<'a> Reading<'a> {
             states: vec![State::Wanted; parts.len()],
             attempts: vec![0; parts.len()],
             from_device: Vec::new(),
+            gathered: Vec::with_capacity(parts.len()),
+            stamp: None,
+            has_ranges: ranges.is_some(),
             parts,
             slot: Arc::new(slot),
             waits: Waits { queue, ..Waits::default() },
@@ -211,10 +186,11 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn locations(&self, link: &Link) -> Result<Vec<Resident>> {
+    fn locations(&mut self, link: &Link) -> Result<Vec<Resident>> {
         let Some(table) = self.session.table(link, self.limits)? else {
             return Ok(self.parts.iter().map(|_| Resident(None)).collect());
         };
+        self.stamp = Stamp::of(&table);
         let keys: Vec<RecordKey> = self.parts.iter().map(|part| part.key).collect();
         let mut locations = Vec::new();
         table.get_many(&keys, &mut locations);
@@ -331,6 +307,32 @@ impl<'a> Reading<'a> {
         }
         if self.states[n] == State::Here(Origin::Stored) {
             self.receipt.segments.push(segment.0);
+            self.gathered.push(n);
+        }
+    }
+
+    /// Where whole samples of a small batch were found, for when they are read again.
+    fn note(&self, resident: &[Resident]) {
+        let Selection::Dataset(dataset, samples) = self.selection else { return };
+        let is_large = self.layout.last().is_none_or(|(start, len)| start + len > KNOWN_BYTES_MAX);
+        let Some(stamp) = self.stamp.filter(|_| !is_large && !self.has_ranges) else { return };
+        let Some(places) = self.session.places.to_note(dataset, stamp) else { return };
+        let found = |n: &usize| {
+            let sample = samples[self.parts[*n].sample as usize];
+            let (location, _) = resident[*n].0.as_ref().filter(|_| places.get(sample).is_none())?;
+            Some((sample, location))
+        };
+        let found: Vec<_> = self.gathered.iter().filter_map(found).collect();
+        let segments = found.iter().map(|(_, location)| segment_of(location));
+        for (slot, (sample, location)) in
+            self.session.segments.slots_of(segments).into_iter().zip(&found)
+        {
+            if let Some(slot) = slot {
+                places.set(*sample, Place::of(slot, location));
+            }
+        }
+        for (sample, _) in samples.iter().zip(&self.layout).filter(|(_, (_, len))| *len == 0) {
+            places.set(*sample, Place::EMPTY);
         }
     }
 

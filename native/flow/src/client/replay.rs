@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use millpool_core::{Copy, Outcome, Result, gather, gather_direct};
 
+use super::copies::Copies;
 use super::layout::BatchRequest;
-use super::read::{Copies, Reading};
+use super::read::Reading;
 use super::session::{Limits, Session};
 
 /// What was copied, and how long it took. All zero where nothing could be.

@@ -17,6 +17,8 @@ use super::cold::ColdWatch;
 use super::link::Link;
 use super::mailbox::Mailbox;
 use super::pending::Pending;
+use super::places::KnownPlaces;
+use super::receipts::Receipts;
 use super::segments::{SegmentId, Segments};
 use super::wait::{Abandon, wait};
 use crate::frame::Kind;
@@ -32,6 +34,8 @@ pub struct Session {
     config: ClientConfig,
     pub ring: Arc<Ring>,
     pub segments: Arc<Segments>,
+    pub places: KnownPlaces,
+    pub receipts: Receipts,
     pub cold: ColdWatch,
     pub reader: DeviceReader,
     state: Mutex<State>,
@@ -70,6 +74,8 @@ impl Session {
         Session {
             ring: Ring::new(config.ring_bytes),
             segments: Arc::default(),
+            places: KnownPlaces::default(),
+            receipts: Receipts::default(),
             cold: ColdWatch::default(),
             reader: DeviceReader::default(),
             state: Mutex::default(),
@@ -125,6 +131,13 @@ impl Session {
         }
     }
 
+    /// The connection and the key table, if both are there, without waiting.
+    pub fn at_once(&self) -> Option<(Arc<Link>, Arc<TableReader>)> {
+        let state = self.state();
+        let link = state.link.clone().filter(|link| !link.is_over())?;
+        Some((link, state.table.clone().filter(|table| !table.retired())?))
+    }
+
     /// The connection, if there is one, without waiting.
     pub fn connected(&self) -> Option<Arc<Link>> {
         self.state().link.clone().filter(|link| !link.is_over())
@@ -135,6 +148,7 @@ impl Session {
         let incarnation = link.welcome.incarnation;
         if self.incarnation.swap(incarnation, Ordering::SeqCst) != incarnation {
             self.segments.clear();
+            self.places.clear();
             state.identities.clear();
         }
         state.table = table.map(|file| TableReader::map(&file)).transpose()?.map(Arc::new);
@@ -245,6 +259,7 @@ impl Session {
         self.closed.store(true, Ordering::SeqCst);
         let link = self.state().link.clone();
         if let Some(link) = link {
+            self.receipts.flush(&link);
             link.shut();
         }
         self.changed.notify_all();

@@ -9,8 +9,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use millpool_core::{
-    Asker, Code, DeviceConfig, Done, Error, Fill, Filled, Identity, ObjectRef, PIECE_BYTES,
-    RecordBytes, Result, Store, StoreConfig, Tier, Want, piece_len,
+    Asker, Code, Dataset, DatasetRoot, DatasetWriter, DeviceConfig, Done, Error, Fill, Filled,
+    Identity, ObjectRef, PIECE_BYTES, RecordBytes, Result, Store, StoreConfig, Tier, Want,
+    piece_len,
 };
 use millpool_flow::{
     Batch, Client, ClientConfig, Control, ControlCall, ControlReply, Limits, Receipt, Sample,
@@ -236,6 +237,20 @@ impl Node {
             size: size as u64,
             tag,
         }
+    }
+
+    /// A version of these files, in this order, mapped.
+    pub fn dataset(&self, client: &Client, objects: &[ObjectRef]) -> Arc<Dataset> {
+        let place = self.folder.path().join("datasets/new");
+        let root = DatasetRoot { path: "/data".into(), identity: identity() };
+        let mut writer = DatasetWriter::create(&place, root).unwrap();
+        for object in objects {
+            writer.push(std::str::from_utf8(&object.source_key).unwrap(), object).unwrap();
+        }
+        let summary = writer.finish().unwrap();
+        let hex: String = summary.version.iter().map(|byte| format!("{byte:02x}")).collect();
+        std::fs::rename(&place, place.with_file_name(format!("{hex}.dataset"))).unwrap();
+        Arc::new(client.dataset(&summary.version, &soon()).unwrap())
     }
 
     pub fn asked(&self) -> usize {
