@@ -118,7 +118,8 @@ def key_table():
     vector = Layout("key-table").begin("table-header")
     vector.raw("magic", b"MPKEYTAB").number("version", 8, 1).number("incarnation", 8, 0x0123456789ABCDEF)
     vector.number("buckets", 8, BUCKETS)
-    vector.number("header checksum", 8, crc32c(vector.bytes())).skip_to(128).number("retired", 8, 0).number("changes", 8, 1)
+    vector.number("header checksum", 8, crc32c(vector.bytes())).skip_to(128)
+    vector.number("retired", 8, 0).number("changes", 8, 1)
     zeros = crc32c(bytes(BUCKET_BYTES - 8))
     places = [
         (object_key(b"train/a", 5, b'"1"'), (3, 8192, 5, 0x89ABCDEF, 2), 1),

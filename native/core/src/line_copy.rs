@@ -1,6 +1,6 @@
 //! Copies of small records that lie anywhere: while one is copied line by line, the same lines a page further on are
-//! asked of memory, so that the next record is in the caches when its turn comes. A processor by itself asks for no line
-//! beyond a page, and waits at the start of each.
+//! asked of memory, so that the next record is in the caches when its turn comes. A processor by itself asks for no
+//! line beyond a page, and waits at the start of each.
 
 use std::ptr;
 

@@ -168,6 +168,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_taken_out_or_replaced_is_counted_for_readers_and_nothing_else() {
+        let mut table = TableWriter::create(10).unwrap();
+        let reader = TableReader::map(&table.handle().file).unwrap();
+        let changes = || reader.changes().unwrap().get();
+        table.insert(&key(1), &location(1)).unwrap();
+        table.insert(&key(2), &location(2)).unwrap();
+        table.set_verified(&key(1));
+        assert_eq!((table.remove(&key(3), 0), changes()), (false, 1));
+        table.insert(&key(1), &location(4)).unwrap();
+        assert_eq!(changes(), 2);
+        assert_eq!((table.remove(&key(2), location(2).generation), changes()), (true, 3));
+    }
+
+    #[test]
     fn a_full_table_finds_everything_and_then_refuses() {
         let mut table = TableWriter::create(10_000).unwrap();
         let reader = TableReader::map(&table.handle().file).unwrap();

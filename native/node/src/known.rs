@@ -22,8 +22,8 @@ pub struct NativeKnown {
 
 #[napi]
 impl NativeKnown {
-    /// Whether `batch`, which holds nothing, now holds these samples. `row` has the plan and the position in it, and gets
-    /// the batch's bytes, and nanoseconds of device and gather.
+    /// Whether `batch`, which holds nothing, now holds these samples. `row` has the plan and the position in it, and
+    /// gets the batch's bytes, and nanoseconds of device and gather.
     #[napi(catch_unwind)]
     pub fn read(
         &mut self,

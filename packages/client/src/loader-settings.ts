@@ -23,7 +23,10 @@ export interface LoaderOptions {
   readonly world?: number;
   /** Leave out what is left of an epoch after its last full step. */
   readonly dropLast?: boolean;
-  /** Batches read ahead; `auto` is 4, and up to 16 of those that memory gives in a fraction of a millisecond. */
+  /**
+   * Batches read ahead; `auto` is 4, up to 16 of those that memory gives in a fraction of a millisecond, and none of
+   * those of 2 MiB at most that this process has read before: they are read when they are asked for.
+   */
   readonly prefetch?: 'auto' | number;
   /** `off`: the daemon is not told what will be read, for benchmarks that forbid it. */
   readonly hints?: 'on' | 'off';

@@ -137,8 +137,8 @@ export class Loader implements AsyncIterable<Batch> {
     const count = this.#file.length;
     const order = new Order({ count, seed, epoch: this.#epoch, shuffle });
     const steps = new Schedule({ ...this.#settings, count, position: this.#position });
-    const batchSize = Math.ceil(globalBatch / world);
-    return new ReadAhead({ file: this.#file, road: this.#road, order, steps, plan, batchSize, prefetchBatches, signal });
+    const [file, road, batchSize] = [this.#file, this.#road, Math.ceil(globalBatch / world)];
+    return new ReadAhead({ file, road, order, steps, plan, batchSize, prefetchBatches, signal });
   }
 
   /** Tells the daemon what will be read, so that it fetches ahead of the loop. Null where hints are off. */

@@ -17,8 +17,8 @@ export class KnownReads {
   }
 
   /**
-   * These samples, if this process has read each of them before, finds them in memory, and they are small: 2 MiB at most.
-   * Null: nothing was read.
+   * These samples, if this process has read each of them before and finds them in memory, and they are 2 MiB together
+   * at most. Null: nothing was read.
    */
   read(samples: Float64Array, plan: number, position: number): Batch | null {
     const [row, batch] = [this.#row, this.#spare.pop() ?? new (binding().NativeBatch)()];

@@ -124,7 +124,7 @@ impl Client {
         read::read_run(self.session(), requests, limits)
     }
 
-    /// Reads a batch at once if this process has read all its samples before, of `KNOWN_BYTES_MAX` at most together, and
+    /// Reads a batch at once if this process has read all its samples before, `KNOWN_BYTES_MAX` together at most, and
     /// finds them in memory. `None`: it was not read, and `read` is to be asked.
     pub fn read_known(&self, request: &KnownRequest<'_>) -> Option<KnownBatch> {
         known::read_known(self.session(), request)

@@ -54,7 +54,7 @@ impl Place {
         let slot = u64::from(self.slot) + 1;
         let offset = u64::from(self.offset / Self::OFFSET_UNIT_BYTES);
         let fits = slot < 1 << (u64::BITS - Self::LEN_BITS - Self::OFFSET_BITS)
-            && self.offset % Self::OFFSET_UNIT_BYTES == 0
+            && self.offset.is_multiple_of(Self::OFFSET_UNIT_BYTES)
             && offset < 1 << Self::OFFSET_BITS
             && self.len < 1 << Self::LEN_BITS;
         let word = (slot << Self::OFFSET_BITS | offset) << Self::LEN_BITS | u64::from(self.len);
