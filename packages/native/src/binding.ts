@@ -1,4 +1,5 @@
 import type { NativeObjectFacts, NativeSourceTally } from './binding-facts.ts';
+import type { NativeOrder, NativeSchedule, NativeScheduleConfig } from './binding-order.ts';
 
 /**
  * What the addon exports, kept by hand beside `native/node/src`. Nothing outside this package sees it: the classes of
@@ -450,24 +451,4 @@ export interface NativeDataset {
   readonly attachmentPath: string;
   path(index: number): string;
   size(index: number): number;
-}
-
-export interface NativeOrder {
-  /** The samples from a position on, as many as there is room for. */
-  fill(position: number, samples: Float64Array): void;
-  positionOf(sample: number): number;
-}
-
-export interface NativeScheduleConfig {
-  readonly count: number;
-  readonly globalBatch: number;
-  readonly world: number;
-  readonly rank: number;
-  readonly dropLast: boolean;
-  readonly position: number;
-}
-
-export interface NativeSchedule {
-  /** Whether there is a next step: then `row` gets its from, count, padded, position and next position. */
-  next(row: Float64Array): boolean;
 }

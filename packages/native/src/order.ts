@@ -1,4 +1,4 @@
-import type { NativeOrder, NativeSchedule } from './binding.ts';
+import type { NativeOrder, NativeSchedule } from './binding-order.ts';
 import { binding } from './load.ts';
 import { called } from './native-error.ts';
 
