@@ -18,6 +18,8 @@ export type { S3Server } from './s3-server.ts';
 export { seededBytes, seededRandom } from './seeded-random.ts';
 export { freePort, ServerProcess } from './server-process.ts';
 export { SmallFilesystem } from './small-filesystem.ts';
+export { noTerminal, Terminal } from './terminal.ts';
+export type { TerminalSize } from './terminal.ts';
 export { temporaryFolder } from './temporary-folder.ts';
 export type { TemporaryFolder } from './temporary-folder.ts';
 export { startVersitygw } from './versitygw.ts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
@@ -52,6 +52,50 @@ test('a snapshot has every file of the path, and the same content the same versi
   assert.equal(part.files, 49);
   const plain = await node.run('dataset', 'snapshot', '/live');
   assert.equal(plain.stdout.split('\n')[0], second.version);
+});
+
+test('a glob is of the whole path below, name by name, as shells have it', async () => {
+  const names = [
+    'a.png',
+    'b.txt',
+    '.hidden.png',
+    'sub/c.png',
+    'sub/.dot/d.png',
+    'sub/deep/er/e.png',
+    'Ü b/50%.png',
+    '[x].png',
+  ];
+  const folder = join(node.directory, 'globs');
+  for (const name of names) {
+    await mkdir(join(folder, name, '..'), { recursive: true });
+    await writeFile(join(folder, name), 'x');
+  }
+  objectsOf(await node.run('attach', folder, '--json'));
+  const cases: readonly [string, readonly string[]][] = [
+    ['*', ['.hidden.png', '[x].png', 'a.png', 'b.txt']],
+    ['*.png', ['.hidden.png', '[x].png', 'a.png']],
+    ['**', names],
+    ['**/*.png', names.filter((name) => name.endsWith('.png'))],
+    ['sub/**', ['sub/.dot/d.png', 'sub/c.png', 'sub/deep/er/e.png']],
+    ['*/*', ['sub/c.png', 'Ü b/50%.png']],
+    ['sub/*/*/e.png', ['sub/deep/er/e.png']],
+    ['[ab].*', ['a.png', 'b.txt']],
+    ['?.png', ['a.png']],
+    ['{a.png,sub/c.png}', ['a.png', 'sub/c.png']],
+    ['!(*.png)', ['b.txt']],
+    ['\\[x\\].png', ['[x].png']],
+    ['Ü b/*', ['Ü b/50%.png']],
+    ['A.PNG', []],
+    ['sub', []],
+    ['/a.png', []],
+  ];
+  const empty = await snapshot('/globs', '--include', 'none');
+  for (const [glob, wanted] of cases) {
+    const made = await snapshot('/globs', '--include', glob);
+    const inIt = objectsOf<Change>(await node.run('dataset', 'diff', empty.version, made.version, '--json'));
+    assert.deepEqual(inIt.map(({ path }) => path).toSorted(), wanted.toSorted(), glob);
+    assert.equal(made.files, wanted.length, glob);
+  }
 });
 
 test('ls has each version once, with its path, files, bytes and time', async () => {

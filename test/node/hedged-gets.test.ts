@@ -69,6 +69,17 @@ describe('GETs that are slow', { skip }, () => {
     assert.ok(bytes > 0 && bytes * 20 <= sourceBytes, `${bytes} of ${sourceBytes}`);
     const { stdout } = await node.run('status');
     assert.match(stdout, new RegExp(`${sent} of ${gets} GETs sent twice for being slow, ${won} times to`));
+    const why = await node.run('why', bed.paths[0] ?? '');
+    assert.match(why.stdout, new RegExp(`${sent} GETs sent twice for being slow, ${won} to advantage`));
+    const top = objectsOf<{ hedges: { sent: number; won: number } }>(
+      await node.run('top', '--once', '-d', '0.1', '--json'),
+    );
+    assert.deepEqual(top[0]?.hedges, { sent: 0, won: 0 }, 'none since the reading before');
+    const data = await mill.dataset(bed.root);
+    const loader = data.loader({ batchSize: 64 });
+    for await (const batch of loader) batch.release();
+    assert.deepEqual(loader.report().hedges, { sent, won });
+    assert.match(String(loader.report()), new RegExp(`sent twice +${sent} slow GETs of this node, ${won} to`));
     await mill.close();
     await node.stop();
   });

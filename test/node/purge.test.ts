@@ -13,6 +13,7 @@ import type { CommandResult, NodeOptions, User } from '../harness/millpool-proce
 import { seededBytes } from '../harness/seeded-random.ts';
 import { temporaryFolder } from '../harness/temporary-folder.ts';
 import type { TemporaryFolder } from '../harness/temporary-folder.ts';
+import { noTerminal, Terminal } from '../harness/terminal.ts';
 
 const files = 12;
 const bytesOf = (i: number): Buffer => seededBytes(i, 5000 + i);
@@ -129,6 +130,30 @@ test('after up, load and down: listed first, and with --yes all is gone but the 
 
   const again = await places.purge(['--yes']);
   assert.deepEqual([again.code, listed(again).paths], [0, []]);
+});
+
+test('asked on a terminal, anything but yes removes nothing, nor does Ctrl-C; yes removes all', async (t) => {
+  const why = noTerminal();
+  if (why !== null) return t.skip(why);
+  const places = new Places('asked');
+  await (await places.filled()).stop();
+  const there = await everything(places.directory);
+  const ask = async (answer: string): Promise<{ readonly code: number | null; readonly text: string }> => {
+    const env = { MILLPOOL_SOCKET: places.socket, MILLPOOL_STATE_DIRECTORY: places.state };
+    const terminal = Terminal.run(['purge', '--data', places.data], { rows: 40, columns: 100 }, env);
+    await terminal.shows(/Remove \d+ files and \d+ directories, .*\? \[y\/N\] /);
+    terminal.type(answer);
+    return { code: await terminal.ended(), text: terminal.text };
+  };
+  for (const no of ['no\r', '\r', 'yesterday\r', '\u0003', '\u0004']) {
+    const { code, text } = await ask(no);
+    assert.equal(code, 130, JSON.stringify(no));
+    assert.match(text, /millpool: Nothing was removed\./, JSON.stringify(no));
+    assert.deepEqual(await everything(places.directory), there);
+  }
+  const yes = await ask('y\r');
+  assert.deepEqual([yes.code, existsSync(places.directory)], [0, false], yes.text);
+  assert.match(yes.text, /Removed \d+ files/);
 });
 
 test('what others put there stays, is listed, and keeps its directory; symlinks are not followed', async () => {

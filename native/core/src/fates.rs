@@ -12,6 +12,8 @@ const PLACES: usize = 1 << 16;
 pub enum Fate {
     /// Fetched; no device had room for it.
     NoRoom,
+    /// Fetched; the key table had no room for it.
+    TableFull,
     /// Fetched; its identity had its share of the cache already.
     OverShare,
     /// Fetched; all that is here of its identity is read sooner.

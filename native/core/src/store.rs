@@ -143,7 +143,7 @@ impl Store {
     ) -> Admission {
         let len = bytes.bytes().len() as u64;
         if self.catalog.room.is_full() {
-            self.fates().note([key], Fate::NoRoom);
+            self.fates().note([key], Fate::TableFull);
             return Admission::Declined;
         }
         let Some(Attachment { identity, admit: true }) = self.attachment(attachment) else {

@@ -191,7 +191,8 @@ impl WriterThread {
                 && (self.elsewhere)(self.device.index, *identity, record);
             if !is_taken {
                 tenant.add_declined(len);
-                self.catalog.fates.note([key], Fate::NoRoom);
+                let fate = if is_of_device { Fate::NoRoom } else { Fate::TableFull };
+                self.catalog.fates.note([key], fate);
             }
         }
     }

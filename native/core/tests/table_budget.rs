@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use harness::{Bytes, SECONDS, content};
 use millpool_core::{
-    Admission, DeviceConfig, Identity, ObjectKey, RecordKey, Store, StoreConfig, Tier,
+    Admission, DeviceConfig, Fate, Identity, ObjectKey, RecordKey, Store, StoreConfig, Tier,
 };
 
 /// A table of 16,384 buckets has room for 44,236 records; one twice as large does not fit beside it.
@@ -59,6 +59,8 @@ fn a_full_table_stops_admission_until_something_is_forgotten_or_there_is_more_me
     let declined = declined.expect("some were declined");
     assert!(declined >= FIT, "{declined}");
     assert!(store.table_room().is_full());
+    let fate = store.fates().of(&key(MORE_THAN_FIT - 1)).map(|dated| dated.fate);
+    assert_eq!(fate, Some(Fate::TableFull), "it is not the devices that had no room");
     let held = found(&store);
     assert!((FIT..MORE_THAN_FIT).contains(&held), "{held}");
     assert!(store.table_room().taken_bytes() <= TABLE_BYTES);

@@ -64,6 +64,8 @@ pub struct NativeSourceTally {
     pub durations: Vec<f64>,
     pub bounds_seconds: Vec<f64>,
     pub seconds: f64,
+    pub hedges: f64,
+    pub hedges_won: f64,
 }
 
 #[napi(object)]
@@ -105,6 +107,8 @@ impl NativeEngine {
             durations: tally.durations.iter().map(|count| *count as f64).collect(),
             bounds_seconds: millpool_source::FETCH_SECONDS.to_vec(),
             seconds: tally.seconds,
+            hedges: tally.hedges as f64,
+            hedges_won: tally.hedges_won as f64,
         }
     }
 }
@@ -143,6 +147,7 @@ impl Parts {
 fn fate_of(Dated { fate, at }: Dated) -> NativeFate {
     let (kind, code) = match fate {
         Fate::NoRoom => ("no-room", None),
+        Fate::TableFull => ("table-full", None),
         Fate::OverShare => ("over-share", None),
         Fate::ReadLater => ("read-later", None),
         Fate::NotAdmitted => ("not-admitted", None),

@@ -97,8 +97,8 @@ impl Filler {
     pub fn attach(&self, attachment: u32, identity: Identity, source: SourceConfig) -> Result<()> {
         let inner = &self.inner;
         let lane = inner.lane_of(&source);
-        let source = Arc::new(inner.open(source, lane.clone())?);
         let tally = inner.attached(attachment).map(|before| before.tally).unwrap_or_default();
+        let source = Arc::new(inner.open(source, lane.clone(), tally.clone())?);
         let attached = Attached { identity, source, lane, tally };
         inner.sources.write().unwrap_or_else(PoisonError::into_inner).insert(attachment, attached);
         Ok(())
@@ -168,7 +168,7 @@ impl Fill for Filler {
 }
 
 impl Inner {
-    fn open(&self, source: SourceConfig, lane: Arc<Lane>) -> Result<Source> {
+    fn open(&self, source: SourceConfig, lane: Arc<Lane>, tally: Arc<Tally>) -> Result<Source> {
         let (timeouts, counters) = (self.config.timeouts, self.counters.clone());
         Ok(match source {
             SourceConfig::Folder { root } => {
@@ -188,7 +188,7 @@ impl Inner {
                 let bucket =
                     Bucket { name, region, anonymous, requester_pays, endpoint, authority_files };
                 let pool = self.pool.clone();
-                let terms = S3Terms { lane, pool, timeouts, counters };
+                let terms = S3Terms { lane, pool, timeouts, counters, tally };
                 Source::S3(Box::new(S3Source::new(bucket, terms)?))
             }
             SourceConfig::Away { code, why } => Source::Away(Error::new(code, why)),

@@ -25,6 +25,7 @@ use crate::retry::{ATTEMPTS, Again, Failure, pause};
 use crate::s3_request::{self, Stamped};
 use crate::s3_response::Asked;
 use crate::signature::Signer;
+use crate::tally::Tally;
 
 /// Of an answer that is an error, this much is read: enough to know its code, and to use the connection again.
 const MOST_ERROR_BYTES: usize = 64 << 10;
@@ -37,6 +38,7 @@ pub(crate) struct S3Source {
     pool: Arc<BufferPool>,
     timeouts: Timeouts,
     counters: Arc<Counters>,
+    tally: Arc<Tally>,
 }
 
 /// What a source has from its filler.
@@ -46,6 +48,8 @@ pub(crate) struct S3Terms {
     pub pool: Arc<BufferPool>,
     pub timeouts: Timeouts,
     pub counters: Arc<Counters>,
+    /// Of its attachment.
+    pub tally: Arc<Tally>,
 }
 
 /// What one attempt gets to know.
@@ -58,14 +62,14 @@ struct Attempt<'a> {
 
 impl S3Source {
     pub fn new(bucket: Bucket, terms: S3Terms) -> Result<Self> {
-        let S3Terms { lane, pool, timeouts, counters } = terms;
+        let S3Terms { lane, pool, timeouts, counters, tally } = terms;
         let connections = ConnectionPool::new(
             bucket.endpoint.clone(),
             &bucket.authority_files,
             counters.clone(),
         )?;
         let (signer, _) = watch::channel(None);
-        Ok(S3Source { bucket, connections, signer, lane, pool, timeouts, counters })
+        Ok(S3Source { bucket, connections, signer, lane, pool, timeouts, counters, tally })
     }
 
     pub fn set_credentials(&self, credentials: Option<Credentials>) {
@@ -231,6 +235,7 @@ impl S3Source {
         };
         *into = won;
         self.counters.hedges_won.add(1);
+        self.tally.hedge_won();
         Ok(young)
     }
 
@@ -244,6 +249,7 @@ impl S3Source {
         let lease = self.pool.take(len, Urgency::Reader)?;
         let slot = self.lane.try_hedge(len)?;
         self.counters.hedges.add(1);
+        self.tally.hedged();
         self.counters.hedged_bytes.add(u64::from(len));
         Some(async move {
             let mut into = RecordWriter::new(lease, len);

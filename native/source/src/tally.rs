@@ -24,6 +24,9 @@ pub struct SourceTally {
     pub durations: [u64; FETCH_SECONDS.len() + 1],
     /// Of all fetches together.
     pub seconds: f64,
+    /// Requests that were sent a second time because the first was slow, and how often the second was first.
+    pub hedges: u64,
+    pub hedges_won: u64,
 }
 
 #[derive(Default)]
@@ -34,6 +37,8 @@ pub(crate) struct Tally {
     last_error: Mutex<Option<(SystemTime, Error)>>,
     durations: [AtomicU64; FETCH_SECONDS.len() + 1],
     micros: AtomicU64,
+    hedges: AtomicU64,
+    hedges_won: AtomicU64,
 }
 
 impl Tally {
@@ -56,6 +61,16 @@ impl Tally {
         }
     }
 
+    /// A request was sent a second time.
+    pub fn hedged(&self) {
+        self.hedges.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A second one was first.
+    pub fn hedge_won(&self) {
+        self.hedges_won.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub fn read(&self) -> SourceTally {
         SourceTally {
             fetches: self.fetches.load(Ordering::Relaxed),
@@ -64,6 +79,8 @@ impl Tally {
             last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             durations: std::array::from_fn(|n| self.durations[n].load(Ordering::Relaxed)),
             seconds: self.micros.load(Ordering::Relaxed) as f64 / 1e6,
+            hedges: self.hedges.load(Ordering::Relaxed),
+            hedges_won: self.hedges_won.load(Ordering::Relaxed),
         }
     }
 }

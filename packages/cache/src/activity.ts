@@ -4,7 +4,7 @@ import type { Activity, SourceActivity } from '@millpool/protocol';
 
 import type { LoadJobs } from './load-jobs.ts';
 import type { Readers } from './readers.ts';
-import { statusOf } from './status.ts';
+import { hedgesOf, statusOf } from './status.ts';
 
 type Parts = Parameters<typeof statusOf>[0] & { readonly jobs: LoadJobs; readonly readers: Readers };
 
@@ -29,5 +29,5 @@ export async function activityOf(parts: Parts): Promise<Activity> {
 
 function sourceActivity(path: string, tally: SourceTally): SourceActivity {
   const { fetches, bytes, errors, seconds, boundsSeconds, durations } = tally;
-  return { path, fetches, bytes, errors, seconds, boundsSeconds, durations };
+  return { path, fetches, bytes, errors, hedges: hedgesOf(tally), seconds, boundsSeconds, durations };
 }

@@ -24,7 +24,7 @@ export function admission(all: readonly DeviceStatus[], tableFull: boolean): Pic
   return { state: 'full', why: `${failed}Nothing more is admitted, since ${reasons.join(', and ')}: ${remedy}` };
 }
 
-const whyTableFull =
+export const whyTableFull =
   'Nothing more is admitted, since the key table fills its part of the memory budget: ' +
   'raise MILLPOOL_BUDGET, or free something with `millpool free`.';
 

@@ -1,9 +1,10 @@
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { DatasetFile, DatasetFileWriter, identityHash } from '@millpool/native';
-import type { Metadata, ResolvedEntry } from '@millpool/metadata';
-import { asMillpoolError, isBelow, MillpoolError, pathBelow } from '@millpool/protocol';
+import type { Clock } from '@millpool/host';
+import { DatasetFile, identityHash } from '@millpool/native';
+import type { Metadata } from '@millpool/metadata';
+import { asMillpoolError, isBelow, MillpoolError } from '@millpool/protocol';
 import type {
   DatasetDescription,
   DatasetDiffReply,
@@ -13,8 +14,10 @@ import type {
   DatasetReply,
   DatasetRequest,
   ErrorShape,
+  SnapshotProgress,
 } from '@millpool/protocol';
-import picomatch from 'picomatch';
+
+import { Snapshot } from './snapshot.ts';
 
 const suffix = '.dataset';
 const versionFile = /^[0-9a-f]{64}\.dataset$/;
@@ -25,21 +28,24 @@ const unfinished = ['.made', '.making'];
 export class Datasets {
   readonly #directory: string;
   readonly #metadata: Metadata;
+  readonly #clock: Clock;
   readonly #opened = new Map<string, DatasetFile>();
+  readonly #making = new Set<Snapshot>();
   #count = 0;
 
-  private constructor(directory: string, metadata: Metadata) {
+  private constructor(directory: string, metadata: Metadata, clock: Clock) {
     this.#directory = directory;
     this.#metadata = metadata;
+    this.#clock = clock;
   }
 
   /** Makes the directory, and removes what a killed daemon left half-made there. */
-  static async at(directory: string, metadata: Metadata): Promise<Datasets> {
+  static async at(directory: string, metadata: Metadata, clock: Clock): Promise<Datasets> {
     await mkdir(directory, { recursive: true });
     for (const name of await readdir(directory)) {
       if (unfinished.some((ending) => name.endsWith(ending))) await rm(join(directory, name), { force: true });
     }
-    return new Datasets(directory, metadata);
+    return new Datasets(directory, metadata, clock);
   }
 
   /** A version made before, checked to be of this path; or one of what is below the path now. */
@@ -59,6 +65,11 @@ export class Datasets {
       remedy: 'Ask for it by its own path.',
       path,
     });
+  }
+
+  /** Those that are being made, in the order in which they began. */
+  get making(): readonly SnapshotProgress[] {
+    return [...this.#making].map(({ progress }) => progress);
   }
 
   /** Throws `not-found` for a version that is not here. */
@@ -106,21 +117,18 @@ export class Datasets {
     return { version };
   }
 
-  async #make({ path, include }: DatasetRequest, signal: AbortSignal): Promise<DatasetReply> {
+  async #make(request: DatasetRequest, signal: AbortSignal): Promise<DatasetReply> {
+    const { path: root } = request;
     const file = join(this.#directory, `${process.pid}-${++this.#count}.made`);
-    const writer = new DatasetFileWriter({ file, root: path, identity: this.#attachmentOf(path).identity });
-    // A name that begins with a dot is a name like any other.
-    const wanted = include === null ? () => true : picomatch(include, { dot: true });
+    const config = { file, root, identity: this.#attachmentOf(root).identity };
+    const snapshot = new Snapshot(request, { metadata: this.#metadata, clock: this.#clock });
+    this.#making.add(snapshot);
     try {
-      for await (const page of this.#metadata.walk(path, signal)) writer.push(rowsOf(page, path, wanted));
-      const made = await writer.finish();
-      await rename(file, join(this.#directory, made.version + suffix));
+      const made = await snapshot.make(config, (version) => join(this.#directory, version + suffix), signal);
       this.#opened.delete(made.version);
       return made;
-    } catch (error) {
-      writer.abandon();
-      await rm(file, { force: true });
-      throw error;
+    } finally {
+      this.#making.delete(snapshot);
     }
   }
 
@@ -162,13 +170,4 @@ function notHere(version: string, cause: unknown): MillpoolError {
     { code: 'not-found', message: `There is no dataset version ${version} here.`, remedy },
     { cause },
   );
-}
-
-type Row = Parameters<DatasetFileWriter['push']>[0][number];
-
-function rowsOf(page: readonly ResolvedEntry[], root: string, wanted: (path: string) => boolean): readonly Row[] {
-  return page.flatMap(({ type, path, sourceKey, size, tag }) => {
-    const below = type === 'file' ? pathBelow(path, root) : null;
-    return below !== null && wanted(below) ? [{ path: below, sourceKey, size, tag }] : [];
-  });
 }

@@ -14,6 +14,7 @@ import type { Plans } from './plans.ts';
 import type { Replaced } from './replaced.ts';
 import type { SegmentWorths } from './segment-worths.ts';
 import { SieveHand } from './sieve-hand.ts';
+import { TableWatch } from './table-watch.ts';
 import { isInUse, storedShare } from './tenants.ts';
 import type { Tenant, Tenants } from './tenants.ts';
 import { pickSlowVictims } from './tier-moves.ts';
@@ -61,6 +62,7 @@ export class Eviction {
   readonly #orderHands = new Map<string, OrderHand>();
   readonly #claims = new Set<Claim>();
   readonly #compaction: Compaction;
+  readonly #table: TableWatch;
   #deal: Deal | null = null;
   #everyMs = lookEveryMs;
   #evictedBytes = 0;
@@ -68,6 +70,7 @@ export class Eviction {
   constructor(parts: Parts) {
     this.#parts = parts;
     this.#compaction = new Compaction(parts);
+    this.#table = new TableWatch(parts.clock, parts.log);
     this.#running = this.#run();
   }
 
@@ -129,6 +132,7 @@ export class Eviction {
 
   async #look(): Promise<void> {
     const { engine, tenants, plans, tiering, idleMs } = this.#parts;
+    this.#table.look(engine.counters().tableFull);
     const who = tenants.look();
     await this.#parts.holders.look();
     const room = roomFor(who, this.#parts, this.#claimedBytes());

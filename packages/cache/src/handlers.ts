@@ -65,6 +65,7 @@ export function daemonHandlers(parts: DaemonParts, connection: number): Handlers
     },
 
     dataset: (request, { signal }) => datasets.snapshot(request, signal),
+    'dataset-making': async () => ({ snapshots: datasets.making }),
     'dataset-list': (request) => datasets.list(request),
     'dataset-diff': (request) => datasets.diff(request),
     'dataset-free': ({ version }) => datasets.free(version),

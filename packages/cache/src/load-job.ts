@@ -34,8 +34,8 @@ type Files = readonly ResolvedEntry[];
 export interface LoadParts {
   readonly metadata: Metadata;
   readonly engine: Engine;
-  readonly eviction: Eviction;
-  readonly tiering: Tiering;
+  readonly eviction: Pick<Eviction, 'withRoom'>;
+  readonly tiering: Pick<Tiering, 'roomFor'>;
   readonly clock: Clock;
 }
 

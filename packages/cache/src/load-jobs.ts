@@ -97,9 +97,9 @@ export class LoadJobs {
   /** Written down before it stops: it does not come back, whatever happens meanwhile. */
   async cancel(job: number): Promise<JobStatus> {
     const kept = this.#find(job);
-    if (kept.job !== null && kept.record.ended === null) {
+    if (kept.record.ended === null) {
       await this.#saveEnd(kept, 'cancelled');
-      kept.job.cancel();
+      kept.job?.cancel();
       await kept.over;
     }
     return this.#statusOf(kept, []);
@@ -111,7 +111,9 @@ export class LoadJobs {
     const late = new AbortController();
     const aborted = AbortSignal.any([signal, late.signal]);
     const pause = this.#parts.clock.sleep(waitSeconds * 1000, aborted).catch(() => undefined);
-    await Promise.race([kept.over, pause]);
+    // One that has not gone on yet in this run is over for now, and has not ended.
+    const hasBegun = kept.job !== null || kept.record.ended !== null;
+    await (hasBegun ? Promise.race([kept.over, pause]) : pause);
     late.abort();
     return this.#statusOf(kept, await kept.failures.page(0, failuresShown));
   }
@@ -159,8 +161,7 @@ export class LoadJobs {
   }
 
   async #saveEnd(kept: Kept, state: JobStatus['state']): Promise<void> {
-    if (kept.job === null) return;
-    const { files, filesDone, bytes, bytesDone, failureCount, error } = kept.job.progress;
+    const { files, filesDone, bytes, bytesDone, failureCount, error } = kept.job?.progress ?? notYet;
     const counts = { files, filesDone, bytes, bytesDone, failureCount, error };
     const endedAt = kept.record.ended?.endedAt ?? this.#now();
     kept.record = { ...kept.record, ended: { ...counts, state, endedAt } };

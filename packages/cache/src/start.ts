@@ -61,7 +61,7 @@ export interface CacheDaemon {
 export async function startCache(config: CacheConfig, parts: CacheParts): Promise<CacheDaemon> {
   const { engine, metadata, clock, log, onShutdown } = parts;
   const datasetDirectory = join(config.stateDirectory, 'datasets');
-  const datasets = await Datasets.at(datasetDirectory, metadata);
+  const datasets = await Datasets.at(datasetDirectory, metadata, clock);
   const sources = await AttachedSources.start({ engine, metadata, clock, log, refreshMs: config.credentialsRefreshMs });
   const plans = new Plans(datasets, { engine, clock, engineBytes: config.engineBytes });
   const tally = new ReadTally();

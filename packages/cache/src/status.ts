@@ -1,7 +1,7 @@
 import type { Metadata } from '@millpool/metadata';
 import { identityHash } from '@millpool/native';
-import type { Engine } from '@millpool/native';
-import type { AttachmentStatus, CacheStatus, Status } from '@millpool/protocol';
+import type { Engine, SourceTally } from '@millpool/native';
+import type { AttachmentStatus, CacheStatus, SourceHedges, Status } from '@millpool/protocol';
 
 import { admission, stateOf } from './admission.ts';
 import type { AttachedSources } from './attached-sources.ts';
@@ -41,6 +41,7 @@ export function statusOf(parts: Parts): Status {
     cachedBytes: liveBytes.get(identityHash(identity)) ?? 0,
     shareBytes: eviction.shareOf(identityHash(identity)),
     identityWeak: s3 === null || tally.weak(id),
+    hedges: hedgesOf(engine.sourceTally(id)),
     error: sources.errorOf(id),
   }));
   return {
@@ -67,6 +68,11 @@ export function statusOf(parts: Parts): Status {
     rssBytes: process.memoryUsage.rss(),
     budgetBytes,
   };
+}
+
+/** Of one source's GETs, those that were sent twice. */
+export function hedgesOf({ hedges, hedgesWon }: SourceTally): SourceHedges {
+  return { sent: hedges, won: hedgesWon };
 }
 
 function cacheStatus({ engine, plans, tally, eviction, tiering }: Parts): CacheStatus {

@@ -5,6 +5,7 @@ type Fate = NonNullable<RecordFacts['fate']>['kind'];
 
 const reasonsByFate: Readonly<Record<Fate, WhyReason>> = {
   'no-room': 'full',
+  'table-full': 'table-full',
   'over-share': 'share',
   'read-later': 'order',
   'not-admitted': 'policy',

@@ -83,6 +83,11 @@ function whyNot({ reason, secondsAgo }: WhyMissing, found: WhyFindings): { sente
         sentence: `It was read when no device had room${ago}.`,
         remedy: 'Free something with `millpool free`, or give the daemon more room with --size or --data.',
       };
+    case 'table-full':
+      return {
+        sentence: `It was read when the key table was full: it fills its part of the memory budget${ago}.`,
+        remedy: 'Raise MILLPOOL_BUDGET, or free something with `millpool free`.',
+      };
     case 'share':
       return {
         sentence: `It was read when its attachment had its share of the cache already${ago}.`,

@@ -8,6 +8,7 @@ import { asMillpoolError, errorCodeOf, MillpoolError } from '@millpool/protocol'
 import type { ErrorShape, WhyReply, WhyResidency, WhySource } from '@millpool/protocol';
 
 import type { AttachedSources } from './attached-sources.ts';
+import { hedgesOf } from './status.ts';
 import { whyMissing, whyPlaces, whyResidency } from './why-records.ts';
 import { verdictOf } from './why-verdict.ts';
 
@@ -42,6 +43,7 @@ export async function whyOf(parts: WhyParts, path: string, signal: AbortSignal):
     { sourceBytes: 0, gets: 0 },
   );
   const hasRoom = engine.room(identityHash(owner.attachment.identity)) >= Math.min(sourceBytes, recordBytesMax);
+  const { tableFull } = engine.counters();
   const from = entry === owner.stored ? 'listing' : 'source';
   const { attachment } = owner;
   const reply = {
@@ -64,7 +66,7 @@ export async function whyOf(parts: WhyParts, path: string, signal: AbortSignal):
       deviceBytes: residency.residentBytes - residency.pageCacheBytes,
       gets,
       sourceBytes,
-      kept: policy === 'stream' ? 'policy' : hasRoom ? 'yes' : 'full',
+      kept: policy === 'stream' ? 'policy' : tableFull ? 'table-full' : hasRoom ? 'yes' : 'full',
       error: gets > 0 ? error : null,
     },
   } as const;
@@ -116,6 +118,7 @@ function tallied(tally: SourceTally, nowSeconds: number): Omit<WhySource, 'now' 
   return {
     fetches,
     errors,
+    hedges: hedgesOf(tally),
     meanFetchSeconds: fetches === 0 ? null : seconds / fetches,
     lastError:
       lastError === undefined

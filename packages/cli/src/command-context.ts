@@ -1,7 +1,7 @@
 import { asMillpoolError, errorTable, MillpoolError } from '@millpool/protocol';
 import type { ErrorShape } from '@millpool/protocol';
 
-import { Output } from './output.ts';
+import { NobodyReads, Output } from './output.ts';
 import { Session } from './session.ts';
 import type { Settings } from './settings.ts';
 
@@ -70,6 +70,7 @@ function report(thrown: unknown, output: Output): number {
     return 3;
   }
   if (thrown instanceof ChecksFailed) return 1;
+  if (thrown instanceof NobodyReads) return 0;
   const error = asMillpoolError(thrown);
   output.error(error.shape);
   return errorTable[error.code].exit;

@@ -1,7 +1,8 @@
-import { isBelow, listLimitMax, MillpoolError, parsePath } from '@millpool/protocol';
-import type { Entry, ListReply, StatResult } from '@millpool/protocol';
+import { isBelow, MillpoolError, parsePath } from '@millpool/protocol';
+import type { Entry, StatResult } from '@millpool/protocol';
 
 import type { Tools } from './command-context.ts';
+import { listPages } from './list-pages.ts';
 
 /** The entry of one path, or why there is none. */
 export async function entryAt(path: string, { session, signal }: Tools): Promise<Extract<StatResult, Entry>> {
@@ -20,13 +21,7 @@ export async function* filesBelow(path: string, tools: Tools): AsyncGenerator<re
     yield [found];
     return;
   }
-  let cursor: string | null = null;
-  do {
-    const request = { path, recursive: true, cursor, limit: listLimitMax / 2 };
-    const page: ListReply = await tools.session.call('list', request, { signal: tools.signal });
-    yield page.entries;
-    cursor = page.cursor;
-  } while (cursor !== null);
+  yield* listPages(path, true, tools);
 }
 
 /**

@@ -8,6 +8,13 @@ export interface OutputSettings {
   readonly quiet: boolean;
 }
 
+/** Who reads stdout has seen enough (`| head`): the command ends by it, and that is no failure. */
+export class NobodyReads extends Error {
+  constructor() {
+    super('stdout was closed');
+  }
+}
+
 /** The only writer to stdout and stderr: results there, everything said about them here. */
 export class Output {
   readonly #settings: OutputSettings;
@@ -27,7 +34,7 @@ export class Output {
     return !this.#settings.json && !this.#settings.quiet && process.stderr.isTTY === true;
   }
 
-  /** A result: `data` as one JSON line under `--json`, else `text`. */
+  /** A result: `data` as one JSON line under `--json`, else `text`. Throws `NobodyReads`. */
   result(data: object, text: string): void {
     writeAll(1, this.#settings.json ? `${JSON.stringify(data)}\n` : text === '' ? '' : `${text}\n`);
   }
@@ -35,6 +42,11 @@ export class Output {
   /** Something worth knowing that is no result. */
   note(text: string): void {
     if (!this.#settings.quiet && !this.#settings.json) writeAll(2, `${text}\n`);
+  }
+
+  /** How far a long verb is, for programs. */
+  progress(data: object): void {
+    if (this.#settings.json && !this.#settings.quiet) writeAll(2, `${JSON.stringify({ progress: data })}\n`);
   }
 
   error(error: ErrorShape): void {
@@ -53,6 +65,7 @@ function writeAll(descriptor: 1 | 2, text: string): void {
       rest = rest.subarray(writeSync(descriptor, rest));
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
+      if (code === 'EPIPE' && descriptor === 1) throw new NobodyReads();
       if (code === 'EPIPE') return;
       if (code !== 'EAGAIN') throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);

@@ -1,20 +1,22 @@
 import { formatBytes } from '@millpool/protocol';
 
-const redrawMs = 100;
+import { StatusLine } from './status-line.ts';
+
 const width = 28;
+/** In fewer columns there is no bar, and what it stands for comes first. */
+const columnsForBar = 72;
 
 /** One line on stderr that fills up; silent where nobody looks. */
 export class ProgressBar {
-  readonly #lively: boolean;
+  readonly #line: StatusLine;
   readonly #verb: string;
   readonly #startMs = performance.now();
   #total: number;
   #done = 0;
-  #drawnMs = 0;
 
   /** `total` in bytes. */
   constructor(lively: boolean, verb: string, total: number) {
-    this.#lively = lively;
+    this.#line = new StatusLine(lively);
     this.#verb = verb;
     this.#total = total;
   }
@@ -26,24 +28,24 @@ export class ProgressBar {
   show(done: number, total: number): void {
     this.#done = done;
     this.#total = total;
-    if (!this.#lively || performance.now() - this.#drawnMs < redrawMs) return;
-    this.#drawnMs = performance.now();
-    process.stderr.write(`\r${this.#line()}\u001b[K`);
+    this.#line.show(() => this.#text());
   }
 
   /** Leaves the terminal's line empty. */
   stop(): void {
-    if (this.#lively) process.stderr.write('\r\u001b[K');
+    this.#line.clear();
   }
 
-  #line(): string {
+  #text(): string {
     const share = this.#total === 0 ? 1 : Math.min(1, this.#done / this.#total);
     const full = Math.round(share * width);
     const seconds = (performance.now() - this.#startMs) / 1000;
     const rate = seconds > 0 ? this.#done / seconds : 0;
     const left = rate > 0 ? Math.max(0, Math.ceil((this.#total - this.#done) / rate)) : null;
+    const isWide = (process.stderr.columns ?? columnsForBar) >= columnsForBar;
+    const bar = isWide ? `[${'#'.repeat(full)}${'.'.repeat(width - full)}] ` : '';
     return (
-      `[${'#'.repeat(full)}${'.'.repeat(width - full)}] ${(100 * share).toFixed(0).padStart(3)} %  ` +
+      `${bar}${(100 * share).toFixed(0).padStart(3)} %  ` +
       `${formatBytes(this.#done)} of ${formatBytes(this.#total)} ${this.#verb}, ${formatBytes(rate)}/s` +
       (left === null ? '' : `, ${left} s left`)
     );

@@ -1,4 +1,4 @@
-import type { CacheStatus, Policy } from '@millpool/protocol';
+import type { CacheStatus, Policy, SourceHedges } from '@millpool/protocol';
 
 import type { DatasetRoad } from './dataset-road.ts';
 
@@ -12,6 +12,7 @@ export interface CacheFacts {
   readonly state: CacheStatus['state'];
   /** Why nothing is admitted; '' where something is. */
   readonly why: string;
+  readonly hedges: SourceHedges;
 }
 
 /** Null where nothing is attached at `root` any more, or the daemon does not say. */
@@ -29,5 +30,6 @@ export async function cacheFactsOf(root: string, { call }: DatasetRoad): Promise
     policy: attachment.policy,
     state: status.cache.state,
     why: status.cache.why,
+    hedges: attachment.hedges,
   };
 }

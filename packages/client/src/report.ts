@@ -1,5 +1,5 @@
 import { formatBytes, waitCauses } from '@millpool/protocol';
-import type { SecondsByCause } from '@millpool/protocol';
+import type { SecondsByCause, SourceHedges } from '@millpool/protocol';
 
 /** Samples, and their bytes, by where a loop got them. */
 export interface Tier {
@@ -51,6 +51,11 @@ export class Report {
   readonly waitSeconds: SecondsByCause;
   readonly tiers: Tiers;
   readonly ceilings: Ceilings;
+  /**
+   * Of the GETs to the dataset's source by this node, whoever asked, those sent a second time for being slow, and how
+   * often the second was faster; null where nothing was asked yet.
+   */
+  readonly hedges: SourceHedges | null;
   /** One sentence: what would make the loop faster. */
   readonly advice: string;
 
@@ -70,12 +75,13 @@ export class Report {
     this.waitSeconds = numbers.waitSeconds;
     this.tiers = numbers.tiers;
     this.ceilings = numbers.ceilings;
+    this.hedges = numbers.hedges;
     this.advice = numbers.advice;
   }
 
   /** A table of a dozen lines, the advice last. */
   toString(): string {
-    const { samples, bytes, seconds, waitSeconds, tiers, ceilings } = this;
+    const { samples, bytes, seconds, waitSeconds, tiers, ceilings, hedges } = this;
     const share = (part: number, whole: number): string => `${(whole > 0 ? (100 * part) / whole : 0).toFixed(1)} %`;
     const waited = waitCauses.filter((cause) => waitSeconds[cause] > 0);
     const own = Math.max(0, seconds - waitCauses.reduce((sum, cause) => sum + waitSeconds[cause], 0));
@@ -90,6 +96,9 @@ export class Report {
         const from = tiers[tier];
         return [`from ${tier}`, `${from.samples} samples, ${formatBytes(from.bytes)}`, share(from.samples, samples)];
       }),
+      hedges === null || hedges.sent === 0
+        ? []
+        : ['sent twice', `${hedges.sent} slow GETs of this node, ${hedges.won} to advantage`],
       ...(['source', 'device', 'gather', 'transform', 'step'] as const).map((stage) => {
         const ceiling = ceilings[stage];
         return ceiling === null ? [] : [`${stage} alone`, perSecond(ceiling)];

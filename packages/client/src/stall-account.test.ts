@@ -9,7 +9,14 @@ const noWaits = { sourceNs: 0, peerNs: 0, deviceNs: 0, gatherNs: 0, queueNs: 0 }
 const noReplay = { samples: 0, bytes: 0, seconds: 0 };
 const dataset = { path: '/data', bytes: 1e9 };
 const around: Surroundings = { dataset, replays: { gather: noReplay, device: noReplay }, cache: null };
-const cache: CacheFacts = { capacityBytes: 4e9, cachedBytes: 0, policy: 'auto', state: 'on', why: '' };
+const cache: CacheFacts = {
+  capacityBytes: 4e9,
+  cachedBytes: 0,
+  policy: 'auto',
+  state: 'on',
+  why: '',
+  hedges: { sent: 0, won: 0 },
+};
 
 function batch(waits: Partial<Counted['waits']>, counts: Partial<Counted> = {}): Counted {
   const numbers = { length: 10, hits: 10, device: 0, bytes: 1000, fetchedBytes: 0, deviceBytes: 0 };

@@ -161,6 +161,7 @@ export class StallAccount {
       waitSeconds,
       tiers,
       ceilings,
+      hedges: surroundings.cache?.hedges ?? null,
       advice: adviceFor({ ...surroundings, waitSeconds, seconds, ceilings, leaseSeconds: this.#cost.queue }),
     });
   }

@@ -35,4 +35,7 @@ export interface NativeSourceTally {
   readonly durations: readonly number[];
   readonly boundsSeconds: readonly number[];
   readonly seconds: number;
+  /** GETs that were sent a second time, the first being slow, and how often the second was first. */
+  readonly hedges: number;
+  readonly hedgesWon: number;
 }

@@ -53,6 +53,7 @@ export type SourceTally = NativeSourceTally;
 /** What became last of a record that is not resident. */
 export type FateKind =
   | 'no-room'
+  | 'table-full'
   | 'over-share'
   | 'read-later'
   | 'not-admitted'

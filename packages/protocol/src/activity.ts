@@ -1,3 +1,5 @@
+import type { SourceHedges } from './why.ts';
+
 /** Why a consumer waited (docs/concepts.md). `copy` is the copy to a GPU; `queue` is none of the others. */
 export const waitCauses = ['source', 'peer', 'device', 'gather', 'transform', 'copy', 'queue'] as const;
 export type WaitCause = (typeof waitCauses)[number];
@@ -36,6 +38,7 @@ export interface SourceActivity {
   readonly fetches: number;
   readonly bytes: number;
   readonly errors: number;
+  readonly hedges: SourceHedges;
   /** That all fetches took together, from the request to the last byte, with all that was tried again. */
   readonly seconds: number;
   /** Upper bounds of classes of durations, ascending. */

@@ -49,6 +49,7 @@ export type {
   DatasetListRequest,
   DatasetPlace,
   DatasetReply,
+  SnapshotProgress,
   CheckReply,
   CheckSourceReply,
   CheckSourceRequest,
@@ -88,6 +89,7 @@ export type {
   WhyReason,
   WhyReply,
   WhyResidency,
+  SourceHedges,
   WhySource,
 } from './why.ts';
 export {

@@ -3,7 +3,7 @@ import type { Attachment, Freshness, Policy, S3Settings } from './attachment.ts'
 import type { Entry } from './entry.ts';
 import type { ErrorShape } from './errors.ts';
 import type { Tier } from './tier.ts';
-import type { WhyReply } from './why.ts';
+import type { SourceHedges, WhyReply } from './why.ts';
 
 /**
  * What can be asked of a daemon: method → request and reply. Both roads, msgpack control frames over flow and messages
@@ -19,6 +19,8 @@ export interface Methods {
   attachments: { request: Record<string, never>; reply: { attachments: readonly Attachment[] } };
 
   dataset: { request: DatasetRequest; reply: DatasetReply };
+  /** Those that are being made. */
+  'dataset-making': { request: Record<string, never>; reply: { snapshots: readonly SnapshotProgress[] } };
   /** Of the versions of this node, a page in the order of their names. */
   'dataset-list': { request: DatasetListRequest; reply: DatasetListReply };
   'dataset-diff': { request: DatasetDiffRequest; reply: DatasetDiffReply };
@@ -133,6 +135,23 @@ export interface DatasetReply {
   readonly version: string;
   readonly count: number;
   readonly bytes: number;
+}
+
+/** How far a dataset version is that is being made. */
+export interface SnapshotProgress {
+  readonly path: string;
+  readonly include: string | null;
+  /** What is stored of the path is listed first, where it is not fresh. */
+  readonly stage: 'listing' | 'writing';
+  /** Files listed, or gone through to be written. */
+  readonly seen: number;
+  /** Files to be gone through; null where that is not known. */
+  readonly total: number | null;
+  /** Of those gone through, the ones that are in it: all, without `include`. */
+  readonly files: number;
+  readonly bytes: number;
+  /** Since it began. */
+  readonly seconds: number;
 }
 
 export interface DatasetListRequest {
@@ -348,6 +367,8 @@ export interface AttachmentStatus {
   readonly shareBytes: number | null;
   /** Some file of it has no etag, so versions are told apart by size and time alone. */
   readonly identityWeak: boolean;
+  /** Since it was attached, or the daemon started. */
+  readonly hedges: SourceHedges;
   /** Why its source cannot be reached now, so that only what is cached can be read; null where it can. */
   readonly error: ErrorShape | null;
 }

@@ -69,6 +69,12 @@ const sourceText: Check<string> = (value, field) => {
   return source;
 };
 
+const glob: Check<string> = (value, field) => {
+  const pattern = text(value, field);
+  if (pattern === '') throw invalidField(field, 'is empty, and matches nothing');
+  return pattern;
+};
+
 const version: Check<string> = (value, field) => {
   const id = text(value, field);
   if (!/^[0-9a-f]{64}$/.test(id)) throw invalidField(field, 'is not a dataset version: 64 hex digits in lower case');
@@ -127,7 +133,8 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
   }),
   detach: record<Methods['detach']['request']>({ path }),
   attachments: nothing,
-  dataset: record<DatasetRequest>({ path, version: orNull(version), include: orNull(text) }),
+  dataset: record<DatasetRequest>({ path, version: orNull(version), include: orNull(glob) }),
+  'dataset-making': nothing,
   'dataset-list': record<DatasetListRequest>({ after: orNull(version), limit: integer(1, datasetListLimitMax) }),
   'dataset-diff': record<DatasetDiffRequest>({
     before: version,

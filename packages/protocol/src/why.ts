@@ -15,6 +15,7 @@ import type { Tier } from './tier.ts';
  *     forgotten    the same, as far as is remembered
  *     policy       its attachment keeps nothing
  *     full         it was read when no device had room
+ *     table-full   it was read when the key table had no room
  *     share        it was read when its attachment had its share of the cache already
  *     order        all that is here of its attachment is read sooner (policy order)
  *     young        it was read within 2 s of being written
@@ -34,6 +35,7 @@ export type WhyReason =
   | 'forgotten'
   | 'policy'
   | 'full'
+  | 'table-full'
   | 'order'
   | 'share'
   | 'young'
@@ -91,6 +93,13 @@ export interface WhyEntry {
   readonly from: 'listing' | 'source';
 }
 
+/** Of the GETs to a source, those that were sent a second time because the first was slow. */
+export interface SourceHedges {
+  readonly sent: number;
+  /** How often the second was the faster one. */
+  readonly won: number;
+}
+
 export interface WhySource {
   /** The version that is there now, against the one that was listed; `unknown` where it could not be asked. */
   readonly now: 'same' | 'changed' | 'gone' | 'unknown';
@@ -100,6 +109,7 @@ export interface WhySource {
   readonly lastError: (ErrorShape & { readonly secondsAgo: number }) | null;
   readonly fetches: number;
   readonly errors: number;
+  readonly hedges: SourceHedges;
   /** Of a fetch; null before the first. */
   readonly meanFetchSeconds: number | null;
 }
@@ -139,7 +149,7 @@ export interface WhyCost {
   readonly gets: number;
   readonly sourceBytes: number;
   /** Whether what is fetched would be kept, and why not. */
-  readonly kept: 'yes' | 'policy' | 'full';
+  readonly kept: 'yes' | 'policy' | 'full' | 'table-full';
   /** Why a read would fail. */
   readonly error: ErrorShape | null;
 }

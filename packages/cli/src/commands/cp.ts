@@ -8,6 +8,7 @@ import type { Entry, ErrorShape } from '@millpool/protocol';
 
 import { PartlyDone } from '../command-context.ts';
 import type { CommandContext, Tools } from '../command-context.ts';
+import { listPages } from '../list-pages.ts';
 import { ownDirectory } from '../own-directory.ts';
 import { ProgressBar } from '../progress-bar.ts';
 
@@ -53,28 +54,30 @@ async function runCp(paths: readonly string[], recursive: boolean, tools: Tools)
     copies.reduce((sum, copy) => sum + copy.entry.size, 0),
   );
   const queue = copies.values();
+  const stop = new AbortController();
+  const signal = AbortSignal.any([tools.signal, stop.signal]);
   const worker = async (): Promise<void> => {
     for (const copy of queue) {
-      tools.signal.throwIfAborted();
-      try {
-        await copyFile(mill, copy, directory, tools.signal);
-        tools.output.result({ path: copy.entry.path, to: join(directory, ...copy.parts) }, '');
-      } catch (error) {
-        tools.signal.throwIfAborted();
-        failures.push({ ...asMillpoolError(error).shape, path: copy.entry.path });
-      }
-      bar.advance(copy.entry.size);
+      signal.throwIfAborted();
+      const { entry, parts } = copy;
+      const failure = await copyFile(mill, copy, directory, signal).then(() => null, asMillpoolError);
+      signal.throwIfAborted();
+      bar.advance(entry.size);
+      if (failure !== null) failures.push({ ...failure.shape, path: entry.path });
+      else tools.output.result({ path: entry.path, to: join(directory, ...parts) }, '');
     }
   };
   try {
     await Promise.all(Array.from({ length: copiesAtOnce }, worker));
   } finally {
+    stop.abort();
     bar.stop();
   }
   if (failures.length > 0) throw new PartlyDone(failures);
 }
 
-async function planCopies(path: string, recursive: boolean, { session, signal }: Tools): Promise<Copy[]> {
+async function planCopies(path: string, recursive: boolean, tools: Tools): Promise<Copy[]> {
+  const { session, signal } = tools;
   const { results } = await session.call('stat', { paths: [path] }, { signal });
   const [found] = results;
   if (found === undefined) return [];
@@ -91,19 +94,12 @@ async function planCopies(path: string, recursive: boolean, { session, signal }:
   const root = found.path === '/' ? '' : found.path;
   const top = root === '' ? [] : [localName(nameOf(root))];
   const copies: Copy[] = [];
-  let cursor: string | null = null;
-  do {
-    const page: { entries: readonly Entry[]; cursor: string | null } = await session.call(
-      'list',
-      { path, recursive: true, cursor, limit: 5000 },
-      { signal },
-    );
-    for (const entry of page.entries) {
+  for await (const page of listPages(path, true, tools)) {
+    for (const entry of page) {
       const below = entry.path.slice(root.length + 1).split('/');
       copies.push({ entry, parts: [...top, ...below.map(localName)] });
     }
-    cursor = page.cursor;
-  } while (cursor !== null);
+  }
   return copies;
 }
 

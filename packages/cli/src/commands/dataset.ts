@@ -1,15 +1,30 @@
 import type { Command } from 'commander';
-import { datasetDiffLimitMax, formatBytes } from '@millpool/protocol';
-import type { DatasetChange, DatasetDescription, DatasetDiffReply, DatasetPlace, ErrorShape } from '@millpool/protocol';
+import { datasetDiffLimitMax, formatBytes, parsePath } from '@millpool/protocol';
+import type {
+  DatasetChange,
+  DatasetDescription,
+  DatasetDiffReply,
+  DatasetPlace,
+  DatasetRequest,
+  ErrorShape,
+} from '@millpool/protocol';
 
 import { PartlyDone } from '../command-context.ts';
 import type { CommandContext, Tools } from '../command-context.ts';
 import { datasetPages, fullVersion } from '../dataset-version.ts';
 import { printable, table } from '../output.ts';
+import { watchSnapshot } from '../snapshot-watch.ts';
 
 /** Enough to tell versions apart, and to name one. */
 const digitsShown = 16;
 const snapshotSeconds = 86_400;
+const snapshotHelp = `
+How far it is is shown on a terminal; with --json it is a line {"progress": …} a second on standard error, and the
+result on standard output. Ctrl-C leaves nothing of it; asked again, it begins anew, with what was listed by then.
+
+A glob: * and ? stand for characters of one name, ** for any number of names, [a-z] for one character, {a,b} for either,
+!(a) for anything else. It is the whole path below PATH that must match: *.png is of PATH itself, **/*.png also of all
+below it. Names that begin with a dot are like any others.`;
 const signs = { added: '+', removed: '-', changed: '~' } as const;
 
 export function datasetCommand(program: Command, context: CommandContext): void {
@@ -22,18 +37,9 @@ export function datasetCommand(program: Command, context: CommandContext): void 
     .description('Make a version of what is below a path now; the same content has the same version')
     .argument('<path>', 'absolute path in the namespace')
     .option('--include <glob>', 'only files whose path below PATH it matches, as in **/*.png')
+    .addHelpText('after', snapshotHelp)
     .action((path: string, { include = null }: { include?: string | null }) =>
-      context.run(async ({ session, output, signal }) => {
-        const request = { path, version: null, include };
-        const { version, count, bytes } = await session.call('dataset', request, {
-          signal,
-          timeoutSeconds: snapshotSeconds,
-        });
-        output.result(
-          { version, path, files: count, sizeBytes: bytes },
-          `${version}\n${count} files, ${formatBytes(bytes)}.`,
-        );
-      }),
+      context.run((tools) => runSnapshot({ path: parsePath(path), version: null, include }, tools)),
     );
   dataset
     .command('ls')
@@ -56,6 +62,24 @@ export function datasetCommand(program: Command, context: CommandContext): void 
         tools.output.result({ version }, `Forgot ${version}.`);
       }),
     );
+}
+
+async function runSnapshot(request: DatasetRequest, tools: Tools): Promise<void> {
+  const { session, output, signal } = tools;
+  const isOver = new AbortController();
+  const watching = watchSnapshot(request, tools, AbortSignal.any([signal, isOver.signal]));
+  try {
+    const options = { signal, timeoutSeconds: snapshotSeconds };
+    const { version, count, bytes } = await session.call('dataset', request, options);
+    isOver.abort();
+    await watching;
+    const { path } = request;
+    const text = `${version}\n${count} files, ${formatBytes(bytes)}.`;
+    output.result({ version, path, files: count, sizeBytes: bytes }, text);
+  } finally {
+    isOver.abort();
+    await watching;
+  }
 }
 
 async function runLs(tools: Tools): Promise<void> {

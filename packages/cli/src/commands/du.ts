@@ -6,7 +6,7 @@ import type { Entry, ErrorShape } from '@millpool/protocol';
 import { PartlyDone } from '../command-context.ts';
 import type { CommandContext, Tools } from '../command-context.ts';
 import { filesBelow, OpenDirectories } from '../files-below.ts';
-import { printable } from '../output.ts';
+import { NobodyReads, printable } from '../output.ts';
 
 interface DuOptions {
   readonly summarize?: boolean;
@@ -40,6 +40,7 @@ async function runDu(paths: readonly string[], options: DuOptions, tools: Tools)
       await sumUp(parsePath(path), options, tools);
     } catch (error) {
       tools.signal.throwIfAborted();
+      if (error instanceof NobodyReads) throw error;
       failures.push({ path, ...asMillpoolError(error).shape });
     }
   }

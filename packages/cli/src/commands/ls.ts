@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
-import { formatBytes } from '@millpool/protocol';
+import { formatBytes, nameOf } from '@millpool/protocol';
 import type { Entry } from '@millpool/protocol';
 
 import type { CommandContext, Tools } from '../command-context.ts';
 import { entryJson } from '../entry-json.ts';
+import { listPages } from '../list-pages.ts';
 import { printable, table } from '../output.ts';
 
 export function lsCommand(program: Command, context: CommandContext): void {
@@ -21,7 +22,11 @@ interface LsOptions {
   readonly recursive?: boolean;
 }
 
-async function runLs(path: string, options: LsOptions, { session, output, signal }: Tools): Promise<void> {
+/** Of what `formatBytes` gives at most, so that all pages have one column. */
+const sizeWidth = 10;
+
+async function runLs(path: string, options: LsOptions, tools: Tools): Promise<void> {
+  const { session, output, signal } = tools;
   const show = (entries: readonly Entry[], name: (entry: Entry) => string): void => {
     if (output.json) for (const entry of entries) output.result(entryJson(entry), '');
     else if (entries.length > 0) output.result({}, rows(entries, name, options.long === true));
@@ -33,25 +38,17 @@ async function runLs(path: string, options: LsOptions, { session, output, signal
     return;
   }
   const recursive = options.recursive === true;
-  let cursor: string | null = null;
-  do {
-    const page: { entries: readonly Entry[]; cursor: string | null } = await session.call(
-      'list',
-      { path, recursive, cursor, limit: 5000 },
-      { signal },
-    );
-    show(page.entries, (entry) => (recursive ? entry.path : entry.path.slice(entry.path.lastIndexOf('/') + 1)));
-    cursor = page.cursor;
-  } while (cursor !== null);
+  const shownName = (entry: Entry): string => (recursive ? entry.path : nameOf(entry.path));
+  for await (const page of listPages(path, recursive, tools)) show(page, shownName);
 }
 
 function rows(entries: readonly Entry[], name: (entry: Entry) => string, long: boolean): string {
   const label = (entry: Entry): string => printable(name(entry)) + (entry.type === 'directory' ? '/' : '');
   if (!long) return entries.map(label).join('\n');
   const cells = entries.map((entry) => [
-    entry.type === 'directory' ? '-' : formatBytes(entry.size),
+    (entry.type === 'directory' ? '-' : formatBytes(entry.size)).padStart(sizeWidth),
     entry.mtimeMs === null ? '-' : new Date(entry.mtimeMs).toISOString(),
     label(entry),
   ]);
-  return table(cells, [0]);
+  return table(cells);
 }

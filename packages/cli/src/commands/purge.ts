@@ -35,7 +35,7 @@ export function purgeCommand(program: Command, context: CommandContext): void {
       `
 What others put beside it stays, and is listed. Stop the daemon first, with \`millpool down\`.
 Exit codes: 0 all is gone, 1 a daemon runs, 2 --yes is missing and nobody can be asked, 3 not all could be removed (it
-is listed), 6 refused.`,
+is listed), 6 refused, 130 the answer was not yes.`,
     )
     .action((options: PurgeOptions) => context.run((tools) => runPurge(options, tools)));
 }
@@ -110,9 +110,10 @@ async function agreed({ paths }: OwnFiles, { output, signal }: Tools): Promise<v
   }
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    // Ctrl-C and Ctrl-D close it, and answer nothing.
+    // Ctrl-C and Ctrl-D close it, and answer nothing: some versions of Node reject, others leave the question open.
     const closed = once(lines, 'close').then(() => '');
-    const answer = await Promise.race([lines.question(`Remove ${sumOf(paths)}? [y/N] `, { signal }), closed]);
+    const asked = lines.question(`Remove ${sumOf(paths)}? [y/N] `, { signal }).catch(() => '');
+    const answer = await Promise.race([asked, closed]);
     if (/^y(es)?$/i.test(answer.trim())) return;
   } finally {
     lines.close();

@@ -131,6 +131,7 @@ function line(before: Activity, now: Activity): string {
     `${Math.round(rates.samplesPerSecond)} samples/s`,
     `read ${formatBytes(Math.round(rates.bytesPerSecond))}/s`,
     `source ${formatBytes(Math.round(rates.sourceBytesPerSecond))}/s`,
+    ...(rates.hedges.sent === 0 ? [] : [`hedges ${rates.hedges.sent}, ${rates.hedges.won} won`]),
     `hits ${hits}`,
     `loaders ${now.loaders.length}`,
     `loads ${now.jobs.filter(({ state }) => state === 'running').length}`,

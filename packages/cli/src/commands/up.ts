@@ -12,6 +12,8 @@ import { startDetached } from '../detached.ts';
 import { directoriesOf, repeated } from '../node-directories.ts';
 import type { DataFlags } from '../node-directories.ts';
 import type { Node, NodeConfig } from '../node.ts';
+import { NobodyReads } from '../output.ts';
+import type { Output } from '../output.ts';
 import { absoluteSource } from '../source-argument.ts';
 import { attachmentJson } from './attach.ts';
 
@@ -86,12 +88,21 @@ async function runUp(
       'Ctrl-C stops it; what is cached stays.',
     ];
     const ready = { pid: process.pid, socket: wanted.socket, attachments: attachments.map(attachmentJson) };
-    output.result(ready, lines.join('\n'));
+    announce(output, ready, lines);
     const stopping = AbortSignal.any([signal, asked.signal]);
     if (!stopping.aborted) await once(stopping, 'abort');
   } finally {
     for (const { shape } of await node.stop()) output.error(shape);
     process.removeListener('SIGHUP', onHangup);
+  }
+}
+
+/** A daemon goes on where nobody reads that it is up. */
+function announce(output: Output, ready: object, lines: readonly string[]): void {
+  try {
+    output.result(ready, lines.join('\n'));
+  } catch (error) {
+    if (!(error instanceof NobodyReads)) throw error;
   }
 }
 

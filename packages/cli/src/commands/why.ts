@@ -6,6 +6,12 @@ import type { CommandContext } from '../command-context.ts';
 import { printable, table } from '../output.ts';
 
 const segmentsShown = 8;
+const keptTexts = {
+  yes: ', and kept',
+  policy: ', and not kept (policy)',
+  full: ', and not kept (no room)',
+  'table-full': ', and not kept (the key table is full)',
+} as const;
 
 export function whyCommand(program: Command, context: CommandContext): void {
   program
@@ -75,8 +81,7 @@ function costText({ cost, source }: WhyReply): string {
     ...(cost.deviceBytes > 0 ? [`${formatBytes(cost.deviceBytes)} from the device`] : []),
     ...(cost.gets > 0 ? [`${cost.gets} GETs for ${formatBytes(cost.sourceBytes)}${meanText(source)}`] : []),
   ];
-  const kept = { yes: ', and kept', policy: ', and not kept (policy)', full: ', and not kept (no room)' }[cost.kept];
-  return parts.length === 0 ? 'nothing to read' : parts.join(' + ') + (cost.gets > 0 ? kept : '');
+  return parts.length === 0 ? 'nothing to read' : parts.join(' + ') + (cost.gets > 0 ? keptTexts[cost.kept] : '');
 }
 
 function meanText(source: WhyReply['source']): string {
@@ -93,13 +98,16 @@ function ownerRows({ owner, attachment, entry, type }: WhyReply): string[][] {
   return [
     ['entry', `shard ${shard}, partition ${partition} of ${partitions} of ${printable(directory)}, on ${node}`],
     ['', `listing ${age}${listing === 'whole' ? (listingFresh ? ', fresh' : ', no longer fresh') : ''} (${freshness})`],
-    ['attached', `${attachment.source} at ${attachment.path}, policy ${attachment.policy}${weak}`],
+    [
+      'attached',
+      `${printable(attachment.source)} at ${printable(attachment.path)}, policy ${attachment.policy}${weak}`,
+    ],
   ];
 }
 
 function sourceRows({ source }: WhyReply): string[][] {
   if (source === null) return [];
-  const { now, error, lastError, fetches, errors } = source;
+  const { now, error, lastError, fetches, errors, hedges } = source;
   const state = {
     same: 'has this version',
     changed: 'has another version',
@@ -109,6 +117,7 @@ function sourceRows({ source }: WhyReply): string[][] {
   return [
     ['source now', error === null ? state[now] : `${state[now]}: ${error.message}`],
     ['', `${fetches} fetches, ${errors} failed since it was attached`],
+    ...(hedges.sent === 0 ? [] : [['', `${hedges.sent} GETs sent twice for being slow, ${hedges.won} to advantage`]]),
     ...(lastError === null ? [] : [['last error', `${lastError.secondsAgo.toFixed(0)} s ago: ${lastError.message}`]]),
   ];
 }

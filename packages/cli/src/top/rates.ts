@@ -1,5 +1,5 @@
 import { waitCauses } from '@millpool/protocol';
-import type { Activity, LoaderActivity, ReaderActivity, SecondsByCause } from '@millpool/protocol';
+import type { Activity, LoaderActivity, ReaderActivity, SecondsByCause, SourceHedges } from '@millpool/protocol';
 
 /** What went on between two readings, a second. */
 export interface Rates {
@@ -10,6 +10,8 @@ export interface Rates {
   /** Fetched from sources, for clients, plans and loads. */
   readonly sourceBytesPerSecond: number;
   readonly getsPerSecond: number;
+  /** GETs that were sent a second time, the first being slow, between the two; and how often the second was first. */
+  readonly hedges: SourceHedges;
   /** Of the samples read, those that needed no GET; null where none was read. */
   readonly hitRatio: number | null;
   /** Seconds that loops waited, a second: 1 is one loop that does nothing else. */
@@ -28,6 +30,10 @@ export function ratesOf(before: Activity, now: Activity): Rates {
     bytesPerSecond: rate(({ read }) => read.bytes),
     sourceBytesPerSecond: rate(({ status }) => status.cache.sourceBytes),
     getsPerSecond: rate(({ status }) => status.cache.gets),
+    hedges: {
+      sent: grown(before.status.cache.hedges.sent, now.status.cache.hedges.sent),
+      won: grown(before.status.cache.hedges.won, now.status.cache.hedges.won),
+    },
     hitRatio: samples === 0 ? null : Math.min(1, Math.max(0, hits / samples)),
     waitSecondsPerSecond: waitsBetween(before.waitSeconds, now.waitSeconds, seconds),
   };

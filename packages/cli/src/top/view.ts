@@ -62,7 +62,7 @@ function headLines(now: Activity, rates: Rates, history: readonly number[], canv
     [
       label('source'),
       styled('bold', `${rate(rates.sourceBytesPerSecond)}`.padEnd(14)),
-      plain(`${count(rates.getsPerSecond)} GETs/s, ${fetching} run, ${queued} wait`),
+      plain(`${count(rates.getsPerSecond)} GETs/s, ${fetching} run, ${queued} wait${hedgesText(now, rates)}`),
     ],
     [
       label('hits'),
@@ -72,6 +72,12 @@ function headLines(now: Activity, rates: Rates, history: readonly number[], canv
     [label('waits'), ...waitSpans(rates.waitSecondsPerSecond, 'no loop waits')],
     ...(cache.why === '' ? [] : [[label(''), styled('yellow', cache.why)]]),
   ];
+}
+
+/** Of the GETs that were sent twice: now, and since the start; nothing where none ever was. */
+function hedgesText({ status }: Activity, { hedges }: Rates): string {
+  const { sent, won } = status.cache.hedges;
+  return sent === 0 ? '' : `, ${hedges.sent} sent twice (${sent} since the start, ${won} to advantage)`;
 }
 
 function hitStyle(hitRatio: number | null): 'green' | 'yellow' | 'dim' {
