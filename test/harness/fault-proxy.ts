@@ -8,6 +8,7 @@ import type { Fault, FaultKind, FaultRule } from './fault.ts';
 import { seededRandom } from './seeded-random.ts';
 
 const slowSliceMs = 20;
+const cappedSliceBytes = 16 * 1024;
 
 /**
  * Stands before an S3 server and does to its answers what a script of rules says, and nothing without one. `counts`
@@ -24,6 +25,8 @@ export class FaultProxy {
   readonly #counts = new Map<FaultKind, number>();
   #rules: readonly FaultRule[] = [];
   #requests = 0;
+  /** When what was passed under a cap is paid for. */
+  #paidMs = 0;
   #port = 0;
 
   private constructor(upstream: string, seed: number) {
@@ -168,6 +171,9 @@ export class FaultProxy {
       if (fault.kind === 'slow') {
         if (sent === 0) this.#inForce(fault);
         await this.#trickle(passed, response, fault);
+      } else if (fault.kind === 'capped') {
+        if (sent === 0) this.#inForce(fault);
+        await this.#meter(passed, response, fault);
       } else await written(response, passed);
       sent += passed.length;
       if (stopsHere) return this.#stopBody(response, fault);
@@ -181,6 +187,17 @@ export class FaultProxy {
     this.#inForce(fault);
     if (fault.kind === 'cut') response.socket?.end();
     if (fault.kind === 'reset' && response.socket !== null) reset(response.socket);
+  }
+
+  async #meter(bytes: Buffer, response: ServerResponse, fault: Extract<Fault, { kind: 'capped' }>): Promise<void> {
+    for (let at = 0; at < bytes.length; at += cappedSliceBytes) {
+      const slice = bytes.subarray(at, at + cappedSliceBytes);
+      const nowMs = performance.now();
+      const dueMs = Math.max(nowMs, this.#paidMs);
+      this.#paidMs = dueMs + (slice.length * 1_000) / fault.bytesPerSecond;
+      await sleep(dueMs - nowMs, undefined, { signal: this.#stopping.signal });
+      await written(response, slice);
+    }
   }
 
   async #trickle(bytes: Buffer, response: ServerResponse, fault: Extract<Fault, { kind: 'slow' }>): Promise<void> {

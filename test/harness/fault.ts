@@ -10,6 +10,8 @@ export type Fault =
   | { readonly kind: 'hang-before-header' }
   | { readonly kind: 'hang-in-body'; readonly afterBytes: number }
   | { readonly kind: 'slow'; readonly bytesPerSecond: number }
+  /** All answers together get so much; those under way take turns. */
+  | { readonly kind: 'capped'; readonly bytesPerSecond: number }
   /** The header announces so many bytes more than there are (or fewer), and then the connection ends. */
   | { readonly kind: 'wrong-length'; readonly byBytes: number }
   /** The answer is whole, and says that it is of another version. */

@@ -46,7 +46,7 @@ describe(`a snapshot of ${count} files`, { skip: ManyObjects.missing() ?? false 
 
   before(async () => {
     folder = await temporaryFolder('snapshots');
-    objects = await ManyObjects.start(count, folder.path);
+    objects = await ManyObjects.start({ count, sizeBytes: objectBytes }, folder.path);
     node = await startNode();
   });
   after(async () => {
@@ -166,7 +166,7 @@ describe('a pipe whose reader has seen enough', { skip: ManyObjects.missing() ??
 
   before(async () => {
     folder = await temporaryFolder('pipes');
-    objects = await ManyObjects.start(20_000, folder.path);
+    objects = await ManyObjects.start({ count: 20_000, sizeBytes: objectBytes }, folder.path);
     const args = ['--at', '/data'];
     node = await MillpoolNode.start({ directory: folder.path, sources: [objects.source], args, env: objects.env });
   });

@@ -36,12 +36,12 @@ export class Output {
 
   /** A result: `data` as one JSON line under `--json`, else `text`. Throws `NobodyReads`. */
   result(data: object, text: string): void {
-    writeAll(1, this.#settings.json ? `${JSON.stringify(data)}\n` : text === '' ? '' : `${text}\n`);
+    writeAll(1, this.#settings.json ? `${JSON.stringify(data)}\n` : text === '' ? '' : `${harmless(text)}\n`);
   }
 
   /** Something worth knowing that is no result. */
   note(text: string): void {
-    if (!this.#settings.quiet && !this.#settings.json) writeAll(2, `${text}\n`);
+    if (!this.#settings.quiet && !this.#settings.json) writeAll(2, `${harmless(text)}\n`);
   }
 
   /** How far a long verb is, for programs. */
@@ -53,7 +53,8 @@ export class Output {
     if (this.#settings.json) return writeAll(2, `${JSON.stringify({ error })}\n`);
     const isNew = error.remedy !== this.#remedy;
     this.#remedy = error.remedy;
-    writeAll(2, `millpool: ${error.message}\n${isNew && error.remedy !== '' ? `  ${error.remedy}\n` : ''}`);
+    const remedy = isNew && error.remedy !== '' ? `  ${printable(error.remedy)}\n` : '';
+    writeAll(2, `millpool: ${printable(error.message)}\n${remedy}`);
   }
 }
 
@@ -80,6 +81,12 @@ export function table(rows: readonly (readonly string[])[], right: readonly numb
   const pad = (cell: string, i: number): string =>
     right.includes(i) ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0);
   return rows.map((row) => row.map(pad).join('  ').trimEnd()).join('\n');
+}
+
+/** Text whose lines and columns stay, and that does nothing else to a terminal, whoever's names are in it. */
+function harmless(text: string): string {
+  // eslint-disable-next-line no-control-regex
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, printable);
 }
 
 /** A name as a terminal may show it: control characters escaped, so that no name moves the cursor or adds a line. */

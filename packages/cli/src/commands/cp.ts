@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 
 import type { Command } from 'commander';
 import type { Mill } from '@millpool/client';
-import { asMillpoolError, bytesOfName, MillpoolError, nameOf } from '@millpool/protocol';
+import { asMillpoolError, bytesOfName, MillpoolError, nameOf, parsePath } from '@millpool/protocol';
 import type { Entry, ErrorShape } from '@millpool/protocol';
 
 import { PartlyDone } from '../command-context.ts';
@@ -41,6 +41,7 @@ async function runCp(paths: readonly string[], recursive: boolean, tools: Tools)
       remedy: 'For example: millpool cp /train/a.png .',
     });
   }
+  checkNames(sources);
   const directory = resolve(target);
   await ownDirectory(directory, { what: 'The target', setting: 'the last argument', mode: 0o777 });
   const mill = await tools.session.mill();
@@ -74,6 +75,23 @@ async function runCp(paths: readonly string[], recursive: boolean, tools: Tools)
     bar.stop();
   }
   if (failures.length > 0) throw new PartlyDone(failures);
+}
+
+/** Two of one name would be one file, or one directory, and the last to come would win. */
+function checkNames(sources: readonly string[]): void {
+  const names = new Map<string, string>();
+  for (const source of sources) {
+    const path = parsePath(source);
+    const other = names.get(nameOf(path));
+    names.set(nameOf(path), path);
+    if (other === undefined) continue;
+    throw new MillpoolError({
+      code: 'invalid',
+      message: `${other} and ${path} would have one name in the target.`,
+      remedy: 'Copy them one after another, into directories of their own.',
+      path,
+    });
+  }
 }
 
 async function planCopies(path: string, recursive: boolean, tools: Tools): Promise<Copy[]> {
