@@ -17,6 +17,7 @@ export async function build() {
   await step('native: cargo build', 'cargo', ['build', '--release', '--workspace', ...manifest, ...quiet()]);
   placeAddon();
   await step('packages: tsc -b', bin('tsc'), ['-b']);
+  await step('command: bundle', process.execPath, ['deploy/bundle.mjs']);
 }
 
 /** cargo's own progress where somebody watches, else only what goes wrong. */

@@ -18,6 +18,8 @@ use crate::table_room::TableRoom;
 use crate::tenant::Tenants;
 use crate::{Code, Error, Location, RecordKey, Result, TableFull, TableHandle, TableWriter};
 
+/// A table begins with room for so many records, and doubles.
+pub(crate) const FIRST_TABLE_RECORDS: usize = 1 << 16;
 /// Tables grow by this when a key finds no place.
 const GROWTH: usize = 2;
 

@@ -48,4 +48,9 @@ pub trait Fill: Send + Sync {
     /// Every want is answered exactly once, also when the process shuts down (`Closed`). A want already under way for
     /// somebody else is joined, not fetched again. Returns at once.
     fn fill(&self, wants: Vec<Want>, asker: Asker, done: Done);
+
+    /// A reader waits for memory that others hold.
+    fn is_short(&self) -> bool {
+        false
+    }
 }

@@ -89,7 +89,7 @@ pub use read_back::ReadBack;
 pub use ring::{Ring, Slot};
 pub use schedule::{Schedule, ScheduleConfig, Step};
 pub use segment::{SegmentFile, SegmentStatus};
-pub use store::{Admission, Store, StoreConfig};
+pub use store::{Admission, Claim, Store, StoreConfig};
 pub use table::{TableHandle, TableWriter};
 pub use table_reader::TableReader;
 pub use table_room::TableRoom;

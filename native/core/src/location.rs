@@ -1,5 +1,7 @@
 //! Where a record's bytes lie.
 
+use crate::{Code, Error, Result};
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Location {
     /// Number of the segment in this run of the daemon; numbers are reused, generations are not.
@@ -14,4 +16,16 @@ pub struct Location {
     pub crc: u32,
     /// Some reader of this run found the bytes to match `crc`.
     pub verified: bool,
+}
+
+impl Location {
+    /// `Corrupt` where the bytes that were read have another checksum.
+    pub(crate) fn judge(&self, crc: u32) -> Result<()> {
+        if crc == self.crc {
+            return Ok(());
+        }
+        let Location { offset, segment, .. } = self;
+        let message = format!("a record at {offset} of segment {segment} is damaged");
+        Err(Error::new(Code::Corrupt, message))
+    }
 }

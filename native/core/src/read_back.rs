@@ -71,9 +71,9 @@ impl<'a> ReadBack<'a> {
         for ((location, opened), read) in locations.iter().zip(opened).zip(read_of) {
             results.push(opened.and_then(|()| match read {
                 Some(read) if failed.binary_search(&read).is_err() => {
-                    judge(location, reads[read].target)
+                    location.judge(crc_fast::crc32_iscsi(reads[read].target))
                 }
-                _ => self.store.read(location).map(drop),
+                _ => self.store.check(location),
             }));
         }
     }
@@ -101,12 +101,4 @@ impl<'a> ReadBack<'a> {
 
 fn reads_len(read_of: &[Option<usize>]) -> usize {
     read_of.iter().flatten().count()
-}
-
-fn judge(location: &Location, bytes: &[u8]) -> Result<()> {
-    if crc_fast::crc32_iscsi(bytes) == location.crc {
-        return Ok(());
-    }
-    let Location { offset, segment, .. } = location;
-    Err(Error::new(Code::Corrupt, format!("a record at {offset} of segment {segment} is damaged")))
 }

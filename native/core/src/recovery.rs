@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use crate::Result;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, FIRST_TABLE_RECORDS};
 use crate::device::Device;
 use crate::extent::SegmentLabel;
 use crate::fan_out::fan_out;
@@ -134,7 +134,7 @@ impl<'a> Recovery<'a> {
             }
             None => {
                 let records: usize = adopted.iter().map(|one| one.contents.footer_records()).sum();
-                let wanted = buckets_for(records + records / HEADROOM);
+                let wanted = buckets_for((records + records / HEADROOM).max(FIRST_TABLE_RECORDS));
                 let buckets = wanted.min(self.catalog.room.most_buckets());
                 (TableBuilder::with_buckets(buckets, adopted.len())?, Vec::new())
             }

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use crate::catalog::{Catalog, Freed};
+use crc_fast::{CrcAlgorithm, Digest};
+
+use crate::catalog::{Catalog, FIRST_TABLE_RECORDS, Freed};
 use crate::copy_forward::Destination;
 use crate::device::{Device, DeviceConfig, DeviceStatus, Tier};
 use crate::extent::Record;
@@ -27,8 +29,8 @@ use crate::{
     Code, Error, Identity, Location, PIECE_BYTES, RecordBytes, RecordKey, Result, TableHandle,
 };
 
-/// The table begins with room for so many records, and doubles.
-const FIRST_TABLE_RECORDS: usize = 1 << 16;
+/// Of a record that is checked, as much is in memory at once.
+const CHECK_BYTES: usize = 256 << 10;
 
 pub struct StoreConfig {
     pub devices: Vec<DeviceConfig>,
@@ -61,34 +63,19 @@ pub struct Store {
     is_closed: AtomicBool,
 }
 
-#[derive(Clone, Copy)]
-struct Attachment {
-    identity: Identity,
-    admit: bool,
+/// Directories that this process has, of which nothing was read yet.
+pub struct Claim {
+    devices: Vec<Arc<Device>>,
+    writer: WriterConfig,
+    table_bytes: u64,
 }
 
-impl Store {
-    /// Locks the directories, reads what earlier runs left in them, and starts their writers. `Exists` when another
-    /// process has one of them.
-    pub fn open(config: StoreConfig) -> Result<Arc<Store>> {
-        let fast = config.devices.iter().filter(|device| device.tier == Tier::Fast);
-        if fast.clone().count() == 0 {
-            return Err(Error::new(Code::Invalid, "a store needs a directory that is not slow"));
-        }
-        let total = fast.map(|device| device.size_bytes).sum();
-        let writer = WriterConfig {
-            extent_delay: config.extent_delay,
-            idle_seal: config.idle_seal,
-            segment_bytes: segment_bytes(total),
-            stripe_set: random_bytes().map_err(|error| Error::io("naming a stripe set", &error))?,
-            devices: config.devices.len() as u32,
-        };
+impl Claim {
+    /// The second half of `Store::open`.
+    pub fn open(self) -> Result<Arc<Store>> {
+        let Claim { devices, writer, table_bytes } = self;
         let (segment_bytes, stripe_set) = (writer.segment_bytes, writer.stripe_set);
-        let devices = config.devices.into_iter().enumerate();
-        let devices: Vec<_> = devices
-            .map(|(n, device)| Device::open(device, n as u32).map(Arc::new))
-            .collect::<Result<_>>()?;
-        let catalog = Arc::new(Catalog::new(FIRST_TABLE_RECORDS, config.table_bytes)?);
+        let catalog = Arc::new(Catalog::new(FIRST_TABLE_RECORDS, table_bytes)?);
         let notices = Recovery::new(&catalog).run(&devices)?;
         let placement = Arc::new(Placement::default());
         let others = Arc::downgrade(&placement);
@@ -116,6 +103,40 @@ impl Store {
             stripe_set,
             is_closed,
         }))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Attachment {
+    identity: Identity,
+    admit: bool,
+}
+
+impl Store {
+    /// Locks the directories, reads what earlier runs left in them, and starts their writers. `Exists` when another
+    /// process has one of them.
+    pub fn open(config: StoreConfig) -> Result<Arc<Store>> {
+        Store::claim(config)?.open()
+    }
+
+    /// The first half of `open`, which is short: from now on no other process has these directories.
+    pub fn claim(config: StoreConfig) -> Result<Claim> {
+        let StoreConfig { devices, extent_delay, idle_seal, table_bytes } = config;
+        let fast = devices.iter().filter(|device| device.tier == Tier::Fast);
+        if fast.clone().count() == 0 {
+            return Err(Error::new(Code::Invalid, "a store needs a directory that is not slow"));
+        }
+        let total = fast.map(|device| device.size_bytes).sum();
+        let writer = WriterConfig {
+            extent_delay,
+            idle_seal,
+            segment_bytes: segment_bytes(total),
+            stripe_set: random_bytes().map_err(|error| Error::io("naming a stripe set", &error))?,
+            devices: devices.len() as u32,
+        };
+        let devices = devices.into_iter().enumerate();
+        let devices = devices.map(|(n, device)| Device::open(device, n as u32).map(Arc::new));
+        Ok(Claim { devices: devices.collect::<Result<_>>()?, writer, table_bytes })
     }
 
     /// From now on records of `attachment` are of `identity`, and kept or not. Again for one that is there: changes it.
@@ -351,23 +372,35 @@ impl Store {
 
     /// A record's bytes from its device, checked. `Corrupt` when they do not match, `NotFound` when evicted.
     pub fn read(&self, location: &Location) -> Result<Vec<u8>> {
-        let Some(segment) = self.segment(location.segment, location.generation) else {
-            return Err(Error::new(
-                Code::NotFound,
-                format!("segment {} is gone", location.segment),
-            ));
-        };
+        let segment = self.located(location)?;
         let mut bytes = vec![0u8; location.stored_len as usize];
         let read = segment.file.read_exact_at(&mut bytes, u64::from(location.offset));
-        read.map_err(|error| Error::io(format!("reading segment {}", location.segment), &error))?;
-        if crc_fast::crc32_iscsi(&bytes) != location.crc {
-            let message = format!(
-                "a record at {} of segment {} is damaged",
-                location.offset, location.segment
-            );
-            return Err(Error::new(Code::Corrupt, message));
-        }
+        read.map_err(|error| unread(location, &error))?;
+        location.judge(crc_fast::crc32_iscsi(&bytes))?;
         Ok(bytes)
+    }
+
+    /// Whether a record's bytes on its device are what they should be; never more of them in memory than a part.
+    /// Errors as of `read`.
+    pub fn check(&self, location: &Location) -> Result<()> {
+        let segment = self.located(location)?;
+        let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
+        let mut part = vec![0u8; CHECK_BYTES.min(location.stored_len as usize)];
+        let mut at = u64::from(location.offset);
+        let end = at + u64::from(location.stored_len);
+        while at < end {
+            let len = part.len().min((end - at) as usize);
+            let read = segment.file.read_exact_at(&mut part[..len], at);
+            read.map_err(|error| unread(location, &error))?;
+            digest.update(&part[..len]);
+            at += len as u64;
+        }
+        location.judge(digest.finalize() as u32)
+    }
+
+    fn located(&self, location: &Location) -> Result<Arc<SegmentFile>> {
+        let gone = || Error::new(Code::NotFound, format!("segment {} is gone", location.segment));
+        self.segment(location.segment, location.generation).ok_or_else(gone)
     }
 
     /// Returns when all that was queued is written and found, or was refused by its device.
@@ -392,6 +425,10 @@ impl Store {
         devices.iter().for_each(|device| device.unlock());
         notices
     }
+}
+
+fn unread(location: &Location, error: &std::io::Error) -> Error {
+    Error::io(format!("reading segment {}", location.segment), error)
 }
 
 impl Drop for Store {

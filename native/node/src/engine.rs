@@ -34,6 +34,10 @@ use crate::work::promise;
 
 /// Bytes of pieces under way for one connection.
 const IN_FLIGHT_MAX: u64 = 64 << 20;
+/// Of all connections together: requests that are not answered, and answers that nobody has taken. One of the largest
+/// has room, and packages/cli/src/budget-parts.ts counts both.
+const REQUEST_BYTES: usize = 16 << 20;
+const REPLY_BYTES: usize = 16 << 20;
 /// A client that takes nothing for so long is dropped.
 const STALL: Duration = Duration::from_secs(60);
 const REQUESTS_MAX: usize = 512;
@@ -73,8 +77,10 @@ pub fn open_engine<'env>(env: &'env Env, config: NativeEngineConfig) -> Result<O
     let source_timeout = milliseconds(config.source_timeout_ms)?;
     let threads = config.threads.max(1) as usize;
     bound_allocator();
+    // At once: whoever keeps something else in these directories may open it from now on.
+    let claim = Store::claim(store).map_err(thrown)?;
     promise(env, move || {
-        let store = Store::open(store)?;
+        let store = claim.open()?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("millpool")
@@ -125,6 +131,8 @@ impl NativeEngine {
                 control: events.clone(),
                 datasets: datasets.clone(),
                 in_flight_max: IN_FLIGHT_MAX,
+                request_bytes: REQUEST_BYTES,
+                reply_bytes: REPLY_BYTES,
                 stall: STALL,
                 runtime,
             })?;
@@ -316,6 +324,13 @@ impl NativeEngine {
         let serving = self.0.serving.lock().unwrap_or_else(PoisonError::into_inner);
         let server = serving.as_ref().map(|serving| serving.server.status());
         NativeCounters::of(&self.0.store, &self.0.filler.counters(), server)
+    }
+
+    /// Of answers that no client has taken yet.
+    #[napi(catch_unwind)]
+    pub fn unsent_bytes(&self) -> f64 {
+        let serving = self.0.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        serving.as_ref().map_or(0.0, |serving| serving.server.unsent_bytes() as f64)
     }
 
     #[napi(catch_unwind)]

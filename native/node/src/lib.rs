@@ -13,6 +13,7 @@ mod facts;
 mod failure;
 mod fetch;
 mod forecast;
+mod heap_limit;
 mod known;
 mod machine;
 mod order;

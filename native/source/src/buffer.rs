@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crc_fast::{CrcAlgorithm, Digest};
@@ -21,6 +22,8 @@ pub(crate) struct BufferPool {
     table: Option<Arc<TableRoom>>,
     /// Told whenever a buffer came back.
     returned: Arc<Notify>,
+    /// A reader found no room last.
+    is_short: AtomicBool,
 }
 
 #[derive(Default)]
@@ -32,7 +35,8 @@ struct Shelves {
 
 impl BufferPool {
     pub fn new(budget: u64, table: Option<Arc<TableRoom>>, returned: Arc<Notify>) -> Arc<Self> {
-        Arc::new(BufferPool { state: Mutex::new(Shelves::default()), budget, table, returned })
+        let (state, is_short) = Default::default();
+        Arc::new(BufferPool { state, budget, table, returned, is_short })
     }
 
     /// Of the budget, what the key table leaves.
@@ -50,7 +54,11 @@ impl BufferPool {
         let ahead = (budget - budget / 8).min(MAX_QUEUED_BYTES);
         let most = if urgency == Urgency::Reader { budget } else { ahead };
         let mut shelves = self.lock();
-        if shelves.used_bytes + capacity as u64 > most {
+        let has_room = shelves.used_bytes + capacity as u64 <= most;
+        if urgency == Urgency::Reader {
+            self.is_short.store(!has_room, Ordering::Relaxed);
+        }
+        if !has_room {
             return None;
         }
         let reused = shelves.pop(capacity);
@@ -61,6 +69,11 @@ impl BufferPool {
         drop(dropped);
         let bytes = reused.unwrap_or_else(|| Vec::with_capacity(capacity));
         Some(Lease { bytes, capacity, pool: self.clone() })
+    }
+
+    /// A reader waits for others to give buffers back.
+    pub fn is_short(&self) -> bool {
+        self.is_short.load(Ordering::Relaxed)
     }
 
     /// Bytes that the pool holds of the machine, used and idle.

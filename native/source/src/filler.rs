@@ -165,6 +165,10 @@ impl Fill for Filler {
         }
         self.inner.stirred.notify_one();
     }
+
+    fn is_short(&self) -> bool {
+        self.inner.pool.is_short()
+    }
 }
 
 impl Inner {

@@ -7,6 +7,7 @@ import type { CheckReply, ErrorShape, Handlers, ResolveReply, ResolveRequest, St
 
 import { activityOf } from './activity.ts';
 import type { AttachedSources } from './attached-sources.ts';
+import type { CallRoom } from './call-room.ts';
 import type { Datasets } from './datasets.ts';
 import type { Eviction } from './eviction.ts';
 import type { Holders } from './holders.ts';
@@ -32,19 +33,29 @@ export interface DaemonParts {
   readonly readers: Readers;
   readonly holders: Holders;
   readonly pins: Pins;
+  /** For calls that answer soon, and for walks over a subtree, which may take long: neither waits for the other. */
+  readonly calls: CallRoom;
+  readonly walks: CallRoom;
   readonly onShutdown: () => void;
   readonly version: string;
   readonly budgetBytes: number;
 }
 
+/** What one entry of an answer takes of the heap, with its name and its part of the message. */
+const entryBytes = 1024;
+/** Of a walk over a subtree: its pages, and those of the listing that it may wait for. */
+const walkBytes = 1024 ** 2;
+
 /** Everything that can be asked of a daemon, for one connection: plans are that connection's own. */
 export function daemonHandlers(parts: DaemonParts, connection: number): Handlers {
-  const { metadata, datasets, plans, jobs, pins } = parts;
+  const { metadata, datasets, plans, jobs, pins, calls, walks } = parts;
   return {
-    list: (request, context) => metadata.handlers.list(request, context),
+    ...listHandlers(parts),
     attachments: (request, context) => metadata.handlers.attachments(request, context),
-    stat: ({ paths }, { signal }) => stat(parts, paths, signal),
-    resolve: (request, { signal }) => resolve(parts, request, signal),
+    stat: ({ paths }, { signal }) =>
+      calls.run(paths.length * entryBytes, signal, (inTurn) => stat(parts, paths, inTurn)),
+    resolve: (request, { signal }) =>
+      calls.run(request.paths.length * entryBytes, signal, (inTurn) => resolve(parts, request, inTurn)),
 
     attach: async (request, context) => {
       const attachment = await metadata.handlers.attach(request, context);
@@ -64,10 +75,11 @@ export function daemonHandlers(parts: DaemonParts, connection: number): Handlers
       return detached;
     },
 
-    dataset: (request, { signal }) => datasets.snapshot(request, signal),
+    dataset: (request, { signal }) =>
+      request.version === null
+        ? walks.run(walkBytes, signal, (inTurn) => datasets.snapshot(request, inTurn))
+        : datasets.snapshot(request, signal),
     'dataset-making': async () => ({ snapshots: datasets.making }),
-    'dataset-list': (request) => datasets.list(request),
-    'dataset-diff': (request) => datasets.diff(request),
     'dataset-free': ({ version }) => datasets.free(version),
     'plan-open': async (request) => ({ plan: plans.open(connection, request) }),
     'plan-progress': async ({ plan }) => plans.progress(connection, plan),
@@ -83,11 +95,10 @@ export function daemonHandlers(parts: DaemonParts, connection: number): Handlers
     },
     job: ({ job, waitSeconds }, { signal }) => jobs.wait(job, waitSeconds, signal),
     jobs: async () => ({ jobs: jobs.list() }),
-    'job-failures': async ({ job, skip, limit }) => ({ failures: await jobs.failures(job, skip, limit) }),
     'job-cancel': ({ job }) => jobs.cancel(job),
-    check: ({ paths }, { signal }) => check(parts, paths, signal),
-    'check-source': (request, context) => metadata.handlers['check-source'](request, context),
-    free: ({ path }, { signal }) => free(parts, path, signal),
+    check: ({ paths }, { signal }) =>
+      calls.run(paths.length * entryBytes, signal, (inTurn) => check(parts, paths, inTurn)),
+    free: ({ path }, { signal }) => walks.run(walkBytes, signal, (inTurn) => free(parts, path, inTurn)),
     why: ({ path }, { signal }) => whyOf(parts, path, signal),
     ...pinHandlers(pins),
 
@@ -97,6 +108,27 @@ export function daemonHandlers(parts: DaemonParts, connection: number): Handlers
       setImmediate(parts.onShutdown);
       return { pid: process.pid };
     },
+  };
+}
+
+/** Those that answer with pages, whose length the caller says. */
+function listHandlers({
+  metadata,
+  datasets,
+  jobs,
+  calls,
+}: DaemonParts): Handlers<'list' | 'dataset-list' | 'dataset-diff' | 'job-failures' | 'check-source'> {
+  return {
+    list: (request, { signal }) =>
+      calls.run(request.limit * entryBytes, signal, (inTurn) => metadata.handlers.list(request, { signal: inTurn })),
+    'dataset-list': (request, { signal }) =>
+      calls.run(request.limit * entryBytes, signal, () => datasets.list(request)),
+    'dataset-diff': (request, { signal }) =>
+      calls.run(request.limit * entryBytes, signal, () => datasets.diff(request)),
+    'job-failures': ({ job, skip, limit }, { signal }) =>
+      calls.run(limit * entryBytes, signal, async () => ({ failures: await jobs.failures(job, skip, limit) })),
+    'check-source': (request, { signal }) =>
+      calls.run(walkBytes, signal, (inTurn) => metadata.handlers['check-source'](request, { signal: inTurn })),
   };
 }
 

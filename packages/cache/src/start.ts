@@ -8,6 +8,8 @@ import type { Handlers } from '@millpool/protocol';
 import { dispatch } from '@millpool/transport';
 
 import { AttachedSources } from './attached-sources.ts';
+import { CallRoom } from './call-room.ts';
+import type { HeapLimit } from './call-room.ts';
 import { Datasets } from './datasets.ts';
 import { Eviction } from './eviction.ts';
 import { daemonHandlers } from './handlers.ts';
@@ -31,6 +33,8 @@ export interface CacheConfig {
   readonly budgetBytes: number;
   /** Of them, what the engine has for buffers and its key table. */
   readonly engineBytes: number;
+  /** Of the heap, what calls under way may take together: a third of it those that walk over subtrees. */
+  readonly callBytes: number;
   readonly version: string;
   /** How often credentials without an end are asked for again. */
   readonly credentialsRefreshMs: number;
@@ -47,6 +51,7 @@ export interface CacheParts {
   readonly coordination: CoordStore;
   readonly clock: Clock;
   readonly log: Log;
+  readonly heap: HeapLimit;
   /** Called when somebody asks the daemon to stop. */
   readonly onShutdown: () => void;
 }
@@ -78,8 +83,9 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   const directory = join(config.stateDirectory, 'loads');
   const jobs = await LoadJobs.open({ ...parts, eviction, tiering, directory });
   const { version, budgetBytes } = config;
+  const rooms = roomsOf(config.callBytes, parts);
   const told = { onShutdown, version, budgetBytes };
-  const sides = { eviction, tiering, holders, pins };
+  const sides = { eviction, tiering, holders, pins, ...rooms };
   const parted = { engine, metadata, sources, datasets, plans, jobs, tally, readers, ...sides, ...told };
 
   const serving = engine.serve({
@@ -123,4 +129,10 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
       for (const notice of await engine.close()) log.warn('not saved in a data directory', { notice });
     },
   };
+}
+
+function roomsOf(callBytes: number, { engine, clock, heap }: CacheParts): { calls: CallRoom; walks: CallRoom } {
+  const walkBytes = callBytes / 3;
+  const calls = new CallRoom({ bytes: callBytes - walkBytes, clock, heap, unsentBytes: () => engine.unsentBytes() });
+  return { calls, walks: new CallRoom({ bytes: walkBytes, clock, heap, unsentBytes: () => 0 }) };
 }

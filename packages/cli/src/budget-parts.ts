@@ -1,7 +1,15 @@
 import { formatBytes, MillpoolError } from '@millpool/protocol';
 
-/** What Node, its heap and the messages of connections take of a daemon, with room for what is thrown away late. */
+/**
+ * What Node, its heap and the messages of connections take of a daemon. Of them 32 MiB are for messages
+ * (native/node/src/engine.rs), and what is below for what lives long in the heap; the rest is Node itself, with code
+ * and what is thrown away soon.
+ */
 const programBytes = 160 * 1024 ** 2;
+/** Calls of clients may take the most of it, and are refused or given up when it runs out. */
+export const heapBytes = 64 * 1024 ** 2;
+export const heapReserveBytes = 32 * 1024 ** 2;
+export const callBytes = 36 * 1024 ** 2;
 /** A few of the largest records, and the smallest tables. */
 const leastBytes = 32 * 1024 ** 2;
 

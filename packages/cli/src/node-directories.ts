@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 
-import type { NodeConfig } from './node.ts';
+import type { NodeConfig } from './node-config.ts';
 import type { Settings } from './settings.ts';
 
 /** Collects what a flag that may be repeated was given. */

@@ -1,52 +1,23 @@
 import { availableParallelism } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 
-import { sizeDevices, startCache, tierDirectories } from '@millpool/cache';
+import { sizeDevices, tierDirectories } from '@millpool/cache';
 import type { DeviceSize } from '@millpool/cache';
-import { openLmdbStore } from '@millpool/coordination';
 import { Shutdown, systemClock } from '@millpool/host';
-import type { Config, Log } from '@millpool/host';
-import { startMetadata } from '@millpool/metadata';
+import type { Log } from '@millpool/host';
 import { Engine } from '@millpool/native';
 import type { Handlers, MillpoolError, Tier } from '@millpool/protocol';
-import { listenTransport } from '@millpool/transport';
-import { openUnderStorage } from '@millpool/under-storage';
 
 import { engineBytesOf } from './budget-parts.ts';
-import { listenMetrics } from './metrics-endpoint.ts';
+import type { NodeConfig } from './node-config.ts';
 import { checkStateRoom, ownDirectory } from './own-directory.ts';
-import { controlSocketOf } from './sockets.ts';
-import { version } from './version.ts';
-
-const socketMode = 0o660;
+import { readStateAhead } from './state-ahead.ts';
 
 /** What is cached and what is kept is nobody else's to read. */
 const dataUse = { what: 'The data directory', setting: '--data or MILLPOOL_DATA', mode: 0o700 };
 const slowUse = { what: 'The data directory', setting: '--slow-data or MILLPOOL_SLOW_DATA', mode: 0o700 };
 const stateUse = { what: 'The state directory', setting: 'MILLPOOL_STATE_DIRECTORY', mode: 0o700 };
 const socketUse = { what: 'The directory of the socket', setting: '--socket or MILLPOOL_SOCKET', mode: 0o777 };
-
-export type NodeConfig = Pick<
-  Config,
-  | 'dataDirectories'
-  | 'slowDataDirectories'
-  | 'rotational'
-  | 'socket'
-  | 'size'
-  | 'slowSize'
-  | 'budgetBytes'
-  | 'extentDelayMs'
-  | 'idleSealMs'
-  | 'sourceTimeoutMs'
-  | 'hedge'
-  | 'credentialsRefreshMs'
-  | 'keepUnreadMs'
-  | 'copyShare'
-  | 'listsAtOnce'
-  | 'stateDirectory'
-  | 'stopTimeoutMs'
-  | 'metrics'
->;
 
 export interface Node {
   readonly handlers: Handlers;
@@ -55,75 +26,49 @@ export interface Node {
 }
 
 /**
- * A whole node in this process: coordination store, metadata, cache, and the two sockets. What is started before a
- * failure is stopped again.
+ * A whole node in this process: segments, coordination store, metadata, cache, and the two sockets. What is started
+ * before a failure is stopped again.
  */
 export async function startNode(config: NodeConfig, log: Log, onShutdown: () => void): Promise<Node> {
-  const { dataDirectories, slowDataDirectories, socket, budgetBytes, extentDelayMs, idleSealMs, sourceTimeoutMs } =
-    config;
-  const { credentialsRefreshMs, keepUnreadMs, copyShare, listsAtOnce, hedge } = config;
-  const patience = { requestMs: sourceTimeoutMs, credentialsMs: credentialsRefreshMs };
-  const { stateDirectory, stopTimeoutMs, metrics } = config;
-  const parts = new Shutdown({ clock: systemClock, log, partTimeoutMs: stopTimeoutMs });
+  const engineBytes = engineBytesOf(config.budgetBytes);
+  const parts = new Shutdown({ clock: systemClock, log, partTimeoutMs: config.stopTimeoutMs });
   try {
-    for (const directory of dataDirectories) await ownDirectory(directory, dataUse);
-    for (const directory of slowDataDirectories ?? []) await ownDirectory(directory, slowUse);
-    await ownDirectory(stateDirectory, stateUse);
-    await ownDirectory(dirname(socket), socketUse);
-    await checkStateRoom(stateDirectory);
-    const devices = await devicesOf(config);
-
-    // First of all: it locks the data directories, so that two daemons never share the state in them.
-    const engineBytes = engineBytesOf(budgetBytes);
-    const engine = await Engine.open({
-      devices,
-      extentDelayMs,
-      idleSealMs,
-      budgetBytes: engineBytes,
-      sourceTimeoutMs,
-      hedge: hedge === 'on',
-      threads: Math.max(2, Math.min(16, availableParallelism())),
-    });
-    parts.onClose('the segments', async () => void (await engine.close()));
-    for (const notice of engine.notices()) log.warn('not used of a data directory', { notice });
-    const store = await openLmdbStore(join(stateDirectory, 'coordination'));
-    parts.onClose('the coordination store', () => store.close());
-    const metadata = await startMetadata({
-      directory: join(stateDirectory, 'metadata'),
-      store,
-      open: (source, s3) => openUnderStorage(source, s3, patience),
-      clock: systemClock,
-      log: log.with({ part: 'metadata' }),
-      listsAtOnce,
-    });
-    parts.onClose('the metadata service', () => metadata.stop());
-    const cache = await startCache(
-      {
-        stateDirectory,
-        socket,
-        socketMode,
-        budgetBytes,
-        engineBytes,
-        version,
-        credentialsRefreshMs,
-        keepUnreadMs,
-        copyShare,
-      },
-      { engine, metadata, coordination: store, clock: systemClock, log: log.with({ part: 'cache' }), onShutdown },
-    );
-    parts.onClose('the cache daemon', () => cache.stop());
-    const control = await listenTransport(controlSocketOf(socket), cache.handlers);
-    parts.onClose('the control socket', () => control.close());
-    if (metrics !== null) {
-      const { signal } = new AbortController();
-      const endpoint = await listenMetrics(metrics, () => cache.handlers.activity({}, { signal }));
-      parts.onClose('the metrics endpoint', () => endpoint.close());
-    }
-    return { handlers: cache.handlers, stop: () => parts.close() };
+    const ahead = readStateAhead(config.stateDirectory);
+    // First of all: it locks the data directories, so that two daemons never share the state in them. Reading what is
+    // in them takes as long as loading the rest of the program does.
+    const { opening } = await openEngine(config, engineBytes);
+    parts.onClose('the segments', async () => void (await (await opening.catch(() => null))?.close()));
+    const { startServices } = await import('./services.ts');
+    await ahead;
+    const handlers = await startServices(config, { opening, engineBytes, parts, log, onShutdown });
+    return { handlers, stop: () => parts.close() };
   } catch (error) {
     await parts.close();
     throw error;
   }
+}
+
+/** In an object, since nobody waits for it yet. */
+async function openEngine(config: NodeConfig, budgetBytes: number): Promise<{ readonly opening: Promise<Engine> }> {
+  const { dataDirectories, slowDataDirectories, stateDirectory, socket } = config;
+  for (const directory of dataDirectories) await ownDirectory(directory, dataUse);
+  for (const directory of slowDataDirectories ?? []) await ownDirectory(directory, slowUse);
+  await ownDirectory(stateDirectory, stateUse);
+  await ownDirectory(dirname(socket), socketUse);
+  await checkStateRoom(stateDirectory);
+  const { extentDelayMs, idleSealMs, sourceTimeoutMs } = config;
+  const opening = Engine.open({
+    devices: await devicesOf(config),
+    extentDelayMs,
+    idleSealMs,
+    budgetBytes,
+    sourceTimeoutMs,
+    hedge: config.hedge === 'on',
+    threads: Math.max(2, Math.min(16, availableParallelism())),
+  });
+  // Whoever waits for it hears of it; until then it is nobody's.
+  opening.catch(() => undefined);
+  return { opening };
 }
 
 async function devicesOf(config: NodeConfig): Promise<readonly DeviceSize[]> {

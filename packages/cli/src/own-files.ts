@@ -7,7 +7,7 @@ import { isStaleSocket } from '@millpool/transport';
 
 import { logOfDetached } from './detached.ts';
 import { lockName } from './directory-lock.ts';
-import type { NodeConfig } from './node.ts';
+import type { NodeConfig } from './node-config.ts';
 import { controlSocketOf } from './sockets.ts';
 
 /** What Millpool makes in a directory, by name; what has another name is somebody else's. */

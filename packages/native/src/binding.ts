@@ -19,6 +19,9 @@ export interface Binding {
   measureCopy(threads: number, seconds: number): Promise<NativeRate>;
   measureDevice(directory: string, trial: NativeDeviceTrial): Promise<NativeDeviceRates>;
   readonly NativeBatch: new () => NativeBatch;
+  /** False where this Node.js has no way to do it. */
+  limitHeap(bytes: number, reserveBytes: number): boolean;
+  heapWasNear(): boolean;
   readonly NativeOrder: new (count: number, seed: number, epoch: number) => NativeOrder;
   readonly NativeCancel: new () => NativeCancel;
   readonly NativePace: new (bytesPerSecond: number | null, recordsAtOnce: number | null) => NativePace;
@@ -90,6 +93,8 @@ export interface NativeEngine {
   room(identity: string): number;
   segmentBytes(): number;
   counters(): NativeCounters;
+  /** Of answers that no client has taken yet. */
+  unsentBytes(): number;
   notices(): string[];
   residency(objects: Uint8Array): Float64Array;
   facts(objects: Uint8Array): Promise<NativeObjectFacts>;

@@ -152,11 +152,12 @@ export class Engine {
   }
 
   /**
-   * Takes the data directories and reads what is in them. Throws `exists`, naming directory and pid, when another
-   * daemon has one. Serves nobody before `serve`.
+   * Takes the data directories before it returns, and reads what is in them meanwhile. Throws `exists` at once, naming
+   * directory and pid, when another daemon has one. Serves nobody before `serve`.
    */
-  static async open(config: EngineConfig): Promise<Engine> {
-    return new Engine(await settled(() => binding().openEngine(config)));
+  static open(config: EngineConfig): Promise<Engine> {
+    const opening = called(() => binding().openEngine(config));
+    return settled(async () => new Engine(await opening));
   }
 
   /** Listens. Once. */
@@ -228,6 +229,11 @@ export class Engine {
 
   counters(): EngineCounters {
     return called(() => this.#native.counters());
+  }
+
+  /** Of answers to control messages that no client has taken yet. */
+  unsentBytes(): number {
+    return called(() => this.#native.unsentBytes());
   }
 
   /** Bytes resident here of each object of a packed list (object-list.ts). */

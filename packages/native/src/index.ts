@@ -41,6 +41,7 @@ export {
   type Verified,
 } from './engine.ts';
 export { Fetch, type FetchFailure, type FetchProgress } from './fetch.ts';
+export { HeapLimit } from './heap-limit.ts';
 export { Pace, type PaceLimits } from './pace.ts';
 export { type ClientState, FlowClient, type FlowClientConfig, type Ranges, type ReadOptions } from './flow-client.ts';
 export type { Replayed } from './flow-client.ts';

@@ -14,10 +14,10 @@ export function binding(): Binding {
   return loaded;
 }
 
-/** Where `npm run build` puts the addon of this platform. */
+/** Where `npm run build` puts the addon of this platform; this file may have become a part of another one. */
 export function addonPath(): string {
   const name = `millpool.${process.platform}-${process.arch}.node`;
-  return fileURLToPath(new URL(`../${name}`, import.meta.url));
+  return fileURLToPath(new URL(`../${name}`, import.meta.resolve('@millpool/native')));
 }
 
 function load(path: string): Binding {

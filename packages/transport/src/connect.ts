@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { abortError, systemClock, withDeadline } from '@millpool/host';
 import { decodeReply, encodeCall, MillpoolError } from '@millpool/protocol';
 import type { Call } from '@millpool/protocol';
-import { WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 import { decodeMessage, encodeMessage, idMax, messagePayloadMax, subprotocol, subprotocolHeader } from './message.ts';
 import type { Message } from './message.ts';
 import { checkSocketPath, socketError } from './socket-path.ts';
@@ -25,7 +25,8 @@ export interface TransportConnection {
 export async function connectTransport(socketPath: string): Promise<TransportConnection> {
   checkSocketPath(socketPath);
   const wait = { name: `the daemon to answer on ${socketPath}`, timeoutMs: connectTimeoutMs, clock: systemClock };
-  const socket = new WebSocket('ws://millpool/', subprotocol, {
+  const { WebSocket: Socket } = await import('ws');
+  const socket = new Socket('ws://millpool/', subprotocol, {
     createConnection: () => connect({ path: socketPath }),
     maxPayload: messagePayloadMax,
     perMessageDeflate: false,

@@ -1,10 +1,9 @@
 import { chmodSync } from 'node:fs';
-import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { systemClock, withDeadline } from '@millpool/host';
 import { MillpoolError } from '@millpool/protocol';
 import type { Handlers } from '@millpool/protocol';
-import { WebSocketServer } from 'ws';
+import type { WebSocketServer } from 'ws';
 import { Caller } from './caller.ts';
 import { messagePayloadMax, subprotocol, subprotocolHeader } from './message.ts';
 import { checkSocketPath, clearStaleSocket, socketError } from './socket-path.ts';
@@ -20,14 +19,15 @@ export interface TransportServer {
 
 /**
  * Answers `handlers`' methods on a Unix socket. A socket that a dead daemon left is replaced; a living one, or a file
- * that is no socket, is `exists`.
+ * that is no socket, is `exists`. What this takes is loaded here: a daemon serves its readers before.
  */
 export async function listenTransport(socketPath: string, handlers: Handlers): Promise<TransportServer> {
   checkSocketPath(socketPath);
   await clearStaleSocket(socketPath);
+  const [{ createServer }, { WebSocketServer: SocketServer }] = await Promise.all([import('node:http'), import('ws')]);
   const http = createServer(upgradeOnly);
   const callers = new Set<Caller>();
-  const sockets = new WebSocketServer({
+  const sockets = new SocketServer({
     server: http,
     maxPayload: messagePayloadMax,
     perMessageDeflate: false,

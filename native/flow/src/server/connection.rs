@@ -8,19 +8,25 @@ use std::time::Duration;
 
 use millpool_core::{Code, Error, Result};
 use tokio::net::UnixStream;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shared;
 use super::control::{ControlCall, ControlReply};
-use super::outbox::{Outbox, write_all};
-use super::peer::{Peer, PeerName, UnderWay};
-use super::read::{Admitted, ReadTask};
+use super::message_room::Held;
+use super::outbox::{Outbox, within_patience, write_all};
+use super::peer::{Admitted, Peer, PeerName, UnderWay};
+use super::read::{Asked, ReadTask};
 use crate::frame::{HEADER_BYTES, Header, Kind, VERSION, broken};
 use crate::message::{Described, Hello, ReadRequest, Receipt, Wanted, Welcome, decode_control};
 
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
+/// A HELLO of a later version may say more; it is in nobody's room yet.
+const HELLO_BYTES_MAX: u32 = 4 << 10;
 /// A payload's memory grows by so much as its bytes arrive, whatever its header says.
 const GROW_BYTES: usize = 256 << 10;
+/// How long a message may wait for room before it is refused.
+const ROOM_PATIENCE: Duration = Duration::from_secs(30);
+/// Of the bytes that came, with the list of objects and items that they are taken apart into.
+const READ_FACTOR: usize = 3;
 
 /// The reading side: what a client asks is begun here, and answered through its peer.
 struct Connection {
@@ -72,14 +78,34 @@ impl Connection {
         greeted.map_err(|_| broken("no HELLO came"))??;
         loop {
             let header = read_header(stream).await?;
-            let payload = read_payload(stream, header.payload_len as usize).await?;
-            self.handle(header, payload).await?;
+            match self.peer.shared.requests.take(memory_of(&header), ROOM_PATIENCE).await {
+                Ok(room) => {
+                    let payload = self.payload(stream, &header).await?;
+                    self.handle(header, payload, room).await?;
+                }
+                Err(full) => {
+                    self.within_patience(skip_payload(stream, header.payload_len as usize)).await?;
+                    self.peer.outbox.error(header.request, &full);
+                }
+            }
         }
+    }
+
+    /// Who leaves one half sent holds room that others may wait for.
+    async fn payload(&self, stream: &UnixStream, header: &Header) -> Result<Vec<u8>> {
+        self.within_patience(read_payload(stream, header.payload_len as usize)).await
+    }
+
+    async fn within_patience<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        within_patience(&self.peer.shared, work).await.unwrap_or_else(|waited| {
+            let message = format!("the rest of a message has not come for {waited:?}");
+            Err(Error::new(Code::Timeout, message))
+        })
     }
 
     async fn greet(&self, stream: &UnixStream) -> Result<()> {
         let header = read_header(stream).await?;
-        if header.kind != Kind::Hello {
+        if header.kind != Kind::Hello || header.payload_len > HELLO_BYTES_MAX {
             return Err(broken("the first frame is not a HELLO"));
         }
         let hello = Hello::decode(&read_payload(stream, header.payload_len as usize).await?)?;
@@ -101,30 +127,31 @@ impl Connection {
         Ok(())
     }
 
-    async fn handle(&self, header: Header, payload: Vec<u8>) -> Result<()> {
+    async fn handle(&self, header: Header, payload: Vec<u8>, room: Held) -> Result<()> {
         let request = header.request;
         match header.kind {
             Kind::Control => {
-                let permit = self.peer.permit().await;
-                self.call(request, &payload, permit)
+                let admitted = self.peer.admit(room).await;
+                self.call(request, &payload, admitted)
             }
             Kind::Read => {
                 let message = ReadRequest::decode(&payload)?;
                 if let Some(object) = message.objects.first() {
                     self.peer.asks_for(object.attachment);
                 }
-                let permit = self.peer.permit().await;
+                drop(payload);
+                let admitted = self.peer.admit(room).await;
                 let cancelled = Arc::new(AtomicBool::new(false));
                 self.peer.begin(request, UnderWay::Read(cancelled.clone()))?;
-                let admitted = Admitted { request, cancelled, permit };
-                tokio::spawn(ReadTask::new(self.peer.clone(), admitted, message).run());
+                let asked = Asked { peer: self.peer.clone(), request, admitted };
+                tokio::spawn(ReadTask::new(asked, message, cancelled).run());
                 Ok(())
             }
             Kind::Descriptor => {
-                let permit = self.peer.permit().await;
+                let admitted = self.peer.admit(room).await;
                 let peer = self.peer.clone();
                 let wanted = Wanted::decode(&payload)?;
-                tokio::task::spawn_blocking(move || describe(&peer, request, wanted, permit));
+                tokio::task::spawn_blocking(move || describe(&peer, request, wanted, admitted));
                 Ok(())
             }
             Kind::Receipt => {
@@ -142,10 +169,10 @@ impl Connection {
         }
     }
 
-    fn call(&self, request: u64, payload: &[u8], permit: OwnedSemaphorePermit) -> Result<()> {
+    fn call(&self, request: u64, payload: &[u8], admitted: Admitted) -> Result<()> {
         let (timeout_ms, body) = decode_control(payload)?;
         self.peer.begin(request, UnderWay::Control)?;
-        let reply = ControlReply::new(self.peer.clone(), request, permit);
+        let reply = ControlReply::new(self.peer.clone(), request, admitted);
         let call = ControlCall {
             connection: self.peer.name.number,
             request,
@@ -159,7 +186,7 @@ impl Connection {
 }
 
 /// Away from the threads that serve sockets: it opens files.
-fn describe(peer: &Peer, request: u64, wanted: Wanted, permit: OwnedSemaphorePermit) {
+fn describe(peer: &Peer, request: u64, wanted: Wanted, admitted: Admitted) {
     let shared = &peer.shared;
     let (described, file) = match wanted {
         Wanted::Table => (Described::FOUND, Some(shared.store.table().file)),
@@ -190,12 +217,18 @@ fn describe(peer: &Peer, request: u64, wanted: Wanted, permit: OwnedSemaphorePer
         },
     };
     peer.outbox.describe(Kind::DescriptorReply, request, &described.encode(), file);
-    drop(permit);
+    drop(admitted);
 }
 
 fn dataset_path(folder: &Path, version: &[u8; 32]) -> PathBuf {
     let hex: String = version.iter().map(|byte| format!("{byte:02x}")).collect();
     folder.join(format!("{hex}.dataset"))
+}
+
+/// What a message takes while it is under way: a READ is taken apart into more than came.
+fn memory_of(header: &Header) -> usize {
+    let len = header.payload_len as usize;
+    if header.kind == Kind::Read { READ_FACTOR * len } else { len }
 }
 
 async fn read_header(stream: &UnixStream) -> Result<Header> {
@@ -212,6 +245,17 @@ async fn read_payload(stream: &UnixStream, len: usize) -> Result<Vec<u8>> {
         read_exact(stream, &mut payload[at..]).await?;
     }
     Ok(payload)
+}
+
+async fn skip_payload(stream: &UnixStream, len: usize) -> Result<()> {
+    let mut part = vec![0u8; len.min(GROW_BYTES)];
+    let mut left = len;
+    while left > 0 {
+        let now = left.min(part.len());
+        read_exact(stream, &mut part[..now]).await?;
+        left -= now;
+    }
+    Ok(())
 }
 
 async fn read_exact(stream: &UnixStream, bytes: &mut [u8]) -> Result<()> {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millpool_core::{Code, Error};
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::peer::Peer;
+use super::message_room::Held;
+use super::outbox::Answered;
+use super::peer::{Admitted, Peer};
 use crate::frame::{Kind, PAYLOAD_MAX};
 use crate::message::{Receipt, encode_error};
 
@@ -36,30 +37,39 @@ pub struct ControlCall {
 pub struct ControlReply {
     peer: Arc<Peer>,
     request: u64,
-    permit: Option<OwnedSemaphorePermit>,
+    admitted: Option<Admitted>,
 }
 
 impl ControlReply {
-    pub(super) fn new(peer: Arc<Peer>, request: u64, permit: OwnedSemaphorePermit) -> Self {
-        ControlReply { peer, request, permit: Some(permit) }
+    pub(super) fn new(peer: Arc<Peer>, request: u64, admitted: Admitted) -> Self {
+        ControlReply { peer, request, admitted: Some(admitted) }
     }
 
+    /// Where all room of answers is taken, the caller is told that instead.
     pub fn send(mut self, body: &[u8]) {
         if body.len() > PAYLOAD_MAX as usize {
             let message = format!("a reply of {} bytes; {PAYLOAD_MAX} at most", body.len());
             return self.fail(&Error::new(Code::Invalid, message));
         }
-        self.answer(Kind::ControlReply, body);
+        let replies = &self.peer.shared.replies;
+        match replies.take_now(body.len()) {
+            Some(room) => self.answer(Kind::ControlReply, body, Some(room)),
+            None => {
+                let error = replies.full(body.len());
+                self.fail(&error);
+            }
+        }
     }
 
     pub fn fail(mut self, error: &Error) {
-        self.answer(Kind::Error, &encode_error(error));
+        self.answer(Kind::Error, &encode_error(error), None);
     }
 
-    fn answer(&mut self, kind: Kind, payload: &[u8]) {
-        if let Some(permit) = self.permit.take() {
+    fn answer(&mut self, kind: Kind, payload: &[u8], room: Option<Held>) {
+        if let Some(Admitted { permit, .. }) = self.admitted.take() {
             self.peer.end(self.request);
-            self.peer.outbox.reply(kind, self.request, payload, permit);
+            let answered = Answered { _request: permit, _room: room };
+            self.peer.outbox.reply(kind, self.request, payload, answered);
         }
     }
 }
@@ -67,6 +77,6 @@ impl ControlReply {
 impl Drop for ControlReply {
     fn drop(&mut self) {
         let error = Error::new(Code::Closed, "the daemon stopped before it answered");
-        self.answer(Kind::Error, &encode_error(&error));
+        self.answer(Kind::Error, &encode_error(&error), None);
     }
 }

@@ -2,6 +2,7 @@
 
 mod connection;
 mod control;
+mod message_room;
 mod outbox;
 mod peer;
 mod read;
@@ -17,9 +18,10 @@ use std::time::Duration;
 use millpool_core::{Error, Fill, Identity, Result, Store};
 use tokio::net::UnixListener;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 pub use control::{Control, ControlCall, ControlReply};
+use message_room::MessageRoom;
 use outbox::Outbox;
 
 use crate::frame::Kind;
@@ -29,6 +31,10 @@ use crate::message::Notice;
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// After accept failed (no descriptors left, most likely).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Where others wait for memory, the twelfth part of what a client has else.
+const SHORT_STALL: u32 = 12;
+/// Records that are read and checked at once before they are sent.
+const CHECKS_MAX: usize = 16;
 
 pub struct ServerConfig {
     pub socket: PathBuf,
@@ -41,7 +47,11 @@ pub struct ServerConfig {
     pub datasets: PathBuf,
     /// Bytes of pieces that may be under way for one connection.
     pub in_flight_max: u64,
-    /// A client that takes nothing for so long is dropped.
+    /// Bytes of requests of all connections that are not answered yet, and of answers that are not written yet.
+    pub request_bytes: usize,
+    pub reply_bytes: usize,
+    /// A client that takes nothing for so long, or leaves a request half sent, is dropped; a twelfth
+    /// of it is enough while others wait for memory.
     pub stall: Duration,
     pub runtime: Handle,
 }
@@ -67,11 +77,21 @@ struct Shared {
     incarnation: u64,
     identities: RwLock<HashMap<u32, Identity>>,
     outboxes: Mutex<HashMap<u64, Outbox>>,
+    requests: MessageRoom,
+    replies: MessageRoom,
+    checks: Arc<Semaphore>,
     counters: ServerCounters,
     stopping: watch::Sender<bool>,
 }
 
 impl Shared {
+    /// How long a client may do nothing.
+    fn patience(&self) -> Duration {
+        let is_short =
+            self.requests.is_short() || self.replies.is_short() || self.config.fill.is_short();
+        if is_short { self.config.stall / SHORT_STALL } else { self.config.stall }
+    }
+
     fn identity(&self, attachment: u32) -> Option<Identity> {
         self.identities.read().unwrap_or_else(PoisonError::into_inner).get(&attachment).copied()
     }
@@ -103,6 +123,9 @@ impl Server {
         let runtime = config.runtime.clone();
         let shared = Arc::new(Shared {
             store: config.store.clone(),
+            requests: MessageRoom::new("a request", config.request_bytes),
+            replies: MessageRoom::new("an answer", config.reply_bytes),
+            checks: Arc::new(Semaphore::new(CHECKS_MAX)),
             config,
             // 0 is a client's for none.
             incarnation: random_number() | 1,
@@ -137,6 +160,11 @@ impl Server {
         for outbox in self.shared.outboxes().values() {
             outbox.send(Kind::Notice, 0, &payload);
         }
+    }
+
+    /// Of answers that no client has taken yet.
+    pub fn unsent_bytes(&self) -> usize {
+        self.shared.replies.held_bytes()
     }
 
     pub fn status(&self) -> ServerStatus {

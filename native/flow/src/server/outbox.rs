@@ -1,5 +1,5 @@
 //! What goes out on one connection: a queue, and the task that writes it. The queue holds no more than the credits and
-//! request permits of its connection let in.
+//! request permits of its connection let in; and answers of all connections no more than their room.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use millpool_core::{Code, Error, RecordBytes, RecordKey, Result, SegmentFile};
 use tokio::io::Interest;
@@ -16,6 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::Shared;
+use super::message_room::Held;
 use super::socket::send_with;
 use crate::frame::{FLAG_DESCRIPTOR, HEADER_BYTES, Header, Kind, frame};
 use crate::message::encode_error;
@@ -23,12 +24,20 @@ use crate::piece::PieceHead;
 
 /// Small frames are put together up to about this many bytes a write.
 const GATHER_BYTES: usize = 64 << 10;
+/// Of a client that does nothing, whether that may go on.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 enum Outgoing {
-    Frame(Vec<u8>, Option<OwnedSemaphorePermit>),
+    Frame(Vec<u8>, Option<Answered>),
     Descriptor(Vec<u8>, Arc<File>),
     Piece(PieceHead, u64, PieceData, OwnedSemaphorePermit),
     Close,
+}
+
+/// What an answer holds until it is written: its request counts as under way, and it has its room.
+pub(super) struct Answered {
+    pub _request: OwnedSemaphorePermit,
+    pub _room: Option<Held>,
 }
 
 pub(super) enum PieceData {
@@ -67,15 +76,8 @@ impl Outbox {
         self.push(Outgoing::Frame(frame(kind, request, payload), None));
     }
 
-    /// A reply whose request counts as under way until it is written.
-    pub(super) fn reply(
-        &self,
-        kind: Kind,
-        request: u64,
-        payload: &[u8],
-        permit: OwnedSemaphorePermit,
-    ) {
-        self.push(Outgoing::Frame(frame(kind, request, payload), Some(permit)));
+    pub(super) fn reply(&self, kind: Kind, request: u64, payload: &[u8], answered: Answered) {
+        self.push(Outgoing::Frame(frame(kind, request, payload), Some(answered)));
     }
 
     pub(super) fn error(&self, request: u64, error: &Error) {
@@ -132,7 +134,7 @@ pub(super) async fn write_all(
     stream: &UnixStream,
     shared: &Shared,
 ) -> Result<()> {
-    let writer = Writer { stream, stall: shared.config.stall };
+    let writer = Writer { stream, shared };
     let mut held = None;
     loop {
         let next = match held.take() {
@@ -141,13 +143,13 @@ pub(super) async fn write_all(
         };
         match next {
             None | Some(Outgoing::Close) => return Ok(()),
-            Some(Outgoing::Frame(mut bytes, permit)) => {
-                let mut permits = vec![permit];
+            Some(Outgoing::Frame(mut bytes, answered)) => {
+                let mut all_answered = vec![answered];
                 while bytes.len() < GATHER_BYTES {
                     match inbox.0.try_recv() {
-                        Ok(Outgoing::Frame(more, permit)) => {
+                        Ok(Outgoing::Frame(more, answered)) => {
                             bytes.extend_from_slice(&more);
-                            permits.push(permit);
+                            all_answered.push(answered);
                         }
                         Ok(other) => {
                             held = Some(other);
@@ -160,7 +162,7 @@ pub(super) async fn write_all(
             }
             Some(Outgoing::Descriptor(bytes, file)) => writer.descriptor(&bytes, &file).await?,
             Some(Outgoing::Piece(head, request, data, _credit)) => {
-                writer.piece(head, request, &data, shared).await?;
+                writer.piece(head, request, &data).await?;
                 shared.counters.served_records.fetch_add(1, Ordering::Relaxed);
                 shared.counters.served_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
             }
@@ -170,7 +172,7 @@ pub(super) async fn write_all(
 
 struct Writer<'a> {
     stream: &'a UnixStream,
-    stall: Duration,
+    shared: &'a Shared,
 }
 
 impl Writer<'_> {
@@ -198,13 +200,7 @@ impl Writer<'_> {
         self.bytes(&bytes[sent..]).await
     }
 
-    async fn piece(
-        &self,
-        head: PieceHead,
-        request: u64,
-        data: &PieceData,
-        shared: &Shared,
-    ) -> Result<()> {
+    async fn piece(&self, head: PieceHead, request: u64, data: &PieceData) -> Result<()> {
         let mut bytes = Vec::with_capacity(HEADER_BYTES + PieceHead::BYTES);
         bytes.extend_from_slice(
             &Header::new(Kind::Piece, request, PieceHead::BYTES + data.len()).encode(),
@@ -220,7 +216,7 @@ impl Writer<'_> {
                 let sent = self.stored(&segment.file, *offset, *len).await;
                 if sent.as_ref().is_err_and(|error| error.code == Code::Corrupt) {
                     // The frame is cut short, so the connection ends; the client asks again and gets it anew.
-                    shared.store.forget_damaged(key, (segment.number, segment.generation));
+                    self.shared.store.forget_damaged(key, (segment.number, segment.generation));
                 }
                 sent
             }
@@ -253,18 +249,39 @@ impl Writer<'_> {
     /// Repeats `once` until it does not say `WouldBlock`.
     async fn ready(&self, mut once: impl FnMut() -> io::Result<usize>) -> Result<usize> {
         loop {
-            let Ok(writable) = tokio::time::timeout(self.stall, self.stream.writable()).await
-            else {
-                let message = format!("the client has taken nothing for {:?}", self.stall);
-                return Err(Error::new(Code::Timeout, message));
+            let result = match within_patience(self.shared, self.stream.writable()).await {
+                Ok(writable) => writable.and_then(|()| once()),
+                Err(waited) => {
+                    let message = format!("the client has taken nothing for {waited:?}");
+                    return Err(Error::new(Code::Timeout, message));
+                }
             };
-            let result = writable.and_then(|()| once());
             match result {
                 Ok(sent) => return Ok(sent),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(writing(&error)),
             }
+        }
+    }
+}
+
+/// What comes of `work` while it is waited for; else how long that was. Looks again and again, since patience is short
+/// where memory is.
+pub(super) async fn within_patience<T>(
+    shared: &Shared,
+    work: impl Future<Output = T>,
+) -> std::result::Result<T, Duration> {
+    let begun = Instant::now();
+    tokio::pin!(work);
+    loop {
+        let patience = shared.patience();
+        let left = patience.saturating_sub(begun.elapsed());
+        if let Ok(done) = tokio::time::timeout(left.min(LOOK_EVERY), &mut work).await {
+            return Ok(done);
+        }
+        if left.is_zero() {
+            return Err(patience);
         }
     }
 }

@@ -8,6 +8,7 @@ use millpool_core::{Identity, PIECE_BYTES, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Shared;
+use super::message_room::Held;
 use super::outbox::Outbox;
 use crate::frame::broken;
 use crate::message::Receipt;
@@ -35,6 +36,13 @@ pub(super) struct Peer {
     under_way: Mutex<HashMap<u64, UnderWay>>,
     /// Of the attachment that the last READ asked for.
     last_asked: Mutex<Option<Identity>>,
+}
+
+/// What a request holds while it is under way.
+pub(super) struct Admitted {
+    pub permit: OwnedSemaphorePermit,
+    /// Of its message.
+    pub _room: Held,
 }
 
 pub(super) enum UnderWay {
@@ -74,8 +82,9 @@ impl Peer {
     }
 
     /// To be held for as long as a request is under way.
-    pub async fn permit(&self) -> OwnedSemaphorePermit {
-        self.requests.clone().acquire_owned().await.expect("the semaphore is never closed")
+    pub async fn admit(&self, room: Held) -> Admitted {
+        let permit = self.requests.clone().acquire_owned().await;
+        Admitted { permit: permit.expect("the semaphore is never closed"), _room: room }
     }
 
     pub fn begin(&self, request: u64, what: UnderWay) -> Result<()> {

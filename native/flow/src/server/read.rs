@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millpool_core::{
-    Asker, Code, Error, Filled, Location, ObjectRef, RecordBytes, RecordKey, Result, Urgency, Want,
-    piece_len,
+    Asker, Code, Error, Filled, Location, ObjectRef, RecordBytes, RecordKey, Result, SegmentFile,
+    Urgency, Want, piece_len,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::outbox::PieceData;
-use super::peer::{CREDIT_BYTES, Peer};
+use super::outbox::{Answered, PieceData};
+use super::peer::{Admitted, CREDIT_BYTES, Peer};
 use crate::frame::Kind;
 use crate::message::{ReadItem, ReadRequest};
 use crate::piece::{Origin, PieceHead};
@@ -18,12 +18,11 @@ use crate::piece::{Origin, PieceHead};
 /// Items that are looked up, or handed to the filler, together.
 const GROUP_MAX: usize = 1024;
 
-/// A READ as its connection let it in.
-pub(super) struct Admitted {
+/// A request as its connection let it in.
+pub(super) struct Asked {
+    pub peer: Arc<Peer>,
     pub request: u64,
-    /// Set when the client gave it up.
-    pub cancelled: Arc<AtomicBool>,
-    pub permit: OwnedSemaphorePermit,
+    pub admitted: Admitted,
 }
 
 pub(super) struct ReadTask {
@@ -34,7 +33,7 @@ pub(super) struct ReadTask {
     cancelled: Arc<AtomicBool>,
     /// Items without an answer; the last one to be answered ends the request.
     left: AtomicUsize,
-    permit: Mutex<Option<OwnedSemaphorePermit>>,
+    admitted: Mutex<Option<Admitted>>,
 }
 
 /// An item on its way, with the credit that its bytes take.
@@ -46,15 +45,21 @@ struct Delivery {
 }
 
 impl ReadTask {
-    pub(super) fn new(peer: Arc<Peer>, admitted: Admitted, message: ReadRequest) -> Arc<ReadTask> {
+    /// `cancelled` is set when the client gave it up.
+    pub(super) fn new(
+        asked: Asked,
+        message: ReadRequest,
+        cancelled: Arc<AtomicBool>,
+    ) -> Arc<ReadTask> {
+        let Asked { peer, request, admitted } = asked;
         Arc::new(ReadTask {
             peer,
-            request: admitted.request,
+            request,
             left: AtomicUsize::new(message.items.len()),
             objects: message.objects.into_iter().map(Arc::new).collect(),
             items: message.items,
-            cancelled: admitted.cancelled,
-            permit: Mutex::new(Some(admitted.permit)),
+            cancelled,
+            admitted: Mutex::new(Some(admitted)),
         })
     }
 
@@ -109,28 +114,46 @@ impl ReadTask {
             && !item.distrust
             && let Some(segment) = store.segment(location.segment, location.generation)
         {
-            let offset = u64::from(location.offset) + u64::from(item.skip);
-            let data = PieceData::Stored { segment, offset, len: item.len, key: delivery.key };
-            return self.deliver(delivery, location.crc, data);
+            return self.deliver_from(segment, delivery, location);
         }
         let task = self.clone();
-        tokio::runtime::Handle::current()
-            .spawn_blocking(move || task.deliver_checked(delivery, location));
+        tokio::spawn(async move {
+            let turn = task.peer.shared.checks.clone().acquire_owned().await;
+            tokio::task::spawn_blocking(move || {
+                let checked = task.peer.shared.store.check(&location);
+                drop(turn);
+                task.deliver_checked(delivery, location, checked);
+            });
+        });
     }
 
-    fn deliver_checked(self: &Arc<Self>, delivery: Delivery, location: Location) {
+    /// From its file, as what was known to be good: the bytes that were checked are in the page cache, and only there.
+    fn deliver_checked(
+        self: &Arc<Self>,
+        delivery: Delivery,
+        location: Location,
+        checked: Result<()>,
+    ) {
         let store = &self.peer.shared.store;
-        match store.read(&location) {
-            Ok(bytes) if bytes.len() as u32 == self.piece_len(delivery.index) => {
+        let segment = store.segment(location.segment, location.generation);
+        let is_whole = location.stored_len == self.piece_len(delivery.index);
+        match segment.filter(|_| checked.is_ok() && is_whole) {
+            Some(segment) => {
                 store.mark_verified(&[delivery.key]);
-                let range = self.range(delivery.index);
-                self.deliver(delivery, location.crc, PieceData::Owned(bytes, range));
+                self.deliver_from(segment, delivery, location);
             }
-            _ => {
+            None => {
                 store.forget_damaged(&delivery.key, (location.segment, location.generation));
                 self.fill(vec![delivery]);
             }
         }
+    }
+
+    fn deliver_from(&self, segment: Arc<SegmentFile>, delivery: Delivery, location: Location) {
+        let item = self.items[delivery.index];
+        let offset = u64::from(location.offset) + u64::from(item.skip);
+        let data = PieceData::Stored { segment, offset, len: item.len, key: delivery.key };
+        self.deliver(delivery, location.crc, data);
     }
 
     fn fill(self: &Arc<Self>, misses: Vec<Delivery>) {
@@ -211,9 +234,10 @@ impl ReadTask {
 
     fn end(&self) {
         self.peer.end(self.request);
-        let permit = self.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(permit) = permit {
-            self.peer.outbox.reply(Kind::End, self.request, &[], permit);
+        let admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Admitted { permit, .. }) = admitted {
+            let answered = Answered { _request: permit, _room: None };
+            self.peer.outbox.reply(Kind::End, self.request, &[], answered);
         }
     }
 

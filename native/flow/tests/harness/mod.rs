@@ -201,6 +201,8 @@ impl Node {
             control: self.control.clone(),
             datasets: self.folder.path().join("datasets"),
             in_flight_max: 8 << 20,
+            request_bytes: 16 << 20,
+            reply_bytes: 16 << 20,
             stall: self.stall,
             runtime: self.runtime.handle().clone(),
         }

@@ -3,7 +3,6 @@ import type { Command } from 'commander';
 import { ChecksFailed } from '../command-context.ts';
 import type { CommandContext, Tools } from '../command-context.ts';
 import type { Check } from '../doctor/check.ts';
-import { checkGroups } from '../doctor/check-groups.ts';
 
 const howTo = `
 Exit codes: 0 nothing fails (there may be warnings), 1 something fails.
@@ -20,6 +19,8 @@ export function doctorCommand(program: Command, context: CommandContext): void {
 
 async function runDoctor(tools: Tools): Promise<void> {
   const { output } = tools;
+  // It has most to load, and no other verb needs it.
+  const { checkGroups } = await import('../doctor/check-groups.ts');
   const found = { ok: 0, warn: 0, fail: 0 };
   for await (const checks of checkGroups(tools)) {
     for (const check of checks) {

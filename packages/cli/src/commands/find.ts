@@ -2,7 +2,6 @@ import type { Command } from 'commander';
 import { Option } from 'commander';
 import { MillpoolError, nameOf, parseBytes, parsePath, pathBelow } from '@millpool/protocol';
 import type { Entry } from '@millpool/protocol';
-import picomatch from 'picomatch';
 
 import type { CommandContext, Tools } from '../command-context.ts';
 import { entryJson } from '../entry-json.ts';
@@ -33,7 +32,7 @@ export function findCommand(program: Command, context: CommandContext): void {
 }
 
 async function runFind(root: string, options: FindOptions, tools: Tools): Promise<void> {
-  const wanted = wantedBy(root, options);
+  const wanted = await wantedBy(root, options);
   const directories = new OpenDirectories(root);
   for await (const page of filesBelow(root, tools)) {
     const lines: string[] = [];
@@ -55,10 +54,11 @@ function directoryAt(path: string): Entry {
 }
 
 /** All that was asked of an entry. */
-function wantedBy(root: string, { name, type, size = [], newer }: FindOptions): Wanted {
+async function wantedBy(root: string, { name, type, size = [], newer }: FindOptions): Promise<Wanted> {
   const checks: Wanted[] = size.map(sizeCheck);
   if (type !== undefined) checks.push((entry) => (entry.type === 'file') === (type === 'f'));
   if (name !== undefined) {
+    const { default: picomatch } = await import('picomatch');
     const matches = picomatch(name, { dot: true });
     const nameIn = name.includes('/') ? (path: string): string => pathBelow(path, root) : nameOf;
     checks.push((entry) => matches(nameIn(entry.path)));

@@ -5,7 +5,6 @@ import type { Command } from 'commander';
 import { formatBytes, MillpoolError } from '@millpool/protocol';
 
 import type { CommandContext, Tools } from '../command-context.ts';
-import { supportReport } from '../support-report.ts';
 
 const howTo = `
 It holds the program and machine, every setting, what doctor finds, what the daemon says of itself, and the end of its
@@ -23,6 +22,7 @@ export function supportCommand(program: Command, context: CommandContext): void 
 
 async function runSupport(wanted: string | undefined, tools: Tools): Promise<void> {
   const { output } = tools;
+  const { supportReport } = await import('../support-report.ts');
   const report = await supportReport(tools);
   const text = `${JSON.stringify(report, null, 2)}\n`;
   if (wanted === '-') return output.result(report, text.trimEnd());

@@ -11,7 +11,9 @@ import type { CommandContext, Tools } from '../command-context.ts';
 import { startDetached } from '../detached.ts';
 import { directoriesOf, repeated } from '../node-directories.ts';
 import type { DataFlags } from '../node-directories.ts';
-import type { Node, NodeConfig } from '../node.ts';
+import { startNode } from '../node.ts';
+import type { Node } from '../node.ts';
+import type { NodeConfig } from '../node-config.ts';
 import { NobodyReads } from '../output.ts';
 import type { Output } from '../output.ts';
 import { absoluteSource } from '../source-argument.ts';
@@ -65,8 +67,6 @@ async function runUp(
   };
   const log = openLog({ level: config.logLevel, format: config.logFormat, write: openLogSink(config.logFile) });
   const asked = new AbortController();
-  // Verbs that start no daemon need not load one.
-  const { startNode } = await import('../node.ts');
   const node = await startNode(wanted, log, () => asked.abort());
   // Whoever rotates logs sends it too, and the log file is opened for each line.
   const onHangup = (): void => (process.stderr.isTTY ? asked.abort() : log.info('hangup passed over'));

@@ -81,7 +81,7 @@ export class TestEngine {
   }
 }
 
-export function openEngine(device: string): Promise<Engine> {
+export async function openEngine(device: string): Promise<Engine> {
   return Engine.open({
     devices: [{ path: device, tier: 'fast', sizeBytes: 2 ** 30, reserveBytes: 0 }],
     extentDelayMs: 5,

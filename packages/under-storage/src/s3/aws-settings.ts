@@ -1,6 +1,5 @@
 import type { S3Settings } from '@millpool/protocol';
 import { MillpoolError } from '@millpool/protocol';
-import { getProfileName, loadSharedConfigFiles } from '@smithy/core/config';
 
 /** Where to ask and how the bucket is named there, as the settings, AWS's environment and AWS's files say. */
 export interface AwsSettings {
@@ -65,6 +64,8 @@ interface Profile {
 }
 
 async function profileOf(wanted: string | null): Promise<Profile> {
+  // Whoever attaches folders alone loads nothing of AWS.
+  const { getProfileName, loadSharedConfigFiles } = await import('@smithy/core/config');
   const { configFile, credentialsFile } = await loadSharedConfigFiles({ ignoreCache: true });
   const name = getProfileName(wanted === null ? {} : { profile: wanted });
   const values = { ...configFile[name], ...credentialsFile[name] };

@@ -1,0 +1,24 @@
+import type { Config } from '@millpool/host';
+
+/** What of the settings a node goes by. */
+export type NodeConfig = Pick<
+  Config,
+  | 'dataDirectories'
+  | 'slowDataDirectories'
+  | 'rotational'
+  | 'socket'
+  | 'size'
+  | 'slowSize'
+  | 'budgetBytes'
+  | 'extentDelayMs'
+  | 'idleSealMs'
+  | 'sourceTimeoutMs'
+  | 'hedge'
+  | 'credentialsRefreshMs'
+  | 'keepUnreadMs'
+  | 'copyShare'
+  | 'listsAtOnce'
+  | 'stateDirectory'
+  | 'stopTimeoutMs'
+  | 'metrics'
+>;
