@@ -132,6 +132,10 @@ test('an unknown version is exit 4, one that cannot be a version exit 2', async 
     [['free', unknown], 4, 'not-found'],
     [['diff', 'HEAD', first.version], 2, 'invalid'],
     [['snapshot', '/absent'], 4, 'not-found'],
+    [['snapshot', '/'], 2, 'invalid'],
+    [['snapshot', '/live/part-000/file-000001.bin'], 2, 'invalid'],
+    [['snapshot', 'live'], 2, 'invalid'],
+    [['snapshot', '/live', '--include', ''], 2, 'invalid'],
     [['snapshot'], 2, 'invalid'],
     [['no-such-verb'], 2, 'invalid'],
   ];

@@ -141,7 +141,7 @@ export class Datasets {
       inside.length > 0
         ? {
             code: 'invalid',
-            message: `${path} spans ${inside.length} attachments; a dataset lies in one.`,
+            message: `${path} lies above what is attached; a dataset lies in one attachment.`,
             remedy: `Make one of ${inside.map((attachment) => attachment.path).join(', ')}.`,
             path,
           }

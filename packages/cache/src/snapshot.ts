@@ -5,7 +5,7 @@ import type { Clock } from '@millpool/host';
 import { DatasetFileWriter } from '@millpool/native';
 import type { DatasetFileConfig, DatasetSummary } from '@millpool/native';
 import type { Metadata, ResolvedEntry } from '@millpool/metadata';
-import { pathBelow } from '@millpool/protocol';
+import { MillpoolError, pathBelow } from '@millpool/protocol';
 import type { DatasetRequest, SnapshotProgress } from '@millpool/protocol';
 import picomatch from 'picomatch';
 
@@ -76,6 +76,7 @@ export class Snapshot {
 
   async #write(writer: DatasetFileWriter, signal: AbortSignal): Promise<void> {
     const { path } = this.#request;
+    let isFile = false;
     const onListed = (files: number): void => {
       this.#listed = files;
       this.#isCounted = true;
@@ -87,11 +88,24 @@ export class Snapshot {
       writer.push(rows);
       this.#files += rows.length;
       this.#bytes += rows.reduce((sum, { size }) => sum + size, 0);
+      if (page[0]?.path === path) isFile = true;
     }
+    if (isFile && this.#seen === 1) throw noDirectory(path);
   }
 
+  /** A bucket can hold keys below the key of a file: then it is a directory too, and the file is not below it. */
   #rowOf({ type, path, sourceKey, size, tag }: ResolvedEntry): readonly Row[] {
-    const below = type === 'file' ? pathBelow(path, this.#request.path) : null;
-    return below !== null && this.#wanted(below) ? [{ path: below, sourceKey, size, tag }] : [];
+    if (type !== 'file' || path === this.#request.path) return [];
+    const below = pathBelow(path, this.#request.path);
+    return this.#wanted(below) ? [{ path: below, sourceKey, size, tag }] : [];
   }
+}
+
+function noDirectory(path: string): MillpoolError {
+  return new MillpoolError({
+    code: 'invalid',
+    message: `${path} is a file; a dataset is of what is below a directory.`,
+    remedy: 'Make one of the directory that it is in, with --include for it alone.',
+    path,
+  });
 }

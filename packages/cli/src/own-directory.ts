@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
-import { access, mkdir, statfs } from 'node:fs/promises';
+import { access, mkdir, stat, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
 
 import { formatBytes, MillpoolError } from '@millpool/protocol';
 import type { ErrorCode } from '@millpool/protocol';
@@ -25,7 +26,7 @@ export interface DirectoryUse {
 /** Makes a directory and those above it where they are not there, and sees that it can be written to. */
 export async function ownDirectory(path: string, { what, setting, mode }: DirectoryUse): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode });
+    await makeDirectory(path, mode);
     await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (thrown) {
     const { code: errno = '', message } = thrown as NodeJS.ErrnoException;
@@ -36,6 +37,30 @@ export async function ownDirectory(path: string, { what, setting, mode }: Direct
       { cause: thrown },
     );
   }
+}
+
+/**
+ * With those above it. By `recursive` Node asks for ever where a file system refuses a name as if its parent were not
+ * there, as /proc does.
+ */
+async function makeDirectory(path: string, mode: number): Promise<void> {
+  try {
+    await mkdir(path, { mode });
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    const above = dirname(path);
+    if (code !== 'ENOENT' || above === path || (await isThere(above))) throw thrown;
+    await makeDirectory(above, mode);
+    await mkdir(path, { mode });
+  }
+}
+
+function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** LMDB maps its lock file: where there is no room for that, the kernel ends the process. */

@@ -39,21 +39,20 @@ const worldMax = 2 ** 20;
 
 const path: Check<string> = (value, field) => {
   const written = text(value, field);
-  try {
-    return parsePath(written);
-  } catch (error) {
-    if (!(error instanceof MillpoolError)) throw error;
-    throw new MillpoolError({ ...error.shape, message: `${field}: ${error.message}` }, { cause: error });
-  }
+  // Its error has the path that somebody wrote, which says more than the field.
+  return parsePath(written);
 };
 
 /** A slash at the end of its last name would belong to the names below it (path.ts), so none could be reached. */
 const attachmentPath: Check<string> = (value, field) => {
   const parsed = path(value, field);
-  if (parsed === '/' || parsed.includes('%2F')) {
-    throw invalidField(field, 'is / or has a name with %2F, where nothing can be attached');
-  }
-  return parsed;
+  if (parsed !== '/' && !parsed.includes('%2F')) return parsed;
+  throw new MillpoolError({
+    code: 'invalid',
+    message: `nothing can be attached at ${parsed}`,
+    remedy: 'Name a path of one name or more without %2F, as in --at /train.',
+    path: parsed,
+  });
 };
 
 const freshness: Check<Freshness> = (value, field) => {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { mkdir, open, rename, rm, utimes } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
@@ -57,6 +58,7 @@ async function runCp(paths: readonly string[], recursive: boolean, tools: Tools)
   const queue = copies.values();
   const stop = new AbortController();
   const signal = AbortSignal.any([tools.signal, stop.signal]);
+  setMaxListeners(0, signal);
   const worker = async (): Promise<void> => {
     for (const copy of queue) {
       signal.throwIfAborted();

@@ -12,6 +12,7 @@ import type {
 import { PartlyDone } from '../command-context.ts';
 import type { CommandContext, Tools } from '../command-context.ts';
 import { datasetPages, fullVersion } from '../dataset-version.ts';
+import { globArgument } from '../glob-argument.ts';
 import { printable, table } from '../output.ts';
 import { watchSnapshot } from '../snapshot-watch.ts';
 
@@ -36,7 +37,7 @@ export function datasetCommand(program: Command, context: CommandContext): void 
     .command('snapshot')
     .description('Make a version of what is below a path now; the same content has the same version')
     .argument('<path>', 'absolute path in the namespace')
-    .option('--include <glob>', 'only files whose path below PATH it matches, as in **/*.png')
+    .option('--include <glob>', 'only files whose path below PATH it matches, as in **/*.png', globArgument)
     .addHelpText('after', snapshotHelp)
     .action((path: string, { include = null }: { include?: string | null }) =>
       context.run((tools) => runSnapshot({ path: parsePath(path), version: null, include }, tools)),

@@ -6,6 +6,7 @@ import type { Entry } from '@millpool/protocol';
 import type { CommandContext, Tools } from '../command-context.ts';
 import { entryJson } from '../entry-json.ts';
 import { filesBelow, OpenDirectories } from '../files-below.ts';
+import { globArgument } from '../glob-argument.ts';
 import { printable } from '../output.ts';
 
 interface FindOptions {
@@ -24,7 +25,11 @@ export function findCommand(program: Command, context: CommandContext): void {
     .command('find')
     .description('Find files, and directories that have files, below a path, in path order')
     .argument('<path>', 'absolute path in the namespace')
-    .option('--name <glob>', 'of its name, as in "*.png"; one with a slash is matched with the path below PATH')
+    .option(
+      '--name <glob>',
+      'of its name, as in "*.png"; one with a slash is matched with the path below PATH',
+      globArgument,
+    )
     .addOption(new Option('--type <type>', 'f for files, d for directories').choices(['f', 'd']))
     .option('--size <size>', 'files of more (+10MiB), less (-4KiB) or just so many bytes; repeat it for both', repeat)
     .option('--newer <time>', 'files that changed after an ISO 8601 time, as in 2026-01-31T12:00:00Z')
