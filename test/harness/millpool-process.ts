@@ -14,6 +14,8 @@ export const millpoolMain = createRequire(import.meta.url).resolve('@millpool/cl
 export interface NodeOptions {
   /** Holds sockets, state and (unless `data` says otherwise) the cache. */
   readonly directory: string;
+  /** The first data directory. */
+  readonly data?: string;
   readonly sources?: readonly string[];
   /** More arguments of `up`. */
   readonly args?: readonly string[];
@@ -39,7 +41,7 @@ export class MillpoolNode {
 
   private constructor(options: NodeOptions) {
     this.socket = join(options.directory, 'millpool.sock');
-    this.dataDirectory = join(options.directory, 'data');
+    this.dataDirectory = options.data ?? join(options.directory, 'data');
     this.#env = nodeEnvironment(options);
     const args = ['up', ...(options.sources ?? []), '--data', this.dataDirectory, ...(options.args ?? []), '--json'];
     const [program = process.execPath, ...rest] = [...(options.within ?? []), process.execPath, millpoolMain, ...args];

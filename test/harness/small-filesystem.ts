@@ -10,9 +10,12 @@ const chunkBytes = 1 << 20;
 /** A filesystem of its own, of a few MiB, that a test can fill to its end. */
 export class SmallFilesystem {
   readonly directory: string;
+  /** Of mount(8), before the directory. */
+  readonly #how: readonly string[];
 
-  private constructor(directory: string) {
+  private constructor(directory: string, how: readonly string[]) {
     this.directory = directory;
+    this.#how = how;
   }
 
   /** In memory, mounted at a directory that is made. Needs root; says why where it cannot be had. */
@@ -63,11 +66,21 @@ export class SmallFilesystem {
     await runTool('umount', ['--lazy', this.directory], { timeoutMs: mountTimeoutMs });
   }
 
+  /** After `unmount`; what one in an image held is there again. */
+  async mountAgain(): Promise<void> {
+    await runTool('mount', [...this.#how, this.directory], { timeoutMs: mountTimeoutMs });
+  }
+
+  async setReadOnly(isReadOnly: boolean): Promise<void> {
+    const option = `remount,${isReadOnly ? 'ro' : 'rw'}`;
+    await runTool('mount', ['-o', option, this.directory], { timeoutMs: mountTimeoutMs });
+  }
+
   static async #mounted(directory: string, args: readonly string[]): Promise<Had<SmallFilesystem>> {
     await mkdir(directory, { recursive: true });
     try {
       await runTool('mount', [...args, directory], { timeoutMs: mountTimeoutMs });
-      return { kind: 'ready', what: new SmallFilesystem(directory) };
+      return { kind: 'ready', what: new SmallFilesystem(directory, args) };
     } catch (thrown) {
       if (thrown instanceof ToolError) return { kind: 'unavailable', why: `nothing can be mounted: ${thrown.message}` };
       throw thrown;

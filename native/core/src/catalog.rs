@@ -199,6 +199,15 @@ impl Catalog {
         Some(self.state().segment(number, generation)?.reader.clone())
     }
 
+    /// A device did not give what lies there. That a file is shorter than it was is no fault of its device.
+    pub fn add_read_error(&self, location: &Location, error: &std::io::Error) {
+        let state = self.state();
+        let segment = state.segment(location.segment, location.generation);
+        if let Some(segment) = segment.filter(|_| error.raw_os_error().is_some()) {
+            segment.device.add_read_error(error);
+        }
+    }
+
     pub fn segments(&self) -> Vec<Arc<Segment>> {
         self.state().numbers.iter().filter_map(|number| number.segment.clone()).collect()
     }

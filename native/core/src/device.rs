@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,6 +15,8 @@ use crate::{Code, Error, Result};
 pub const MAX_QUEUED_BYTES: u64 = 256 << 20;
 /// Of a file that takes its name once it is whole.
 pub(crate) const TEMPORARY_SUFFIX: &str = "new";
+/// Records that a device may fail to give before it is left alone.
+const READ_ERRORS_MAX: u64 = 8;
 /// A full device is tried again after this: others may have freed room that we are not told of.
 const FULL_RETRY: Duration = Duration::from_secs(1);
 
@@ -79,6 +81,10 @@ pub(crate) struct Device {
     queued: AtomicU64,
     /// Of its room, for copies of what is here alone.
     reserved: AtomicU64,
+    /// Of the filesystem that the directory was on when it was opened.
+    filesystem: u64,
+    /// Records that it did not give.
+    read_errors: AtomicU64,
     health: Mutex<Health>,
 }
 
@@ -93,6 +99,9 @@ impl Device {
         make_private(&segments)
             .map_err(|error| Error::io(format!("making {}", segments.display()), &error))?;
         let lock = take_lock(&config.path)?;
+        let filesystem = lock.metadata().map(|metadata| metadata.dev());
+        let filesystem = filesystem
+            .map_err(|error| Error::io(format!("looking at {}", config.path.display()), &error))?;
         Ok(Device {
             index,
             config,
@@ -101,6 +110,8 @@ impl Device {
             claimed: AtomicU64::new(0),
             queued: AtomicU64::new(0),
             reserved: AtomicU64::new(0),
+            filesystem,
+            read_errors: AtomicU64::new(0),
             health: Mutex::new(Health::Ok),
         })
     }
@@ -295,6 +306,26 @@ impl Device {
         let mut health = self.health();
         if !matches!(*health, Health::Failed { .. }) {
             *health = Health::Full { reason, retry_at: Instant::now() + FULL_RETRY };
+        }
+    }
+
+    /// An error where the directory is not what was opened: what is written there now would be on another filesystem,
+    /// and be hidden by the next mount.
+    pub fn check_mounted(&self) -> std::io::Result<()> {
+        let found = fs::metadata(self.segments_dir()).map(|metadata| metadata.dev()).ok();
+        if found == Some(self.filesystem) {
+            return Ok(());
+        }
+        let path = self.path().display();
+        let what =
+            format!("{path} is not the filesystem that it was: it was unmounted or replaced");
+        Err(std::io::Error::other(what))
+    }
+
+    /// It did not give a record. One bad block is no reason to leave a device alone; more are.
+    pub fn add_read_error(&self, error: &std::io::Error) {
+        if self.read_errors.fetch_add(1, Ordering::Relaxed) + 1 == READ_ERRORS_MAX {
+            self.mark_failed(format!("{READ_ERRORS_MAX} records could not be read: {error}"));
         }
     }
 

@@ -131,6 +131,7 @@ impl<'a> Saving<'a> {
         let records: u64 = own.iter().map(|segment| segment.live_records()).sum();
         let head = ImageHead { save, buckets, segments: imaged, chunks: Vec::new() };
         let at = head.records_at();
+        device.check_mounted()?;
         device.has_room_beside(at + records * IMAGED_BYTES as u64)?;
         let path = device.image_path().with_extension(TEMPORARY_SUFFIX);
         let mut options = OpenOptions::new();

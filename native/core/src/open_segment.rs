@@ -58,6 +58,7 @@ impl OpenSegment {
         register: impl FnOnce(SegmentParts) -> Arc<Segment>,
     ) -> io::Result<OpenSegment> {
         let SegmentPlan { label, stripe, limit } = plan;
+        device.check_mounted()?;
         let path = segment_path(device, &label.id);
         let mut options = OpenOptions::new();
         // What a bucket keeps from others, its cache keeps from them too: readers get descriptors over the socket.

@@ -8,6 +8,9 @@ use crate::device::Device;
 use crate::extent::{EXTENT_PAYLOAD_BYTES, Record};
 use crate::writer::Writer;
 
+/// An extent that is written and one that is gathered: who has no more waiting keeps up.
+const KEEPING_UP_BYTES: u64 = 2 * EXTENT_PAYLOAD_BYTES as u64;
+
 #[derive(Default)]
 pub(crate) struct Placement {
     /// Empty until all have started.
@@ -26,8 +29,8 @@ impl Placement {
         self.writers.get().map_or(&[], Vec::as_slice)
     }
 
-    /// Of the devices that accept, the one with the fewest extents queued takes it; of those that keep up alike, the
-    /// one that is least full. False when none accepts.
+    /// Of the devices that accept, the one with the fewest bytes queued takes it; of those that keep up alike, the one
+    /// that is least full. False when none accepts.
     pub fn place(
         &self,
         identity: Identity,
@@ -39,8 +42,7 @@ impl Placement {
         let (later, sooner) = writers.split_at(turn.min(writers.len()));
         let ready = sooner.iter().chain(later).filter(|writer| accepts(&writer.device));
         let best = ready.min_by_key(|writer| {
-            let extents = writer.device.queued_bytes() / u64::from(EXTENT_PAYLOAD_BYTES);
-            (extents, writer.device.fullness())
+            (writer.device.queued_bytes() / KEEPING_UP_BYTES, writer.device.fullness())
         });
         best.is_some_and(|writer| writer.push(identity, record))
     }

@@ -247,7 +247,8 @@ impl Segment {
             place.is_unlinked = true;
             if let Err(error) = fs::remove_file(&place.path) {
                 let what = format!("removing {}: {error}", place.path.display());
-                self.device.mark_failed(what);
+                let why = self.device.check_mounted().err().map_or(what, |error| error.to_string());
+                self.device.mark_failed(why);
             }
         }
     }

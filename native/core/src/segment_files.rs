@@ -44,12 +44,18 @@ pub(crate) fn oldest_first(
     let mut found = Vec::new();
     for device in devices {
         let directory = device.segments_dir();
-        let read = files_in(device, &directory, notices);
-        found.extend(
-            read.map_err(|error| {
-                Error::io(format_args!("reading {}", directory.display()), &error)
-            })?,
-        );
+        match files_in(device, &directory, notices) {
+            Ok(files) => found.extend(files),
+            // What lies on the others is served without it.
+            Err(error) if devices.len() > 1 => {
+                let what = format!("reading {}: {error}", directory.display());
+                notices.push(what.clone());
+                device.mark_failed(what);
+            }
+            Err(error) => {
+                return Err(Error::io(format_args!("reading {}", directory.display()), &error));
+            }
+        }
     }
     found.sort_by(|one, other| (one.began, &one.path).cmp(&(other.began, &other.path)));
     Ok(found)

@@ -370,12 +370,18 @@ impl Store {
         &self.notices
     }
 
+    /// Its device is told of it.
+    fn unread(&self, location: &Location, error: &std::io::Error) -> Error {
+        self.catalog.add_read_error(location, error);
+        Error::io(format!("reading segment {}", location.segment), error)
+    }
+
     /// A record's bytes from its device, checked. `Corrupt` when they do not match, `NotFound` when evicted.
     pub fn read(&self, location: &Location) -> Result<Vec<u8>> {
         let segment = self.located(location)?;
         let mut bytes = vec![0u8; location.stored_len as usize];
         let read = segment.file.read_exact_at(&mut bytes, u64::from(location.offset));
-        read.map_err(|error| unread(location, &error))?;
+        read.map_err(|error| self.unread(location, &error))?;
         location.judge(crc_fast::crc32_iscsi(&bytes))?;
         Ok(bytes)
     }
@@ -391,7 +397,7 @@ impl Store {
         while at < end {
             let len = part.len().min((end - at) as usize);
             let read = segment.file.read_exact_at(&mut part[..len], at);
-            read.map_err(|error| unread(location, &error))?;
+            read.map_err(|error| self.unread(location, &error))?;
             digest.update(&part[..len]);
             at += len as u64;
         }
@@ -425,10 +431,6 @@ impl Store {
         devices.iter().for_each(|device| device.unlock());
         notices
     }
-}
-
-fn unread(location: &Location, error: &std::io::Error) -> Error {
-    Error::io(format!("reading segment {}", location.segment), error)
 }
 
 impl Drop for Store {

@@ -309,6 +309,9 @@ fn refuse(device: &Device, reason: Refusal) {
         // Admission stops until the table has room, whatever the device has.
         Refusal::TableFull => {}
         Refusal::NoRoom(why) => device.mark_full(why),
-        Refusal::Failed(error) => device.mark_failed(error.to_string()),
+        // A path that leads elsewhere fails in many ways, of which none says why.
+        Refusal::Failed(error) => {
+            device.mark_failed(device.check_mounted().err().unwrap_or(error).to_string());
+        }
     }
 }

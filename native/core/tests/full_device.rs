@@ -133,6 +133,62 @@ fn a_device_that_fills_up_declines_and_recovers() {
 }
 
 #[test]
+fn what_a_device_refuses_goes_to_another_that_has_room() {
+    let Some(directory) = std::env::var_os(DIRECTORY) else {
+        return in_small_filesystem("what_a_device_refuses_goes_to_another_that_has_room");
+    };
+    let elsewhere = tempfile::tempdir().unwrap();
+    let small = Path::new(&directory).to_path_buf();
+    let store = open_at(&[small.clone(), elsewhere.path().to_path_buf()], 1 << 30);
+    for n in 0..60 {
+        assert_eq!(put(&store, n, 100_000), Admission::Queued);
+    }
+    store.flush(SECONDS).unwrap();
+    assert!((0..60).all(|n| get(&store, n) == Some(content(n, 100_000))));
+    assert_eq!(
+        (store.devices()[0].state, store.devices()[1].state),
+        (DeviceState::Full, DeviceState::Ok)
+    );
+    assert!(
+        store.tenants().iter().all(|tenant| (tenant.declined_bytes, tenant.queued_bytes) == (0, 0))
+    );
+}
+
+#[test]
+fn a_device_that_is_unmounted_is_read_while_it_can_be_and_nothing_goes_where_it_was() {
+    let Some(directory) = std::env::var_os(DIRECTORY) else {
+        let name =
+            "a_device_that_is_unmounted_is_read_while_it_can_be_and_nothing_goes_where_it_was";
+        return in_small_filesystem(name);
+    };
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mounted = Path::new(&directory).to_path_buf();
+    let other = elsewhere.path().to_path_buf();
+    let store = open_at(std::slice::from_ref(&mounted), 1 << 20);
+    put(&store, 1, 100_000);
+    store.flush(SECONDS).unwrap();
+    drop(store);
+    let store = open_at(&[mounted.clone(), other], 1 << 30);
+    let target = std::ffi::CString::new(mounted.to_str().unwrap()).unwrap();
+    // SAFETY: in the mount namespace of this process alone.
+    assert_eq!(unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) }, 0);
+    // As an earlier start without the mount could have left it.
+    fs::create_dir(mounted.join("segments")).unwrap();
+    for n in 2..30 {
+        put(&store, n, 100_000);
+    }
+    store.flush(SECONDS).unwrap();
+    assert!((1..30).all(|n| get(&store, n) == Some(content(n, 100_000))));
+    let devices = store.devices();
+    assert_eq!((devices[0].state, devices[1].state), (DeviceState::Failed, DeviceState::Ok));
+    let reason = devices[0].reason.clone().unwrap();
+    assert!(reason.contains(mounted.to_str().unwrap()) && reason.contains("unmounted"), "{reason}");
+    store.close();
+    assert!(segment_files(&mounted).is_empty(), "nothing of it is on the filesystem below");
+    assert!(!mounted.join("table.image").exists());
+}
+
+#[test]
 fn a_device_that_gives_an_error_is_left_alone_and_read() {
     let Some(directory) = std::env::var_os(DIRECTORY) else {
         let place = tempfile::tempdir().unwrap();

@@ -2,6 +2,8 @@ import type { DeviceStatus } from '@millpool/native';
 import { formatBytes } from '@millpool/protocol';
 import type { CacheStatus } from '@millpool/protocol';
 
+import type { LeftOut } from './left-out.ts';
+
 /** What the largest record takes, with its extent's header and its part of a footer: less is no room. */
 const leastRoomBytes = 4 * 1024 ** 2 + 64 * 1024;
 
@@ -10,18 +12,31 @@ export function stateOf({ state, roomBytes }: DeviceStatus): DeviceStatus['state
   return state === 'ok' && roomBytes < leastRoomBytes ? 'full' : state;
 }
 
-/** Whether anything is admitted, and why not: what is read is written to the fast tier. */
-export function admission(all: readonly DeviceStatus[], tableFull: boolean): Pick<CacheStatus, 'state' | 'why'> {
+/**
+ * Whether anything is admitted, and what keeps it or a part of the devices from it: what is read is written to the fast
+ * tier.
+ */
+export function admission(
+  all: readonly DeviceStatus[],
+  tableFull: boolean,
+  leftOut: readonly LeftOut[] = [],
+): Pick<CacheStatus, 'state' | 'why'> {
   if (tableFull) return { state: 'full', why: whyTableFull };
+  const lost = [...leftOut.map(({ reason }) => `${reason} `), ...all.filter(isDead).map(whyDead)].join('');
   const devices = all.filter(({ tier }) => tier === 'fast');
-  const dead = devices.filter((device) => device.state === 'failed').map((device) => device.path);
-  const failed = dead.length === 0 ? '' : `${dead.join(', ')} gave I/O errors and is left alone. `;
-  if (devices.some((device) => stateOf(device) === 'ok')) return { state: 'on', why: failed.trim() };
-  if (dead.length === devices.length)
-    return { state: 'off', why: `${failed}Replace the device or name another with --data.` };
-  const reasons = devices.filter((device) => device.state !== 'failed').map(whyFull);
+  if (devices.some((device) => stateOf(device) === 'ok')) return { state: 'on', why: lost.trim() };
+  if (devices.every(isDead)) return { state: 'off', why: `${lost}Replace the device or name another with --data.` };
+  const reasons = devices.filter((device) => !isDead(device)).map(whyFull);
   const remedy = 'free something with `millpool free`, or give it more room with --size.';
-  return { state: 'full', why: `${failed}Nothing more is admitted, since ${reasons.join(', and ')}: ${remedy}` };
+  return { state: 'full', why: `${lost}Nothing more is admitted, since ${reasons.join(', and ')}: ${remedy}` };
+}
+
+function isDead({ state }: DeviceStatus): boolean {
+  return state === 'failed';
+}
+
+function whyDead({ path, reason }: DeviceStatus): string {
+  return `${path} failed and is left alone: ${reason}. `;
 }
 
 export const whyTableFull =

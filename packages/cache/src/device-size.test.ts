@@ -64,3 +64,23 @@ test('a size that holds no segments is refused, with the least that it takes', a
     },
   );
 });
+
+test('directories on one file system share its room', async (t) => {
+  const paths = [await directory(t), await directory(t)];
+  const { totalBytes, freeBytes } = await fileSystem(paths[0] ?? '');
+  for (const setting of [null, { kind: 'percent', percent: 100 }] as const) {
+    const devices = await sizeDevices(paths, setting, 'fast');
+    const sum = devices.reduce((bytes, { sizeBytes }) => bytes + sizeBytes, 0);
+    const reserved = setting === null ? Math.min(totalBytes / 10, 10 * giB) : 0;
+    assert.ok(Math.abs(sum - (freeBytes - reserved)) < slackBytes, `${sum} of ${freeBytes}`);
+  }
+});
+
+test('a directory that is away keeps its part of the size: nobody else fills it', async (t) => {
+  const path = await directory(t);
+  const setting = { kind: 'bytes', bytes: 300 * miB } as const;
+  const away = (sizeBytes: number | null) =>
+    [{ path: '/away', tier: 'fast', reason: 'It is away.', sizeBytes }] as const;
+  assert.equal((await sizeDevices([path], setting, 'fast', away(200 * miB)))[0]?.sizeBytes, 100 * miB);
+  assert.equal((await sizeDevices([path], setting, 'fast', away(null)))[0]?.sizeBytes, 150 * miB);
+});

@@ -11,6 +11,7 @@ import type { CallRoom } from './call-room.ts';
 import type { Datasets } from './datasets.ts';
 import type { Eviction } from './eviction.ts';
 import type { Holders } from './holders.ts';
+import type { LeftOut } from './left-out.ts';
 import type { LoadJobs } from './load-jobs.ts';
 import type { Pins } from './pins.ts';
 import type { Plans } from './plans.ts';
@@ -39,6 +40,7 @@ export interface DaemonParts {
   readonly onShutdown: () => void;
   readonly version: string;
   readonly budgetBytes: number;
+  readonly leftOut: readonly LeftOut[];
 }
 
 /** What one entry of an answer takes of the heap, with its name and its part of the message. */

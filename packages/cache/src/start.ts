@@ -14,6 +14,7 @@ import { Datasets } from './datasets.ts';
 import { Eviction } from './eviction.ts';
 import { daemonHandlers } from './handlers.ts';
 import { Holders } from './holders.ts';
+import type { LeftOut } from './left-out.ts';
 import { LoadJobs } from './load-jobs.ts';
 import { Pins } from './pins.ts';
 import { Plans } from './plans.ts';
@@ -42,6 +43,7 @@ export interface CacheConfig {
   readonly keepUnreadMs: number;
   /** Of what is fetched, what may be written to win back room. */
   readonly copyShare: number;
+  readonly leftOut: readonly LeftOut[];
 }
 
 export interface CacheParts {
@@ -82,9 +84,9 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   const eviction = new Eviction({ engine, ...looks, clock, log, idleMs, copyShare });
   const directory = join(config.stateDirectory, 'loads');
   const jobs = await LoadJobs.open({ ...parts, eviction, tiering, directory });
-  const { version, budgetBytes } = config;
+  const { version, budgetBytes, leftOut } = config;
   const rooms = roomsOf(config.callBytes, parts);
-  const told = { onShutdown, version, budgetBytes };
+  const told = { onShutdown, version, budgetBytes, leftOut };
   const sides = { eviction, tiering, holders, pins, ...rooms };
   const parted = { engine, metadata, sources, datasets, plans, jobs, tally, readers, ...sides, ...told };
 

@@ -1,12 +1,13 @@
 import type { Metadata } from '@millpool/metadata';
 import { identityHash } from '@millpool/native';
 import type { Engine, SourceTally } from '@millpool/native';
-import type { AttachmentStatus, CacheStatus, SourceHedges, Status } from '@millpool/protocol';
+import type { AttachmentStatus, CacheStatus, DeviceStatus, SourceHedges, Status } from '@millpool/protocol';
 
 import { admission, stateOf } from './admission.ts';
 import type { AttachedSources } from './attached-sources.ts';
 import type { Eviction } from './eviction.ts';
 import type { Holders } from './holders.ts';
+import type { LeftOut } from './left-out.ts';
 import type { Pins } from './pins.ts';
 import type { Plans } from './plans.ts';
 import type { ReadTally } from './read-tally.ts';
@@ -24,6 +25,7 @@ interface Parts {
   readonly holders: Holders;
   readonly version: string;
   readonly budgetBytes: number;
+  readonly leftOut: readonly LeftOut[];
 }
 
 /** One look at the daemon, counted afresh. */
@@ -50,18 +52,7 @@ export function statusOf(parts: Parts): Status {
     uptimeSeconds: process.uptime(),
     attachments,
     pins: parts.pins.list(),
-    devices: engine.devices().map((device, i) => {
-      const { path, tier, sizeBytes, usedBytes, reason } = device;
-      return {
-        path,
-        tier,
-        sizeBytes,
-        usedBytes,
-        heldBytes: parts.holders.heldBytes(i),
-        state: stateOf(device),
-        reason,
-      };
-    }),
+    devices: devicesOf(parts),
     holders: parts.holders.list(),
     cache: cacheStatus(parts),
     waitSeconds: parts.plans.waitSeconds,
@@ -75,12 +66,23 @@ export function hedgesOf({ hedges, hedgesWon }: SourceTally): SourceHedges {
   return { sent: hedges, won: hedgesWon };
 }
 
-function cacheStatus({ engine, plans, tally, eviction, tiering }: Parts): CacheStatus {
+function devicesOf({ engine, holders, leftOut }: Parts): readonly DeviceStatus[] {
+  const used = engine.devices().map((device, i) => {
+    const { path, tier, sizeBytes, usedBytes, reason } = device;
+    return { path, tier, sizeBytes, usedBytes, heldBytes: holders.heldBytes(i), state: stateOf(device), reason };
+  });
+  const without = leftOut.map(({ path, tier, reason }) => {
+    return { path, tier, sizeBytes: 0, usedBytes: 0, heldBytes: 0, state: 'failed', reason } as const;
+  });
+  return [...used, ...without];
+}
+
+function cacheStatus({ engine, plans, tally, eviction, tiering, leftOut }: Parts): CacheStatus {
   const { records, recordBytes, sourceBytes, gets, retries, errors, damagedRecords, tableFull, ...counted } =
     engine.counters();
   const { hedges, hedgesWon, hedgedBytes, hedgesHeld } = counted;
   const devices = engine.devices();
-  const { state, why } = admission(devices, tableFull);
+  const { state, why } = admission(devices, tableFull, leftOut);
   return {
     state,
     why,

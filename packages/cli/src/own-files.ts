@@ -32,7 +32,7 @@ const stateLayout: Layout = {
 
 /** docs/formats.md, Data directory. The state lies in the first one by default. */
 const dataLayout: Layout = {
-  files: /^(lock|table\.(image|new))$/,
+  files: /^(lock|table\.(image|new)|directories(\.new)?)$/,
   directories: { segments, aside: segments, state: stateLayout },
 };
 

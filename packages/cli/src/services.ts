@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 
 import { startCache } from '@millpool/cache';
+import type { LeftOut } from '@millpool/cache';
 import { openLmdbStore } from '@millpool/coordination';
 import type { CoordStore } from '@millpool/coordination';
 import { systemClock } from '@millpool/host';
@@ -23,6 +24,7 @@ const socketMode = 0o660;
 interface ServiceParts {
   /** It has its directories, and reads what is in them. */
   readonly opening: Promise<Engine>;
+  readonly leftOut: readonly LeftOut[];
   /** Of the budget, what the engine has. */
   readonly engineBytes: number;
   /** Takes what is opened here. */
@@ -34,7 +36,7 @@ interface ServiceParts {
 /** All of a node but its engine: what it keeps, what it decides, and its sockets. */
 export async function startServices(
   config: NodeConfig,
-  { opening, engineBytes, parts, log, onShutdown }: ServiceParts,
+  { opening, leftOut, engineBytes, parts, log, onShutdown }: ServiceParts,
 ): Promise<Handlers> {
   const heap = HeapLimit.set(heapBytes, heapReserveBytes);
   if (!heap.isSet) log.warn('the heap has no limit of its own', { node: process.version });
@@ -42,7 +44,7 @@ export async function startServices(
   const engine = await opening;
   for (const notice of engine.notices()) log.warn('not used of a data directory', { notice });
   const cache = await startCache(
-    { ...config, socketMode, engineBytes, callBytes, version },
+    { ...config, socketMode, engineBytes, callBytes, version, leftOut },
     { engine, metadata, coordination: store, clock: systemClock, log: log.with({ part: 'cache' }), heap, onShutdown },
   );
   parts.onClose('the cache daemon', () => cache.stop());

@@ -380,7 +380,7 @@ export interface DeviceStatus {
   readonly usedBytes: number;
   /** Of `usedBytes`: of segments that are unlinked and still mapped by somebody. */
   readonly heldBytes: number;
-  /** `full`: nothing more is admitted; `failed`: the device gave an I/O error and is left alone. */
+  /** `full`: nothing more is admitted; `failed`: it gave I/O errors, or could not be used at the start. */
   readonly state: 'ok' | 'full' | 'failed';
   /** Why the state is not `ok`; empty where it is. */
   readonly reason: string;

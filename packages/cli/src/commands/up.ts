@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { Option } from 'commander';
 import { openLog, openLogSink } from '@millpool/host';
 import { checkRequest, formatBytes, MillpoolError, parseSize, policies } from '@millpool/protocol';
-import type { Attachment, Freshness, Policy } from '@millpool/protocol';
+import type { Attachment, DeviceStatus, Freshness, Policy } from '@millpool/protocol';
 import { parseSource, sourceName } from '@millpool/under-storage';
 
 import type { CommandContext, Tools } from '../command-context.ts';
@@ -79,10 +79,7 @@ async function runUp(
     const lines = [
       `Millpool is up (pid ${process.pid}).`,
       ...attachments.map(({ path, source }) => `  ${path}  is  ${source}`),
-      ...status.devices.map(({ path, tier, sizeBytes }) => {
-        const remark = tier === 'slow' ? ', the slow tier' : '';
-        return `  cache in ${path}: up to ${formatBytes(sizeBytes)}${remark}`;
-      }),
+      ...status.devices.filter(({ state }) => state !== 'failed').map(cacheLine),
       ...(status.cache.why === '' ? [] : [`  ${status.cache.why}`]),
       `SDK: connect()  with MILLPOOL_SOCKET=${wanted.socket}`,
       'Ctrl-C stops it; what is cached stays.',
@@ -104,6 +101,10 @@ function announce(output: Output, ready: object, lines: readonly string[]): void
   } catch (error) {
     if (!(error instanceof NobodyReads)) throw error;
   }
+}
+
+function cacheLine({ path, tier, sizeBytes }: DeviceStatus): string {
+  return `  cache in ${path}: up to ${formatBytes(sizeBytes)}${tier === 'slow' ? ', the slow tier' : ''}`;
 }
 
 interface AttachHow {

@@ -62,7 +62,11 @@ export function daemonChecks({ status }: DaemonFindings): readonly Check[] {
 
 function failedDevice({ path, reason }: DeviceStatus): Check {
   const remedy = 'Mend or replace it and start the daemon again, or leave it out of --data and --slow-data.';
-  return fail(`device ${path}`, `It failed and is left alone (${reason}): what it held comes from the source.`, remedy);
+  return fail(
+    `device ${path}`,
+    `It is left alone until the next start (${reason}): what it held comes from the source.`,
+    remedy,
+  );
 }
 
 function heldRoom({ pid, program, bytes, isStopped }: HolderStatus): Check {
