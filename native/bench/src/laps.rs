@@ -26,7 +26,8 @@ pub fn drive<T>(
     Ok(())
 }
 
-fn cpu_seconds() -> f64 {
+/// Of this process, so far.
+pub fn cpu_seconds() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

@@ -38,7 +38,8 @@ const USAGE: &str = "usage: millpool-bench COMMAND
   version FILE ENDPOINT BUCKET     writes the dataset version of all that such a bucket holds, attached at /data
   uncache DIRECTORY                takes the files below it out of the page cache
   memory BYTES                     touches so much memory, and gives it back
-  account BATCH TIMES              what the stall report adds to a batch of so many samples, the mean of so many times
+  account BATCH TIMES WAY          what the stall report adds to a batch of so many samples that is read as `read` or
+                                   `known` says, the mean of so many times
   round-trip ADDRESS:PORT          the least of some TCP handshakes, in seconds";
 
 fn main() -> ExitCode {
@@ -71,7 +72,9 @@ fn run(arguments: &[&str]) -> Result<(), Failure> {
         ["version", place, endpoint, bucket] => version_file::write(place, endpoint, bucket),
         ["uncache", directory] => page_cache::drop_below(directory),
         ["memory", bytes] => memory::touch(parsed("BYTES", bytes)?),
-        ["account", batch, times] => account::run(parsed("BATCH", batch)?, parsed("TIMES", times)?),
+        ["account", batch, times, way] => {
+            account::run(parsed("BATCH", batch)?, parsed("TIMES", times)?, way)
+        }
         ["round-trip", address] => round_trip::run(parsed("ADDRESS:PORT", address)?),
         _ => Err(refused(USAGE)),
     }

@@ -51,12 +51,13 @@ pub fn read_known(session: &Session, request: &KnownRequest<'_>) -> Option<Known
     }
     let segments = found.segments(&slots);
     let Found { layout, bytes, .. } = found;
+    let (spent, waited) = (start.elapsed(), major_faults() != faults);
     let mut waits = Waits::default();
-    if major_faults() == faults {
-        waits.gather = start.elapsed();
-    } else {
+    if waited {
         session.cold.met_device();
-        waits.device = start.elapsed();
+        waits.device = spent;
+    } else {
+        waits.gather = spent;
     }
     let samples = request.samples.len() as u32;
     let PlanPosition { plan, position } = request.plan;

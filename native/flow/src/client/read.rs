@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use millpool_core::fault::major_faults;
 use millpool_core::{
     Code, Copy, Error, Location, Mapping, Outcome, RecordKey, Result, Slot, gather, gather_direct,
 };
-
-use millpool_core::fault::major_faults;
 
 use super::batch::{Batch, Sample, Tally, Waits, timed};
 use super::cold::fits_memory;
@@ -264,12 +263,13 @@ impl<'a> Reading<'a> {
         let mut outcomes = Vec::new();
         gather(&from.copies, &mut outcomes);
         self.settle(from, outcomes);
-        if major_faults() == faults {
-            self.waits.gather += start.elapsed();
-        } else {
-            self.session.cold.met_device();
-            self.waits.device += start.elapsed();
+        let (spent, is_warm) = (start.elapsed(), major_faults() == faults);
+        if is_warm {
+            self.waits.gather += spent;
+            return;
         }
+        self.session.cold.met_device();
+        self.waits.device += spent;
     }
 
     /// All of the time is the device's, which is what it is spent on.
