@@ -136,7 +136,9 @@ impl<'a> Recovery<'a> {
                 let records: usize = adopted.iter().map(|one| one.contents.footer_records()).sum();
                 let wanted = buckets_for((records + records / HEADROOM).max(FIRST_TABLE_RECORDS));
                 let buckets = wanted.min(self.catalog.room.most_buckets());
-                (TableBuilder::with_buckets(buckets, adopted.len())?, Vec::new())
+                let builder = TableBuilder::with_buckets(buckets, adopted.len())?;
+                builder.populate();
+                (builder, Vec::new())
             }
         };
         let filling = Filling { builder: Mutex::new(builder), held: Room::default(), damaged };

@@ -75,6 +75,12 @@ impl TableBuilder {
         TableBuilder { memory, live, crowded, left_out: 0, len: 0 }
     }
 
+    /// All buckets are written to soon, in no order.
+    pub fn populate(&self) {
+        let starts: Vec<_> = (0..self.memory.bucket_count).step_by(CHUNK).collect();
+        fan_out(&starts, |start| self.memory.populate(*start..start + CHUNK));
+    }
+
     pub fn homes(&self, key: [u64; 2]) -> [usize; 2] {
         self.cuckoo().homes(key)
     }

@@ -1,6 +1,7 @@
 //! The memory that a key table lies in: a header page and buckets, in a memory file that readers map.
 
 use std::fs::File;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
@@ -13,6 +14,7 @@ use crate::{Code, Error, Result};
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"MPKEYTAB");
 pub(crate) const VERSION: u64 = 1;
 pub(crate) const HEADER_BYTES: usize = 4096;
+const PAGE_BYTES: usize = 4096;
 pub(crate) const BUCKET_BYTES: usize = size_of::<Bucket>();
 pub(crate) const ENTRIES_A_BUCKET: usize = 3;
 /// Two choices of buckets of three fill to 95 % (0.959 in the limit); above this, paths grow long.
@@ -93,6 +95,22 @@ impl TableMemory {
         header.bucket_count.store(constants[3], Ordering::Relaxed);
         header.changes.store(1, Ordering::Relaxed);
         header.checksum.store(checksum_of(&constants), Ordering::Release);
+    }
+
+    /// Takes the memory of these buckets at once, where the kernel can (since 5.14): a fault for each page of a large
+    /// table costs more than filling it.
+    pub fn populate(&self, buckets: Range<usize>) {
+        let start = HEADER_BYTES + buckets.start * BUCKET_BYTES;
+        let start = start - start % PAGE_BYTES;
+        let end = HEADER_BYTES + buckets.end.min(self.bucket_count) * BUCKET_BYTES;
+        let len = end.saturating_sub(start);
+        // SAFETY: within the mapping, which lives as long as self; what is populated keeps its content.
+        let populated = unsafe {
+            let from = self.map.as_mut_ptr().add(start).cast();
+            rustix::mm::madvise(from, len, rustix::mm::Advice::LinuxPopulateWrite)
+        };
+        // Without it each page is taken when it is written to.
+        let _ = populated;
     }
 
     /// From now on nobody can resize it, nor map it for writing, nor write to the file.

@@ -10,10 +10,10 @@ use millpool_core::{
     Admission, DeviceConfig, Fate, Identity, ObjectKey, RecordKey, Store, StoreConfig, Tier,
 };
 
-/// A table of 16,384 buckets has room for 44,236 records; one twice as large does not fit beside it.
+/// The first table has room for 65,536 records; one twice as large does not fit beside it.
 const TABLE_BYTES: u64 = 6 << 20;
-const FIT: u64 = 44_236;
-const MORE_THAN_FIT: u64 = 46_500;
+const FIT: u64 = 65_536;
+const MORE_THAN_FIT: u64 = 69_000;
 
 fn open(directory: &std::path::Path, table_bytes: u64) -> Arc<Store> {
     let device = DeviceConfig {
