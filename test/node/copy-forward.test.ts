@@ -5,6 +5,8 @@ import { after, test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import type { WhyReply } from '@millpool/protocol';
+
 import { objectsOf } from '../harness/command-output.ts';
 import { seededBytes } from '../harness/seeded-random.ts';
 import {
@@ -75,6 +77,18 @@ async function assertWon(t: TestContext, cache: SmallCache, share: string, garba
   assert.ok(saved() > wonShare * garbageBytes, `${saved()} of ${garbageBytes} bytes are fetched no more`);
   assert.ok(copied.bytes <= 0.25 * sourceBytes, `${copied.bytes} copied, ${sourceBytes} fetched`);
   assert.match(cache.node.stderr, /segments copied forward, room being wanted/);
+  // What was moved is told to be where it is.
+  const told = objectsOf<WhyReply>(await cache.node.run('why', await cachedPath(cache), '--json'));
+  assert.deepEqual([told[0]?.reason, told[0]?.missing, told[0]?.places.length], ['cached', [], 1]);
+}
+
+/** The first file that is here whole: it was fetched at the beginning, and has moved since. */
+async function cachedPath(cache: SmallCache): Promise<string> {
+  for (let file = 1; file < files; file += 2) {
+    const [stat] = objectsOf<{ cachedBytes: number }>(await cache.node.run('stat', pathOf('one', file), '--json'));
+    if (stat?.cachedBytes === fileBytes) return pathOf('one', file);
+  }
+  throw new Error('nothing is cached');
 }
 
 for (const share of ['25%', '0%'] as const) {

@@ -76,8 +76,12 @@ export class Compaction {
       const isGarbageLeft = choice.kind !== 'wait' || choice.lacking !== 'garbage';
       this.#parts.engine.reserveForCopies(isGarbageLeft ? this.#parts.engine.segmentBytes() : 0);
       if (choice.kind === 'wait') break;
-      if (choice.kind === 'give-up') await wanted.giveUp(choice.segment);
-      else await this.#copy(choice.segment);
+      if (choice.kind === 'give-up') {
+        // What was given up or copied a moment ago may be mapped still, and comes free soon: that is seen at a look.
+        if (copies === 0) await wanted.giveUp(choice.segment);
+        break;
+      }
+      await this.#copy(choice.segment);
     }
     const [segments, bytes] = [this.#copied.segments - before.segments, this.#copied.bytes - before.bytes];
     const freedBytes = this.#copied.freedBytes - before.freedBytes;

@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test';
 import { DatasetFile, DatasetFileWriter } from './dataset-file.ts';
 import type { DiffPage, DiffPlace } from './dataset-file.ts';
 import { identityHash } from './engine.ts';
+import { packObjects } from './object-list.ts';
 import { bytesOf, TestEngine, testFiles, timeoutMs } from './testing/test-engine.ts';
 
 const files = testFiles(30);
@@ -134,4 +135,27 @@ test('a daemon hands a version out, reads of it are by index, and it is fetched 
 
   const unknown = engine.engine.fetchSamples('00'.repeat(32), samples, 1);
   await assert.rejects(unknown.done, { code: 'not-found' });
+});
+
+test('what its source has replaced is forgotten, but for what a version names that somebody reads', async () => {
+  const file = join(engine.folder, 'datasets', 'held');
+  const made = writer(file);
+  const held = entries.slice(0, 10);
+  made.push(held);
+  const { version } = await made.finish();
+  await engine.publish(file, version);
+  const all = packObjects(entries);
+  await engine.fill(all);
+  assert.equal(engine.engine.counters().records, entries.length);
+
+  const some = await engine.engine.forgetReplaced(all, [version]);
+  assert.deepEqual([some.records, some.held], [entries.length - held.length, held.length]);
+  const left = [...engine.engine.residency(all)];
+  assert.deepEqual(
+    left.map((bytes) => bytes > 0),
+    entries.map((_, i) => i < held.length),
+  );
+  assert.deepEqual(await engine.engine.forgetReplaced(all, []).then(({ records }) => records), held.length);
+  assert.equal(engine.engine.counters().records, 0);
+  await assert.rejects(engine.engine.forgetReplaced(all, ['00']), { code: 'invalid' });
 });
