@@ -13,6 +13,8 @@ use crate::{Code, Error, Result};
 /// Records that wait for one device's writer. They count in the daemon's byte budget anyway; this keeps one slow device
 /// from holding all of it.
 pub const MAX_QUEUED_BYTES: u64 = 256 << 20;
+/// The same of new records for which a slow device is the second choice: it is to keep nobody waiting for buffers.
+const MAX_OVERFLOW_BYTES: u64 = 32 << 20;
 /// Of a file that takes its name once it is whole.
 pub(crate) const TEMPORARY_SUFFIX: &str = "new";
 /// Records that a device may fail to give before it is left alone.
@@ -20,7 +22,8 @@ const READ_ERRORS_MAX: u64 = 8;
 /// A full device is tried again after this: others may have freed room that we are not told of.
 const FULL_RETRY: Duration = Duration::from_secs(1);
 
-/// What a device is good at. Records are written to fast ones, and segments are moved to slow ones and back.
+/// What a device is good at. Records are written to fast ones while those have room, and segments are moved to slow
+/// ones and back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tier {
     Fast,
@@ -190,6 +193,12 @@ impl Device {
         let free = self.config.size_bytes.saturating_sub(self.used.load(Ordering::Relaxed));
         let room = free + self.claimed.load(Ordering::Relaxed);
         queued + bytes <= MAX_QUEUED_BYTES.min(room) && self.is_ready()
+    }
+
+    /// Bytes of new records that it would take in the place of a fast one, now.
+    pub fn overflow_bytes(&self) -> u64 {
+        let queue = MAX_OVERFLOW_BYTES.saturating_sub(self.queued_bytes());
+        if self.is_ready() { queue.min(self.room_bytes()) } else { 0 }
     }
 
     pub fn reserve_for_copies(&self, bytes: u64) {

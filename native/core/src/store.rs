@@ -154,7 +154,7 @@ impl Store {
     }
 
     /// Never blocks. The bytes are held until they are written; the fast device with room that has the fewest queued
-    /// bytes takes them.
+    /// bytes takes them. Where none has, or its identity has its share of them, a slow one does, as far as it keeps up.
     pub fn append(
         &self,
         attachment: u32,
@@ -182,11 +182,15 @@ impl Store {
         // Whoever pinned it has been told that there is room.
         let is_within = tenant.room() >= len || self.catalog.is_pinned(&key);
         let record = Record { key, piece, bytes, original: None, refusals: 0 };
-        let accepts = |device: &Device| device.tier() == Tier::Fast && device.accepts(len);
-        if is_within && self.placement.place(identity, record, accepts) {
+        let is_fast = |device: &Device| device.tier() == Tier::Fast && device.accepts(len);
+        let has_room = self.writers().iter().any(|writer| is_fast(&writer.device));
+        let accepts = |device: &Device| match is_within && has_room {
+            true => is_fast(device),
+            false => device.tier() == Tier::Slow && device.overflow_bytes() >= len,
+        };
+        if self.placement.place(identity, record, accepts) {
             return Admission::Queued;
         }
-        let has_room = self.writers().iter().any(|writer| accepts(&writer.device));
         let fate = if has_room && !is_within { Fate::OverShare } else { Fate::NoRoom };
         tenant.add_declined(len);
         self.fates().note([key], fate);
@@ -229,9 +233,14 @@ impl Store {
             return 0;
         }
         drop(attachments);
-        let fast = self.writers().iter().filter(|writer| writer.is_fast());
-        let rooms = fast.map(|writer| writer.device.room_bytes());
-        rooms.sum::<u64>().min(self.catalog.tenants.of(identity).room())
+        let (fast, slow): (Vec<_>, Vec<_>) = self
+            .writers()
+            .iter()
+            .map(|writer| &*writer.device)
+            .partition(|device| device.tier() == Tier::Fast);
+        let fast: u64 = fast.into_iter().map(Device::room_bytes).sum();
+        let slow: u64 = slow.into_iter().map(Device::overflow_bytes).sum();
+        fast.min(self.catalog.tenants.of(identity).room()) + slow
     }
 
     /// What of these records is resident, or will be, is not evicted from now on, and is taken in above any quota.

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crate::catalog::Catalog;
-use crate::device::{Device, Tier};
+use crate::device::Device;
 use crate::extent::Record;
 use crate::inbox::{Inbox, Unsettled};
 use crate::writer_thread::{WriterParts, WriterThread};
@@ -29,11 +29,6 @@ impl Writer {
             .spawn(move || work.run())
             .map_err(|error| Error::io("starting a writer thread", &error))?;
         Ok(Writer { device, catalog, inbox, thread: Mutex::new(Some(thread)) })
-    }
-
-    /// Whether its device takes records in.
-    pub fn is_fast(&self) -> bool {
-        self.device.tier() == Tier::Fast
     }
 
     /// Takes a record in. False when the thread has ended.

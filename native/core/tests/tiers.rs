@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use harness::{SECONDS, content, get, key, put};
 use millpool_core::{
-    Code, CopyForward, Destination, DeviceConfig, Identity, SegmentStatus, Store, StoreConfig, Tier,
+    Admission, Code, CopyForward, Destination, DeviceConfig, Identity, SegmentStatus, Store,
+    StoreConfig, Tier,
 };
 
 const LEN: usize = 50_000;
@@ -58,18 +59,46 @@ fn move_all(store: &Store, from: u32, to: u32) {
 }
 
 #[test]
-fn records_are_written_to_fast_devices_alone_and_the_room_of_slow_ones_is_not_theirs() {
+fn records_are_written_to_fast_devices_while_those_have_room_and_to_slow_ones_then() {
     let place = tempfile::tempdir().unwrap();
     let store = tiered(place.path());
     let identity = Identity::of("test");
-    assert!(store.room(&identity) <= 64 << 20);
+    let slow_room = store.room(&identity) - store.devices()[0].room_bytes;
+    assert!(slow_room > 0 && slow_room < store.devices()[1].room_bytes, "as much as may wait");
     for n in 0..200 {
         put(&store, n, LEN);
     }
     store.flush(SECONDS).unwrap();
     assert!(segments_on(&store, SLOW).is_empty());
-    let tiers: Vec<_> = store.devices().iter().map(|device| device.tier).collect();
-    assert_eq!(tiers, [Tier::Fast, Tier::Slow]);
+    let mut queued = 200;
+    while put(&store, queued, LEN) == Admission::Queued {
+        queued += 1;
+        if queued % 20 == 0 {
+            store.flush(SECONDS).unwrap();
+        }
+    }
+    store.flush(SECONDS).unwrap();
+    let on = |device| segments_on(&store, device).iter().map(|of| of.live_records).sum::<u64>();
+    // Whether the last extents fit is known when they are written.
+    assert!(queued - (on(FAST) + on(SLOW)) < 100, "{} of {queued}", on(FAST) + on(SLOW));
+    assert!(on(SLOW) > 1000 && on(FAST) > 1000, "{} and {}", on(FAST), on(SLOW));
+    assert!(store.devices().iter().all(|device| device.used_bytes <= device.size_bytes));
+    assert!((0..queued).all(|n| get(&store, n).is_none_or(|bytes| bytes == content(n, LEN))));
+}
+
+#[test]
+fn what_is_beyond_a_quota_goes_to_slow_devices() {
+    let place = tempfile::tempdir().unwrap();
+    let store = tiered(place.path());
+    store.set_quota(&Identity::of("test"), Some(10 << 20));
+    for n in 0..400 {
+        assert_eq!(put(&store, n, LEN), Admission::Queued);
+        if n % 20 == 19 {
+            store.flush(SECONDS).unwrap();
+        }
+    }
+    let tenant = store.tenants()[0];
+    assert!(tenant.stored_bytes <= 11 << 20 && tenant.slow_bytes >= 9 << 20, "{tenant:?}");
 }
 
 #[test]
@@ -84,12 +113,12 @@ fn what_moves_counts_where_it_lies_and_gives_its_quota_back() {
     store.flush(SECONDS).unwrap();
     let before = store.tenants()[0];
     assert_eq!(before.slow_bytes, 0);
-    assert!(store.room(&identity) < 3 << 20);
+    let room = store.room(&identity);
     move_all(&store, FAST, SLOW);
     let moved = store.tenants()[0];
     assert_eq!(moved.stored_bytes, 0);
     assert!(moved.slow_bytes >= 200 * LEN as u64);
-    assert_eq!(store.room(&identity), 12 << 20);
+    assert_eq!(store.room(&identity) - room, before.stored_bytes);
     assert!((0..200).all(|n| get(&store, n) == Some(content(n, LEN))));
 
     move_all(&store, SLOW, FAST);

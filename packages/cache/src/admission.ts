@@ -12,18 +12,14 @@ export function stateOf({ state, roomBytes }: DeviceStatus): DeviceStatus['state
   return state === 'ok' && roomBytes < leastRoomBytes ? 'full' : state;
 }
 
-/**
- * Whether anything is admitted, and what keeps it or a part of the devices from it: what is read is written to the fast
- * tier.
- */
+/** Whether anything is admitted, and what keeps it or a part of the devices from it. */
 export function admission(
-  all: readonly DeviceStatus[],
+  devices: readonly DeviceStatus[],
   tableFull: boolean,
   leftOut: readonly LeftOut[] = [],
 ): Pick<CacheStatus, 'state' | 'why'> {
   if (tableFull) return { state: 'full', why: whyTableFull };
-  const lost = [...leftOut.map(({ reason }) => `${reason} `), ...all.filter(isDead).map(whyDead)].join('');
-  const devices = all.filter(({ tier }) => tier === 'fast');
+  const lost = [...leftOut.map(({ reason }) => `${reason} `), ...devices.filter(isDead).map(whyDead)].join('');
   if (devices.some((device) => stateOf(device) === 'ok')) return { state: 'on', why: lost.trim() };
   if (devices.every(isDead)) return { state: 'off', why: `${lost}Replace the device or name another with --data.` };
   const reasons = devices.filter((device) => !isDead(device)).map(whyFull);

@@ -23,8 +23,8 @@ import { pickVictims } from './victims.ts';
 import type { SegmentFacts } from './victims.ts';
 
 const lookEveryMs = 500;
-/** While a plan goes on under the policy `order`, and a fast loop has short epochs. */
-const orderEveryMs = 100;
+/** While a plan goes on under the policy `order`, and a fast loop has short epochs; or while segments move. */
+const oftenMs = 100;
 /** For what is pinned to find room. */
 const claimDeadlineMs = 30_000;
 /** Segments that can always be begun. */
@@ -142,15 +142,15 @@ export class Eviction {
     this.#deal = dealt;
     for (const [identity, bytes] of dealt.quotas) engine.setQuota(identity, bytes);
     const byOrder = who.filter(({ policy, identity }) => policy === 'order' && plans.jobs(identity).size > 0);
-    this.#everyMs = byOrder.length > 0 ? orderEveryMs : lookEveryMs;
-    const isTiered = tiering.hasSlowTier;
-    if (!isTiered && dealt.wantedBytes === 0 && byOrder.length === 0 && !who.some(({ wants }) => wants)) return;
+    const looksAtTiers = tiering.isDue(who);
+    this.#everyMs = byOrder.length > 0 || looksAtTiers ? oftenMs : lookEveryMs;
+    if (!looksAtTiers && dealt.wantedBytes === 0 && byOrder.length === 0 && !who.some(({ wants }) => wants)) return;
     await this.#copyForward(who, room);
-    if (isTiered) await this.#lookAtTiers(this.#segments(), who, room);
+    if (looksAtTiers) await this.#lookAtTiers(this.#segments(), who, room);
     const segments = this.#fastSegments();
     await this.#giveUp(pickVictims(segments, dealt.givers, dealt.wantedBytes), who);
     // What finds room below is moved there first.
-    const isBelowFull = !isTiered || tiering.slowRoomBytes < room.spareBytes;
+    const isBelowFull = !tiering.hasSlowTier || tiering.slowRoomBytes < room.spareBytes;
     for (const { identity } of byOrder) {
       if (isBelowFull) await this.#evict(await this.#order(identity, segments));
       else plans.setBar(identity, null);

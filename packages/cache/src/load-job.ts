@@ -182,7 +182,7 @@ export class LoadJob {
     const { eviction, engine } = this.#parts;
     const load = (isMade: boolean): Promise<Files> => (isMade ? this.#fetch(missing) : this.#fetchAsRoomComes(missing));
     const unkept = await eviction.withRoom(missing, load, this.#stop.signal);
-    const hasRoom = engine.devices().some((device) => device.tier === 'fast' && stateOf(device) === 'ok');
+    const hasRoom = engine.devices().some((device) => stateOf(device) === 'ok');
     if (hasRoom) this.#unsettled.push(...unkept);
     else await this.#fail(unkept.map(({ path }) => notKept(path).shape));
   }

@@ -1,4 +1,4 @@
-import type { Log } from '@millpool/host';
+import type { Clock, Log } from '@millpool/host';
 import type { Engine } from '@millpool/native';
 import type { Tier } from '@millpool/protocol';
 
@@ -7,9 +7,12 @@ import type { SegmentFacts } from './victims.ts';
 
 /** A segment is 256 MiB at most; a disk that takes longer than this for one has more to do than it can. */
 const moveTimeoutMs = 600_000;
+/** One that could not be moved, or not whole, is not tried again before this. */
+const passOverMs = 60_000;
 
 interface Parts {
   readonly engine: Engine;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
@@ -27,6 +30,8 @@ export class SegmentMoves {
   readonly #parts: Parts;
   readonly #waiting: { readonly segment: SegmentFacts; readonly to: Tier }[] = [];
   readonly #moving = new Set<string>();
+  /** Until when those that failed are passed over. */
+  readonly #passedOver = new Map<string, number>();
   readonly #moved = { fast: 0, slow: 0 };
   #running: Promise<void> | null = null;
   #isStopped = false;
@@ -46,6 +51,12 @@ export class SegmentMoves {
     return this.#moving.has(nameOf(segment));
   }
 
+  /** It may be moved: it is not being moved, nor did that fail of late. */
+  canMove(segment: Pick<SegmentFacts, 'number' | 'generation'>): boolean {
+    const untilMs = this.#passedOver.get(nameOf(segment)) ?? -Infinity;
+    return !this.has(segment) && this.#parts.clock.monotonicMs() >= untilMs;
+  }
+
   /** What a tier is to take, or to have free, once all moves have ended. */
   bytesTo(tier: Tier): number {
     return this.#waiting.reduce((sum, { segment, to }) => sum + (to === tier ? segment.bytes : 0), 0);
@@ -55,10 +66,10 @@ export class SegmentMoves {
     return { demotedBytes: this.#moved.slow, promotedBytes: this.#moved.fast };
   }
 
-  /** Of sealed segments. Those that are being moved already are passed over. */
+  /** Of sealed segments. Those that cannot be moved now are passed over. */
   begin(segments: readonly SegmentFacts[], to: Tier): void {
     for (const segment of segments) {
-      if (this.#isStopped || this.has(segment)) continue;
+      if (this.#isStopped || !this.canMove(segment)) continue;
       this.#moving.add(nameOf(segment));
       this.#waiting.push({ segment, to });
     }
@@ -66,22 +77,28 @@ export class SegmentMoves {
   }
 
   async #run(): Promise<void> {
-    const { log } = this.#parts;
+    const { clock, log } = this.#parts;
     for (let next = this.#waiting[0]; next !== undefined && !this.#isStopped; next = this.#waiting[0]) {
       const { segment, to } = next;
-      await this.#move(segment, to).catch((error: unknown) =>
-        log.warn('a segment could not be moved', { segment: segment.number, to, error: String(error) }),
-      );
+      const isMoved = await this.#move(segment, to).catch((error: unknown) => {
+        log.warn('a segment could not be moved', { segment: segment.number, to, error: String(error) });
+        return false;
+      });
+      const nowMs = clock.monotonicMs();
+      for (const [name, untilMs] of this.#passedOver) if (untilMs <= nowMs) this.#passedOver.delete(name);
+      if (!isMoved) this.#passedOver.set(nameOf(segment), nowMs + passOverMs);
       this.#waiting.shift();
       this.#moving.delete(nameOf(segment));
     }
   }
 
-  async #move(segment: SegmentFacts, to: Tier): Promise<void> {
+  /** False where some of it had no room. */
+  async #move(segment: SegmentFacts, to: Tier): Promise<boolean> {
     const { engine, log } = this.#parts;
     const devices = engine.devices().flatMap(({ tier }, device) => (tier === to ? [device] : []));
     const { bytes, left } = await engine.copyForward(segment, moveTimeoutMs, devices);
     this.#moved[to] += bytes;
     if (left > 0) log.info('there was no room for all of a segment', { segment: segment.number, to, left });
+    return left === 0;
   }
 }

@@ -25,7 +25,7 @@ function segment(number: number, facts: Partial<SegmentFacts>): SegmentFacts {
 }
 
 function tenant(identity: string, facts: Partial<TierTenant> = {}): TierTenant {
-  return { identity, keeps: false, isPlanned: false, isFilling: false, roomBytes: 0, ...facts };
+  return { identity, keeps: false, isPlanned: false, isFilling: false, ...facts };
 }
 
 function numbers({ toSlow, toFast }: TierMoves): Record<keyof TierMoves, number[]> {
@@ -43,20 +43,25 @@ test('while something comes in, the unplanned and longest unread moves down, as 
     segment(4, { identity: 'kept', idleSeconds: 900 }),
     segment(5, { identity: 'b', idleSeconds: 99, sealed: false }),
     segment(6, { identity: 'b', idleSeconds: 99, pinnedBytes: 1 }),
+    segment(7, { identity: 'planned', idleSeconds: 99 }),
   ];
-  const tenants = [tenant('a', { isFilling: true, roomBytes: 50 }), tenant('b'), tenant('kept', { keeps: true })];
-  assert.deepEqual(numbers(pickMoves(segments, tenants, new Map(), room)), { toSlow: [2, 3], toFast: [] });
-  const little = { ...room, slowBytes: 150 };
-  assert.deepEqual(numbers(pickMoves(segments, tenants, new Map(), little)), { toSlow: [2], toFast: [] });
-  const enough = [tenant('a', { isFilling: true, roomBytes: 200 })];
-  assert.deepEqual(numbers(pickMoves(segments, enough, new Map(), room)), { toSlow: [], toFast: [] });
+  const others = [tenant('b'), tenant('kept', { keeps: true }), tenant('planned', { isPlanned: true })];
+  const tenants = [tenant('a', { isFilling: true }), ...others];
+  const short = { ...room, fastBytes: 50 };
+  const known = worths([7, 1]);
+  assert.deepEqual(numbers(pickMoves(segments, tenants, known, short)), { toSlow: [2, 3], toFast: [] });
+  const little = { ...short, slowBytes: 150 };
+  assert.deepEqual(numbers(pickMoves(segments, tenants, known, little)), { toSlow: [2], toFast: [] });
+  const enough = { ...room, fastBytes: 200 };
+  assert.deepEqual(numbers(pickMoves(segments, tenants, known, enough)), { toSlow: [], toFast: [] });
 });
 
 test('who comes in moves its own down where all is planned, what is read last first', () => {
   const segments = [segment(1, {}), segment(2, {}), segment(3, {}), segment(4, { identity: 'b' })];
   const tenants = [tenant('a', { isFilling: true, isPlanned: true }), tenant('b', { isPlanned: true })];
   const known = worths([1, 30], [2, 10], [3, 20], [4, 1]);
-  assert.deepEqual(numbers(pickMoves(segments, tenants, known, room)), { toSlow: [2, 3], toFast: [] });
+  const full = { ...room, fastBytes: 0 };
+  assert.deepEqual(numbers(pickMoves(segments, tenants, known, full)), { toSlow: [2, 3], toFast: [] });
 });
 
 test('what plans read moves up into free room, the soonest first, and what is pinned before it', () => {

@@ -21,8 +21,6 @@ export interface TierTenant {
   readonly isPlanned: boolean;
   /** More of it comes in, or would. */
   readonly isFilling: boolean;
-  /** Of the fast tier, that it may take now. */
-  readonly roomBytes: number;
 }
 
 export interface TierMoves {
@@ -40,9 +38,9 @@ const plannedIdleSeconds = 600;
  * The segments that change their tier now. Pure.
  *
  * While something comes in, the fast tier is kept free for it ahead of need: what no plan reads moves down, the longest
- * unread first, then of the one that comes in what is read last. When nothing comes in, what plans read moves up, the
+ * unread first, then of what comes in that which is read last. When nothing comes in, what plans read moves up, the
  * soonest first: into room that is free, or in the place of what no plan reads. One planned segment never takes the
- * place of another: whatever the order, each is read as often, and both disks would do nothing else.
+ * place of another then: whatever the order, each is read as often, and both disks would do nothing else.
  *
  * @param worths by `nameOf`: what segments hold of what the open plans read; others are of no plan.
  */
@@ -54,25 +52,26 @@ export function pickMoves(
 ): TierMoves {
   const worthOf = (segment: SegmentFacts): number => (worths.get(nameOf(segment)) ?? 0) / Math.max(1, segment.bytes);
   const fast = segments.filter((segment) => segment.tier === 'fast' && mayGo(segment));
-  const filling = tenants.filter(({ isFilling }) => isFilling);
-  if (filling.length > 0) {
-    const toSlow = new Set<SegmentFacts>();
-    for (const { identity, roomBytes } of filling) {
-      const given = fast.filter((segment) => segment.identity === identity || isGiven(segment, tenants, worths));
-      const ranked = given.toSorted((a, b) => worthOf(a) - worthOf(b) || b.idleSeconds - a.idleSeconds);
-      for (const segment of within(ranked, room.aheadBytes - roomBytes, room.slowBytes)) toSlow.add(segment);
-    }
-    return { ...none, toSlow: within([...toSlow], Infinity, room.slowBytes) };
+  const given = fast
+    .filter((segment) => isGiven(segment, tenants, worths))
+    .toSorted((a, b) => b.idleSeconds - a.idleSeconds);
+  const filling = new Set(tenants.flatMap(({ identity, isFilling }) => (isFilling ? [identity] : [])));
+  if (filling.size > 0) {
+    const givenAway = new Set(given);
+    const own = fast
+      .filter((segment) => filling.has(segment.identity) && !givenAway.has(segment))
+      .toSorted((a, b) => worthOf(a) - worthOf(b));
+    return { ...none, toSlow: within([...given, ...own], room.aheadBytes - room.fastBytes, room.slowBytes) };
   }
   const isWanted = (segment: SegmentFacts): boolean => worthOf(segment) > 0 || segment.pinnedBytes > 0;
   const slow = segments.filter((segment) => segment.tier === 'slow' && segment.sealed && isWanted(segment));
   const [next] = slow.toSorted((a, b) => b.pinnedBytes - a.pinnedBytes || worthOf(b) - worthOf(a));
   if (next === undefined) return none;
-  const lackBytes = next.bytes + 2 * room.aheadBytes - room.fastBytes;
+  // With one to spare: what moved up is not to move down for the next that comes in.
+  const lackBytes = 2 * next.bytes + room.aheadBytes - room.fastBytes;
   if (lackBytes <= 0) return { ...none, toFast: [next] };
-  const given = fast.filter((segment) => isGiven(segment, tenants, worths) && segment.idleSeconds >= idleSeconds);
-  const ranked = given.toSorted((a, b) => b.idleSeconds - a.idleSeconds);
-  return { ...none, toSlow: within(ranked, lackBytes, room.slowBytes) };
+  const unread = given.filter((segment) => segment.idleSeconds >= idleSeconds);
+  return { ...none, toSlow: within(unread, lackBytes, room.slowBytes) };
 }
 
 /**

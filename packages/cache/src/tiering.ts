@@ -15,6 +15,10 @@ const spareSegments = 2;
 /** Who waits for room looks again after this, and no longer than so when none comes. */
 const pollMs = 100;
 const patienceMs = 15_000;
+/** To wait for, of what a slow device writes at a time. */
+const leastRoomBytes = 16 * 1024 ** 2;
+/** Looked at so often while nothing comes in and nothing moves: it takes a look at every segment. */
+const restMs = 5_000;
 
 interface Parts {
   readonly engine: Engine;
@@ -34,6 +38,7 @@ export class Tiering {
   readonly #parts: Parts;
   readonly #moves: SegmentMoves;
   readonly #fillings = new Set<Filling>();
+  #restUntilMs = -Infinity;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -72,15 +77,15 @@ export class Tiering {
   }
 
   /**
-   * Bytes of an identity that may come in now, of those that are wanted: as long as others move down for them, what
-   * comes in waits. `Infinity` where nothing more moves: what has no room then is not kept.
+   * Bytes of an identity that may come in now, of those that are wanted: as long as there is room on some tier, what
+   * comes in waits until it can be written there. `Infinity` where there is none: what has no room then is not kept.
    */
   async roomFor(identity: string, wantedBytes: number, signal: AbortSignal): Promise<number> {
     const { engine, clock } = this.#parts;
     const filling = { identity };
     this.#fillings.add(filling);
     try {
-      const leastBytes = Math.min(wantedBytes, spareSegments * engine.segmentBytes());
+      const leastBytes = Math.min(wantedBytes, leastRoomBytes);
       let mostBytes = 0;
       for (let deadlineMs = clock.monotonicMs() + patienceMs; clock.monotonicMs() < deadlineMs;) {
         if (!this.hasSlowTier) return Infinity;
@@ -102,7 +107,7 @@ export class Tiering {
     const taken: SegmentFacts[] = [];
     let left = this.hasSlowTier ? this.slowRoomBytes : 0;
     for (const segment of segments) {
-      if (segment.bytes > left) continue;
+      if (segment.bytes > left || !this.#moves.canMove(segment)) continue;
       taken.push(segment);
       left -= segment.bytes;
     }
@@ -110,9 +115,15 @@ export class Tiering {
     return segments.filter((segment) => !taken.includes(segment));
   }
 
-  /** To be called again and again, with the segments that are not being moved. */
+  /** There is something to look at. */
+  isDue(who: readonly Tenant[]): boolean {
+    const isFilling = this.#fillings.size > 0 || who.some((tenant) => tenant.isFilling);
+    return this.hasSlowTier && (isFilling || this.#parts.clock.monotonicMs() >= this.#restUntilMs);
+  }
+
+  /** To be called when it is due, with the segments that are not being moved. */
   async look(segments: readonly SegmentFacts[], who: readonly Tenant[], room: TierRoom): Promise<void> {
-    const { engine, plans, worths } = this.#parts;
+    const { plans, worths, clock } = this.#parts;
     const all = new Map<string, number>();
     const tenants = await Promise.all(
       who.map(async ({ identity, policy, isFilling }) => {
@@ -123,13 +134,15 @@ export class Tiering {
           keeps: policy === 'keep',
           isPlanned: plans.jobs(identity).size > 0,
           isFilling: (isFilling && policy !== 'stream') || expected,
-          roomBytes: engine.room(identity) + this.#moves.bytesTo('slow'),
         };
       }),
     );
-    const { toSlow, toFast } = pickMoves(segments, tenants, all, room);
+    const movable = segments.filter((segment) => this.#moves.canMove(segment));
+    const { toSlow, toFast } = pickMoves(movable, tenants, all, room);
     this.#moves.begin(toSlow, 'slow');
     const isMoving = this.#moves.bytesTo('slow') + this.#moves.bytesTo('fast') > 0;
     if (!isMoving) this.#moves.begin(toFast, 'fast');
+    const isResting = toSlow.length === 0 && toFast.length === 0;
+    this.#restUntilMs = isResting ? clock.monotonicMs() + restMs : -Infinity;
   }
 }

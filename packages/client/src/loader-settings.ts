@@ -24,8 +24,9 @@ export interface LoaderOptions {
   /** Leave out what is left of an epoch after its last full step. */
   readonly dropLast?: boolean;
   /**
-   * Batches read ahead; `auto` is 4, up to 16 of those that memory gives in a fraction of a millisecond, and none of
-   * those of 2 MiB at most that this process has read before: they are read when they are asked for.
+   * Batches read ahead; `auto` is 4, up to 16 of those that memory gives in a fraction of a millisecond or that the
+   * loop waits for now and then, and none of those of 2 MiB at most that this process has read before: they are read
+   * when they are asked for.
    */
   readonly prefetch?: 'auto' | number;
   /** `off`: the daemon is not told what will be read, for benchmarks that forbid it. */

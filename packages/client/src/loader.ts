@@ -105,7 +105,7 @@ export class Loader implements AsyncIterable<Batch> {
       let turnMs = askedMs;
       for (let next = ahead.next(); next !== null; next = ahead.next()) {
         const came = next.read instanceof Promise ? await next.read : next.read;
-        ahead.came(next, came.batch);
+        ahead.came(next, came, askedMs);
         const batch = this.#deliver(next, came, askedMs);
         if (this.#probe.delivered(next.samples, came.cameMs, signal)) void this.#askCache();
         plan?.delivered(this.#position, this.#account.waitSeconds);

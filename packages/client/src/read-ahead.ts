@@ -67,10 +67,10 @@ export class ReadAhead {
     return this.#queue.shift() ?? null;
   }
 
-  /** A batch has come. How its read went decides how the next ones are read. */
-  came({ read }: Ahead, batch: NativeBatch): void {
+  /** A batch has come, for which the loop asked then. How its read went decides how the next ones are read. */
+  came({ read }: Ahead, { batch, cameMs }: Came, askedMs: number): void {
     if (!(read instanceof Promise)) return;
-    this.#run.came(batch);
+    this.#run.came(batch, cameMs > askedMs);
     this.#atOnce.passed();
   }
 

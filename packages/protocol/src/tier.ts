@@ -1,3 +1,3 @@
 export const tiers = ['fast', 'slow'] as const;
-/** What is read is written to fast devices; slow ones take what those give up. */
+/** What is fetched is written to fast devices while those have room; slow ones take what they give up, and the rest. */
 export type Tier = (typeof tiers)[number];
