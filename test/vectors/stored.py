@@ -37,20 +37,53 @@ def keys():
 
 
 class Record:
+    """As it is: `size` times the same byte."""
+
+    codec = 0
+
     def __init__(self, name, piece, byte, size):
         self.key = piece_key(object_key(name, piece * PIECE + size, b'"5d41"'), piece)
-        self.piece, self.byte, self.size = piece, byte, size
+        self.piece, self.byte, self.size, self.raw_size = piece, byte, size, size
+        self.stored = bytes([byte]) * size
         self.alignment = BLOCK if size >= 2048 else 64
         self.offset = 0
+
+    def payload(self, vector):
+        vector.fill("bytes", self.byte, self.size)
+
+
+class PackedRecord(Record):
+    """One LZ4 block: `unit`, a match that repeats it up to the last five bytes, and these as they are."""
+
+    codec = 1
+
+    def __init__(self, name, unit, times):
+        raw = unit * times
+        match = len(raw) - len(unit) - 5
+        more = match - 4 - 15
+        assert len(unit) < 15 and more >= 0
+        self.stored = bytes([len(unit) << 4 | 15]) + unit + len(unit).to_bytes(2, "little")
+        self.stored += b"\xff" * (more // 255) + bytes([more % 255]) + bytes([5 << 4]) + raw[-5:]
+        self.key = object_key(name, len(raw), b'"5d41"')
+        self.piece, self.size, self.raw_size = 0, len(self.stored), len(raw)
+        self.alignment = 64
+        self.offset = 0
+
+    def payload(self, vector):
+        vector.raw("bytes", self.stored)
 
 
 def record_entry(vector, record):
     vector.begin("record-entry").raw("key", record.key)
     vector.number("offset", 4, record.offset).number("stored length", 4, record.size)
-    vector.number("raw length", 4, record.size)
-    vector.number("checksum", 4, crc32c(bytes([record.byte]) * record.size))
-    vector.number("piece", 4, record.piece).number("codec", 1, 0).number("flags", 1, 0)
+    vector.number("raw length", 4, record.raw_size)
+    vector.number("checksum", 4, crc32c(record.stored))
+    vector.number("piece", 4, record.piece).number("codec", 1, record.codec).number("flags", 1, 0)
     vector.align(64)
+
+
+def version_of(records):
+    return 2 if any(record.codec for record in records) else 1
 
 
 def extent(vector, number, written_at, records):
@@ -62,7 +95,8 @@ def extent(vector, number, written_at, records):
         record.offset = at = (at + record.alignment - 1) // record.alignment * record.alignment
         at += record.size
     end = (at + BLOCK - 1) // BLOCK * BLOCK
-    vector.begin("extent-header").raw("magic", b"MPEX").number("version", 2, 1).number("header blocks", 2, 1)
+    vector.begin("extent-header").raw("magic", b"MPEX").number("version", 2, version_of(records))
+    vector.number("header blocks", 2, 1)
     vector.raw("segment id", SEGMENT_ID).raw("identity", IDENTITY)
     vector.number("extent number", 4, number).number("records", 4, len(records)).number("length", 4, end - start)
     vector.number("written at", 4, written_at).skip_to(start + 60)
@@ -72,17 +106,24 @@ def extent(vector, number, written_at, records):
     vector.skip_to(start + BLOCK)
     vector.set(f"extent-header/{number}/header checksum", crc32c(vector.bytes(start)))
     for record in records:
-        vector.skip_to(record.offset).begin("payload").fill("bytes", record.byte, record.size)
+        record.payload(vector.skip_to(record.offset).begin("payload"))
     vector.skip_to(end)
 
 
 def segment():
-    vector = Layout("segment")
-    records = [
-        Record(b"train/small", 0, 0x11, 5),
-        Record(b"train/large", 0, 0x22, 4100),
-        Record(b"train/piece", 3, 0x33, 2048),
-    ]
+    small = Record(b"train/small", 0, 0x11, 5)
+    return segment_of("segment", [small, Record(b"train/large", 0, 0x22, 4100), Record(b"train/piece", 3, 0x33, 2048)])
+
+
+def packed_segment():
+    """The first extent has a record with a codec, and its version; the second has none."""
+    packed = PackedRecord(b"train/labels", b"mill", 1200)
+    large = Record(b"train/large", 0, 0x22, 4100)
+    return segment_of("packed-segment", [packed, large, Record(b"train/piece", 3, 0x33, 2048)])
+
+
+def segment_of(name, records):
+    vector = Layout(name)
     extent(vector, 0, 1764000000, records[:2])
     extent(vector, 1, 1764000007, records[2:])
     data_end = vector.length
@@ -91,13 +132,15 @@ def segment():
     footer_checksum = crc32c(vector.bytes(data_end))
     vector.align(BLOCK)
     start = vector.length
-    vector.begin("segment-trailer").raw("magic", b"MPSG").number("version", 2, 1).skip_to(start + 8)
+    vector.begin("segment-trailer").raw("magic", b"MPSG").number("version", 2, version_of(records))
+    vector.skip_to(start + 8)
     vector.raw("segment id", SEGMENT_ID).raw("identity", IDENTITY).raw("stripe set", STRIPE_SET)
     vector.number("device", 4, 1).number("devices", 4, 3)
     vector.number("extents", 4, 2).number("records", 4, len(records))
     vector.number("payload bytes", 8, sum(record.size for record in records))
     vector.number("sealed at", 8, 1764000030).number("footer at", 4, data_end)
-    vector.number("footer checksum", 4, footer_checksum).skip_to(start + BLOCK - 4)
+    vector.number("footer checksum", 4, footer_checksum)
+    vector.number("saved bytes", 8, sum(record.raw_size - record.size for record in records)).skip_to(start + BLOCK - 4)
     vector.number("trailer checksum", 4, crc32c(vector.bytes(start)))
     return vector
 
@@ -114,7 +157,7 @@ def table_entry(vector, key, place, flags):
 
 
 def key_table():
-    """Two records, each alone in the bucket that the first half of its key names."""
+    """Three records, each alone in the bucket that the first half of its key names. The last is compressed."""
     vector = Layout("key-table").begin("table-header")
     vector.raw("magic", b"MPKEYTAB").number("version", 8, 1).number("incarnation", 8, 0x0123456789ABCDEF)
     vector.number("buckets", 8, BUCKETS)
@@ -124,6 +167,7 @@ def key_table():
     places = [
         (object_key(b"train/a", 5, b'"1"'), (3, 8192, 5, 0x89ABCDEF, 2), 1),
         (object_key(b"train/b", 9000, b'"2"'), (70000, 268431360, 9000, 0x01020304, 1), 3),
+        (object_key(b"train/c", 9000, b'"3"'), (70000, 12288, 70, 0x05060708, 1), 5),
     ]
     bucket_of = {key: int.from_bytes(key[:8], "little") * BUCKETS >> 64 for key, _, _ in places}
     assert len(set(bucket_of.values())) == len(places)
@@ -138,19 +182,24 @@ def key_table():
 
 
 def saved_table():
-    """Two records, of two segments: one where the first half of its key says, one where the second does."""
-    segments = [(SEGMENT_ID, 28672, 1764000030123456789, 1764000100), (STRIPE_SET, 12288, 1764000031000000000, 0)]
+    """Of two segments: where the first half of its key says, where the second does, and a compressed one."""
+    segments = [
+        (SEGMENT_ID, 28672, 1764000030123456789, 1764000100, 8930),
+        (STRIPE_SET, 12288, 1764000031000000000, 0, 0),
+    ]
     records = [
         (object_key(b"train/a", 5, b'"1"'), 1, 8192, 0, 5, 0x89ABCDEF),
         (object_key(b"train/b", 9000, b'"2"'), 0, 12288, 1, 9000, 0x01020304),
+        (object_key(b"train/c", 9000, b'"3"'), 0, 8192, 0, 70 | 1 << 31, 0x05060708),
     ]
     vector = Layout("saved-table").begin("saved-table-header").raw("magic", b"MPTIMAGE").number("version", 4, 1)
     vector.number("segments", 4, len(segments)).raw("stop", bytes(range(0x80, 0x90))).number("buckets", 8, BUCKETS)
     vector.number("records", 8, len(records)).number("list checksum", 4, 0)
     vector.skip_to(BLOCK - 4).number("header checksum", 4, 0)
-    for name, length, changed_at, last_read in segments:
+    for name, length, changed_at, last_read, saved in segments:
         vector.begin("saved-segment").raw("segment id", name).raw("identity", IDENTITY).number("length", 8, length)
-        vector.number("changed at", 8, changed_at).number("last read", 8, last_read).align(64)
+        vector.number("changed at", 8, changed_at).number("last read", 8, last_read)
+        vector.number("saved bytes", 8, saved)
     vector.begin("saved-chunk").number("records", 4, len(records)).number("checksum", 4, 0)
     vector.align(BLOCK)
     records_at = vector.length
@@ -215,4 +264,4 @@ def dataset_versions():
     yield dataset(1)
 
 
-LAYOUTS = [keys, segment, key_table, saved_table, dataset_versions]
+LAYOUTS = [keys, segment, packed_segment, key_table, saved_table, dataset_versions]

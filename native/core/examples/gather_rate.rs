@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use memmap2::{Mmap, MmapOptions};
 use millpool_core::{
-    Copy, DeviceConfig, Identity, Location, Mapping, ObjectKey, Outcome, RecordBytes, RecordKey,
-    Result, Ring, SegmentFile, SegmentName, Slot, Store, StoreConfig, TableReader, Tier, fault,
-    gather,
+    Copy, DeviceConfig, Identity, Location, Mapping, ObjectKey, Outcome, PiecePart, RecordBytes,
+    RecordKey, Result, Ring, SegmentFile, SegmentName, Slot, Store, StoreConfig, TableReader, Tier,
+    fault, gather,
 };
 
 const RECORD_BYTES: usize = 100 << 10;
@@ -151,10 +151,10 @@ impl Bench<'_> {
                 .enumerate()
                 .map(|(n, location)| {
                     let mapping = &self.segment_of(location).mapping;
+                    let piece_len = RECORD_BYTES as u32;
+                    let whole = PiecePart { piece_len, range: 0..piece_len };
                     // SAFETY: each record has its own part of the slot.
-                    let copy = unsafe {
-                        Copy::new(mapping, location, 0..RECORD_BYTES as u32, self.target(n))
-                    };
+                    let copy = unsafe { Copy::new(mapping, location, whole, self.target(n)) };
                     let mut copy = copy.expect("mapped");
                     copy.verify = verify;
                     copy

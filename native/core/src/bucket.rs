@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use crate::{Location, RecordKey};
+use crate::{Codec, Location, RecordKey};
 
 /// A word of memory that several threads or processes see. A trait so that the model checker can stand in for memory.
 pub(crate) trait Word {
@@ -53,6 +53,7 @@ const TRIES: usize = if cfg!(loom) { 1 } else { 64 };
 pub(crate) const ENTRY_WORDS: usize = 5;
 const OCCUPIED: u64 = 1 << 32;
 const VERIFIED: u64 = 2 << 32;
+const LZ4: u64 = 4 << 32;
 /// Locations are multiples of this many bytes (docs/formats.md).
 const OFFSET_UNIT_BYTES: u32 = 64;
 
@@ -67,12 +68,16 @@ impl Entry {
 
     pub fn new(key: [u64; 2], location: &Location) -> Entry {
         let verified = if location.verified { VERIFIED } else { 0 };
+        let codec = match location.codec {
+            Codec::Raw => 0,
+            Codec::Lz4 => LZ4,
+        };
         Entry([
             key[0],
             key[1],
             u64::from(location.segment) | u64::from(location.offset / OFFSET_UNIT_BYTES) << 32,
             u64::from(location.stored_len) | u64::from(location.crc) << 32,
-            u64::from(location.generation) | OCCUPIED | verified,
+            u64::from(location.generation) | OCCUPIED | verified | codec,
         ])
     }
 
@@ -97,6 +102,7 @@ impl Entry {
             offset: ((self.0[2] >> 32) as u32).checked_mul(OFFSET_UNIT_BYTES)?,
             stored_len: self.stored_len(),
             crc: (self.0[3] >> 32) as u32,
+            codec: self.codec(),
             verified: self.0[4] & VERIFIED != 0,
         })
     }
@@ -111,6 +117,10 @@ impl Entry {
 
     pub fn stored_len(&self) -> u32 {
         self.0[3] as u32
+    }
+
+    pub fn codec(&self) -> Codec {
+        if self.0[4] & LZ4 == 0 { Codec::Raw } else { Codec::Lz4 }
     }
 
     fn is_of(&self, key: [u64; 2]) -> bool {

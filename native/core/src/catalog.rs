@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::device::Device;
-use crate::extent::{Original, Record};
+use crate::extent::{Original, Payload};
 use crate::fates::{Fate, Fates};
 use crate::image_saving::save_images;
 use crate::lingering::Lingering;
@@ -144,19 +144,20 @@ impl Catalog {
         &self,
         segment: &Arc<Segment>,
         entries: &[RecordEntry],
-        records: &[Record],
+        payloads: &[Payload<'_>],
     ) -> Published {
         let mut state = self.state();
         if state.segment(segment.number(), segment.generation()).is_none() {
             return Published::SegmentGone;
         }
         segment.remember(entries);
+        segment.count(entries);
         let mut emptied = Vec::new();
         let mut outcome = Published::Done;
-        for (entry, record) in entries.iter().zip(records) {
+        for (entry, payload) in entries.iter().zip(payloads) {
             let before = state.table.get(&entry.key);
             let is_at = |original: Original| before.is_some_and(|before| original.is_at(&before));
-            if !record.original.is_none_or(is_at) {
+            if !payload.original.is_none_or(is_at) {
                 continue;
             }
             let location = entry.location(segment.number(), segment.generation());
@@ -169,7 +170,7 @@ impl Catalog {
                 segment.add_pinned(entry.stored_len);
             }
             let Some(before) = before else { continue };
-            if record.original.is_some() {
+            if payload.original.is_some() {
                 state.count_out(&entry.key, &before);
             } else {
                 emptied.extend(state.release(&entry.key, &before));

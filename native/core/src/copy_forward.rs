@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::device::{Device, Tier};
 use crate::extent::{Original, Record};
 use crate::record_entry::{ENTRY_BYTES, RecordEntry, alignment};
-use crate::{Code, Error, Identity, RecordBytes, Result, Store};
+use crate::{Code, Compression, Error, Identity, RecordBytes, Result, Store};
 
 /// Of copies that are read and not written yet: an extent that is written, and one that is read meanwhile.
 const IN_FLIGHT_BYTES: usize = 8 << 20;
@@ -123,7 +123,8 @@ impl<'a> CopyForward<'a> {
         in_flight.add(bytes.len());
         let bytes = Arc::new(CopiedBytes { bytes, crc: entry.crc, in_flight: in_flight.clone() });
         let (key, piece, original) = (entry.key, entry.piece, Some(original));
-        let copy = Record { key, piece, bytes, original, refusals: 0 };
+        let compression = Compression::Off;
+        let copy = Record { key, piece, bytes, compression, original, refusals: 0 };
         Ok(self.store.append_copy(identity, copy, &self.to))
     }
 

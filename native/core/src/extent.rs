@@ -7,10 +7,12 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use crate::field::{bytes_at, put, u16_at, u32_at};
-use crate::record_entry::{BLOCK_BYTES, CODEC_RAW, ENTRY_BYTES, RecordEntry, alignment};
-use crate::{Identity, Location, RecordBytes, RecordKey};
+use crate::record_entry::{BLOCK_BYTES, ENTRY_BYTES, EntryBreak, RecordEntry, alignment};
+use crate::{Codec, Compression, Identity, Location, RecordBytes, RecordKey};
 
-pub(crate) const FORMAT_VERSION: u16 = 1;
+/// The newest that is read; the one before it has no codecs.
+pub(crate) const FORMAT_VERSION: u16 = 2;
+const VERSION_WITHOUT_CODECS: u16 = 1;
 const MAGIC: [u8; 4] = *b"MPEX";
 const HEADER_BYTES: usize = 64;
 const HEADER_CRC_AT: usize = 60;
@@ -32,7 +34,9 @@ pub(crate) struct SegmentLabel {
 pub(crate) struct Record {
     pub key: RecordKey,
     pub piece: u32,
+    /// Of a copy: as they are stored.
     pub bytes: Arc<dyn RecordBytes>,
+    pub compression: Compression,
     /// Of a copy.
     pub original: Option<Original>,
     /// Devices that had no room for it when they came to it.
@@ -59,24 +63,51 @@ impl Record {
     pub fn len(&self) -> u32 {
         self.bytes.bytes().len() as u32
     }
+}
 
-    /// What is said of it at `offset`. A copy is stored as its original is.
-    fn entry(&self, offset: u32) -> RecordEntry {
-        if let Some(Original { entry, .. }) = self.original {
-            return RecordEntry { offset, ..entry };
-        }
-        let len = self.len();
-        RecordEntry {
-            key: self.key,
-            offset,
-            stored_len: len,
-            raw_len: len,
-            crc: self.bytes.crc(),
-            piece: self.piece,
-            codec: CODEC_RAW,
-            flags: 0,
+/// A record as it will lie in an extent.
+pub(crate) struct Payload<'a> {
+    pub key: RecordKey,
+    pub piece: u32,
+    pub stored: &'a [u8],
+    /// CRC32C of `stored`.
+    pub crc: u32,
+    pub raw_len: u32,
+    pub codec: Codec,
+    /// Of a copy.
+    pub original: Option<Original>,
+}
+
+impl<'a> Payload<'a> {
+    /// As it came. A copy is stored as its original is.
+    pub fn of(record: &'a Record) -> Payload<'a> {
+        let Record { key, piece, bytes, original, .. } = record;
+        let entry = original.map(|original| original.entry);
+        Payload {
+            key: *key,
+            piece: *piece,
+            stored: bytes.bytes(),
+            crc: bytes.crc(),
+            raw_len: entry.map_or(record.len(), |entry| entry.raw_len),
+            codec: entry.map_or(Codec::Raw, |entry| entry.codec),
+            original: *original,
         }
     }
+
+    pub fn len(&self) -> u32 {
+        self.stored.len() as u32
+    }
+}
+
+/// Of what holds these: the oldest that can, so that who knows no codecs reads what has none.
+pub(crate) fn version_of(entries: &[RecordEntry]) -> u16 {
+    let has_codec = entries.iter().any(|entry| entry.codec != Codec::Raw);
+    if has_codec { FORMAT_VERSION } else { VERSION_WITHOUT_CODECS }
+}
+
+/// Whether what says to be of this version can be read.
+pub(crate) fn is_known(version: u16) -> bool {
+    (VERSION_WITHOUT_CODECS..=FORMAT_VERSION).contains(&version)
 }
 
 /// The room that some records take, without their places.
@@ -101,6 +132,13 @@ impl ExtentSize {
             .then_some(larger)
     }
 
+    /// Of payloads of which one extent holds all.
+    pub fn of(payloads: &[Payload<'_>]) -> ExtentSize {
+        payloads.iter().fold(ExtentSize::default(), |size, payload| {
+            size.with(payload.len()).expect("what was stored as it is fits, and nothing grew")
+        })
+    }
+
     fn payload_bytes(&self) -> u32 {
         self.aligned_bytes + self.small_bytes.next_multiple_of(BLOCK_BYTES)
     }
@@ -121,6 +159,8 @@ pub(crate) enum ExtentBreak {
     End,
     /// Written by another version of this program.
     Version(u16),
+    /// Whole, with a codec that this version does not know.
+    Codec(u8),
     /// Something was, and its checksum or its numbers are wrong, or it is of another segment.
     Damaged,
     Unreadable(io::Error),
@@ -138,17 +178,25 @@ pub(crate) struct Extent {
 }
 
 impl Extent {
-    /// Gives each of `records` its place in an extent at `at`. Block-aligned payloads come first, whatever their order
-    /// in `records`, so that small ones lie together.
-    pub fn lay_out(label: SegmentLabel, number: u32, at: u32, records: &mut [Record]) -> Extent {
-        records.sort_by_key(|record| alignment(record.len()) < BLOCK_BYTES);
-        let mut offset = at + header_blocks(records.len()) * BLOCK_BYTES;
-        let mut entries = Vec::with_capacity(records.len());
-        for record in records {
-            let len = record.len();
-            offset = offset.next_multiple_of(alignment(len));
-            entries.push(record.entry(offset));
-            offset += len;
+    /// Gives each of `payloads` its place in an extent at `at`. Block-aligned ones come first, whatever their order in
+    /// `payloads`, so that small ones lie together.
+    pub fn lay_out(
+        label: SegmentLabel,
+        number: u32,
+        at: u32,
+        payloads: &mut [Payload<'_>],
+    ) -> Extent {
+        payloads.sort_by_key(|payload| alignment(payload.len()) < BLOCK_BYTES);
+        let mut offset = at + header_blocks(payloads.len()) * BLOCK_BYTES;
+        let mut entries = Vec::with_capacity(payloads.len());
+        for payload in payloads {
+            let stored_len = payload.len();
+            offset = offset.next_multiple_of(alignment(stored_len));
+            let Payload { key, crc, raw_len, piece, codec, .. } = *payload;
+            let entry =
+                RecordEntry { key, offset, stored_len, raw_len, crc, piece, codec, flags: 0 };
+            entries.push(entry);
+            offset += stored_len;
         }
         let bytes = offset.next_multiple_of(BLOCK_BYTES) - at;
         Extent { label, number, written_at: 0, bytes, entries }
@@ -158,7 +206,7 @@ impl Extent {
         let blocks = header_blocks(self.entries.len());
         let mut header = vec![0u8; (blocks * BLOCK_BYTES) as usize];
         put(&mut header, 0, &MAGIC);
-        put(&mut header, 4, &FORMAT_VERSION.to_le_bytes());
+        put(&mut header, 4, &version_of(&self.entries).to_le_bytes());
         put(&mut header, 6, &(blocks as u16).to_le_bytes());
         put(&mut header, 8, &self.label.id);
         put(&mut header, 24, &self.label.identity.0);
@@ -176,15 +224,14 @@ impl Extent {
         header
     }
 
-    /// Writes the header and the payloads of `records`, which were laid out by `lay_out`, in one call where the kernel
-    /// takes all of it.
-    pub fn write(&self, file: &File, at: u32, records: &[Record]) -> io::Result<()> {
+    /// Writes the header and `payloads`, laid out by `lay_out`, in one call where the kernel takes all of it.
+    pub fn write(&self, file: &File, at: u32, payloads: &[Payload<'_>]) -> io::Result<()> {
         let header = self.encode_header();
-        let mut slices = Vec::with_capacity(1 + 2 * records.len());
+        let mut slices = Vec::with_capacity(1 + 2 * payloads.len());
         slices.push(IoSlice::new(&header));
         let starts = self.entries.iter().skip(1).map(|entry| entry.offset).chain([at + self.bytes]);
-        for ((record, entry), next) in records.iter().zip(&self.entries).zip(starts) {
-            slices.push(IoSlice::new(record.bytes.bytes()));
+        for ((payload, entry), next) in payloads.iter().zip(&self.entries).zip(starts) {
+            slices.push(IoSlice::new(payload.stored));
             let gap = next - (entry.offset + entry.stored_len);
             if gap > 0 {
                 slices.push(IoSlice::new(&ZEROS[..gap as usize]));
@@ -204,7 +251,7 @@ impl Extent {
             let is_blank = header.iter().all(|byte| *byte == 0);
             return Err(if is_blank { ExtentBreak::End } else { ExtentBreak::Damaged });
         }
-        if u16_at(&header, 4) != FORMAT_VERSION {
+        if !is_known(u16_at(&header, 4)) {
             return Err(ExtentBreak::Version(u16_at(&header, 4)));
         }
         let blocks = u32::from(u16_at(&header, 6));
@@ -214,14 +261,14 @@ impl Extent {
         header.resize((blocks * BLOCK_BYTES) as usize, 0);
         let rest = &mut header[BLOCK_BYTES as usize..];
         file.read_exact_at(rest, u64::from(at + BLOCK_BYTES)).map_err(ExtentBreak::Unreadable)?;
-        Self::decode(&mut header, at, file_len).ok_or(ExtentBreak::Damaged)
+        Self::decode(&mut header, at, file_len)
     }
 
-    fn decode(header: &mut [u8], at: u32, file_len: u32) -> Option<Extent> {
+    fn decode(header: &mut [u8], at: u32, file_len: u32) -> Result<Extent, ExtentBreak> {
         let crc = u32_at(header, HEADER_CRC_AT);
         put(header, HEADER_CRC_AT, &[0; 4]);
         if crc_fast::crc32_iscsi(header) != crc {
-            return None;
+            return Err(ExtentBreak::Damaged);
         }
         let records = u32_at(header, 44) as usize;
         let bytes = u32_at(header, 48);
@@ -232,21 +279,34 @@ impl Extent {
             && (header_bytes..=header_bytes + EXTENT_PAYLOAD_BYTES).contains(&bytes)
             && bytes <= file_len - at;
         if !is_sound {
-            return None;
+            return Err(ExtentBreak::Damaged);
         }
         let payload = at + header_bytes..at + bytes;
         let entries = header[HEADER_BYTES..].chunks_exact(ENTRY_BYTES).take(records);
+        let entries: Vec<_> = entries
+            .map(|entry| RecordEntry::decode(entry, payload.clone()))
+            .collect::<Result<_, EntryBreak>>()?;
+        if version_of(&entries) > u16_at(header, 4) {
+            return Err(ExtentBreak::Damaged);
+        }
         let label =
             SegmentLabel { id: bytes_at(header, 8), identity: Identity(bytes_at(header, 24)) };
-        Some(Extent {
+        Ok(Extent {
             label,
             number: u32_at(header, 40),
             written_at: u32_at(header, 52),
             bytes,
-            entries: entries
-                .map(|entry| RecordEntry::decode(entry, payload.clone()))
-                .collect::<Option<_>>()?,
+            entries,
         })
+    }
+}
+
+impl From<EntryBreak> for ExtentBreak {
+    fn from(why: EntryBreak) -> ExtentBreak {
+        match why {
+            EntryBreak::Unsound => ExtentBreak::Damaged,
+            EntryBreak::Codec(codec) => ExtentBreak::Codec(codec),
+        }
     }
 }
 

@@ -5,9 +5,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use crate::Identity;
-use crate::extent::{FORMAT_VERSION, SegmentLabel};
+use crate::extent::{SegmentLabel, is_known, version_of};
 use crate::field::{bytes_at, put, u16_at, u32_at, u64_at};
-use crate::record_entry::{BLOCK_BYTES, ENTRY_BYTES, RecordEntry};
+use crate::record_entry::{BLOCK_BYTES, ENTRY_BYTES, EntryBreak, RecordEntry, Totals};
 
 const MAGIC: [u8; 4] = *b"MPSG";
 const TRAILER_BYTES: u32 = BLOCK_BYTES;
@@ -59,11 +59,11 @@ impl Footer {
         }
         let entries_len = self.entries.len() * ENTRY_BYTES;
         let footer_crc = crc_fast::crc32_iscsi(&bytes[..entries_len]);
-        let payload: u64 = self.entries.iter().map(|entry| u64::from(entry.stored_len)).sum();
+        let totals = Totals::of(&self.entries);
         let trailer_at = bytes.len() - TRAILER_BYTES as usize;
         let trailer = &mut bytes[trailer_at..];
         put(trailer, 0, &MAGIC);
-        put(trailer, 4, &FORMAT_VERSION.to_le_bytes());
+        put(trailer, 4, &version_of(&self.entries).to_le_bytes());
         put(trailer, 8, &self.label.id);
         put(trailer, 24, &self.label.identity.0);
         put(trailer, 40, &self.stripe.set);
@@ -71,10 +71,11 @@ impl Footer {
         put(trailer, 60, &self.stripe.devices.to_le_bytes());
         put(trailer, 64, &self.extents.to_le_bytes());
         put(trailer, 68, &(self.entries.len() as u32).to_le_bytes());
-        put(trailer, 72, &payload.to_le_bytes());
+        put(trailer, 72, &totals.stored_bytes.to_le_bytes());
         put(trailer, 80, &self.sealed_at.to_le_bytes());
         put(trailer, 88, &self.data_end.to_le_bytes());
         put(trailer, 92, &footer_crc.to_le_bytes());
+        put(trailer, 96, &totals.saved_bytes.to_le_bytes());
         let crc = crc_fast::crc32_iscsi(&trailer[..TRAILER_CRC_AT]);
         put(trailer, TRAILER_CRC_AT, &crc.to_le_bytes());
         bytes
@@ -90,6 +91,7 @@ pub(crate) struct Trailer {
     pub records: usize,
     pub data_end: u32,
     pub sealed_at: u64,
+    pub totals: Totals,
     footer_crc: u32,
 }
 
@@ -102,7 +104,7 @@ impl Trailer {
         if trailer[..4] != MAGIC || u32_at(&trailer, TRAILER_CRC_AT) != crc {
             return Err(FooterBreak::Absent);
         }
-        if u16_at(&trailer, 4) != FORMAT_VERSION {
+        if !is_known(u16_at(&trailer, 4)) {
             return Err(FooterBreak::Version(u16_at(&trailer, 4)));
         }
         let found = Trailer {
@@ -120,6 +122,10 @@ impl Trailer {
             data_end: u32_at(&trailer, 88),
             sealed_at: u64_at(&trailer, 80),
             footer_crc: u32_at(&trailer, 92),
+            totals: Totals {
+                stored_bytes: u64_at(&trailer, 72),
+                saved_bytes: u64_at(&trailer, 96),
+            },
         };
         let is_of_its_length = found.records <= file_len as usize / ENTRY_BYTES
             && found.data_end.checked_add(footer_bytes(found.records)) == Some(file_len);
@@ -139,7 +145,7 @@ impl Trailer {
             return None;
         }
         let entries = FooterEntries { bytes, data_end: self.data_end };
-        let is_sound = entries.iter().all(|entry| entry.is_some());
+        let is_sound = entries.iter().all(|entry| entry.is_ok());
         is_sound.then_some(entries)
     }
 }
@@ -151,7 +157,7 @@ pub(crate) struct FooterEntries<'a> {
 }
 
 impl FooterEntries<'_> {
-    fn iter(&self) -> impl Iterator<Item = Option<RecordEntry>> {
+    fn iter(&self) -> impl Iterator<Item = Result<RecordEntry, EntryBreak>> {
         let within = BLOCK_BYTES..self.data_end;
         let entries = self.bytes.chunks_exact(ENTRY_BYTES);
         entries.map(move |entry| RecordEntry::decode(entry, within.clone()))

@@ -3,13 +3,12 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags};
 
 use crate::dataset_blocks::HEADER_BYTES;
-use crate::extent::{Extent, ExtentBreak, Record, SegmentLabel};
+use crate::extent::{Extent, ExtentBreak, Payload, SegmentLabel};
 use crate::footer::{Footer, StripePlace, Trailer};
 use crate::record_entry::RecordEntry;
 use crate::segment_contents::{Glance, examine, glance};
@@ -17,8 +16,8 @@ use crate::table_image::{
     ImageBreak, ImageHead, ImagedChunk, ImagedRecord, ImagedSegment, TableImage,
 };
 use crate::{
-    Code, Dataset, DatasetRoot, DatasetWriter, DeviceConfig, Identity, Location, ObjectKey,
-    ObjectRef, RecordBytes, RecordKey, Store, StoreConfig, TableReader, TableWriter, Tier,
+    Code, Codec, Dataset, DatasetRoot, DatasetWriter, DeviceConfig, Identity, Location, ObjectKey,
+    ObjectRef, RecordKey, Store, StoreConfig, TableReader, TableWriter, Tier,
 };
 
 #[path = "../../../test/vectors/layout_vector.rs"]
@@ -45,7 +44,7 @@ fn entry_of(vector: &LayoutVector, n: usize) -> RecordEntry {
         raw_len: vector.number(&path("raw length")),
         crc: vector.number(&path("checksum")),
         piece: vector.number(&path("piece")),
-        codec: vector.number(&path("codec")),
+        codec: Codec::of_number(vector.number(&path("codec"))).unwrap(),
         flags: vector.number(&path("flags")),
     }
 }
@@ -106,18 +105,27 @@ fn assert_same_extent(found: &Extent, wanted: &Extent) {
     assert_eq!(found.entries, wanted.entries);
 }
 
+/// Of the version before there were codecs, and of the one after.
+const SEGMENTS: [&str; 2] = ["segment", "packed-segment"];
+
 #[test]
 fn a_segment_is_read_as_its_fields() {
-    let vector = LayoutVector::named("segment");
+    SEGMENTS.iter().for_each(|name| assert_read_as_its_fields(&LayoutVector::named(name)));
+}
+
+fn assert_read_as_its_fields(vector: &LayoutVector) {
     let (file, len) = (file_of(&vector.bytes), vector.bytes.len() as u32);
-    let [first, second] = [0, 1].map(|n| extent_of(&vector, n));
+    let [first, second] = [0, 1].map(|n| extent_of(vector, n));
     assert_same_extent(&Extent::read(&file, 0, len).unwrap(), &first);
     assert_same_extent(&Extent::read(&file, first.bytes, len).unwrap(), &second);
-    let footer = footer_of(&vector);
+    let footer = footer_of(vector);
     let trailer = Trailer::read(&file, len).unwrap();
     assert_eq!((trailer.label, trailer.stripe), (footer.label, footer.stripe));
     assert_eq!((trailer.extents, trailer.data_end), (footer.extents, footer.data_end));
     assert_eq!((trailer.records, trailer.sealed_at), (footer.entries.len(), footer.sealed_at));
+    let totals = ["payload bytes", "saved bytes"]
+        .map(|field| vector.number::<u64>(&format!("segment-trailer/0/{field}")));
+    assert_eq!([trailer.totals.stored_bytes, trailer.totals.saved_bytes], totals);
     let mut bytes = Vec::new();
     let entries = trailer.entries(&file, &mut bytes).unwrap();
     assert!(entries.records().eq(footer.entries.iter().copied()));
@@ -133,53 +141,46 @@ fn a_segment_is_read_as_its_fields() {
     assert!(matches!(past_the_end, Err(ExtentBreak::End)));
 }
 
-struct Payload(Vec<u8>);
-
-impl RecordBytes for Payload {
-    fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-    fn crc(&self) -> u32 {
-        crc_fast::crc32_iscsi(&self.0)
-    }
+/// As the writer has them before they have a place.
+fn payload_of(vector: &LayoutVector, n: usize) -> Payload<'_> {
+    let RecordEntry { key, piece, raw_len, crc, codec, .. } = entry_of(vector, n);
+    let stored = vector.part(&format!("payload/{n}/bytes"));
+    Payload { key, piece, stored, crc, raw_len, codec, original: None }
 }
 
 #[test]
 fn fields_are_written_as_the_segment() {
-    let vector = LayoutVector::named("segment");
-    let (file, mut at) = (tempfile::tempfile().unwrap(), 0);
-    for (n, of) in ENTRIES_OF_EXTENTS.into_iter().enumerate() {
-        let wanted = extent_of(&vector, n);
-        // Back to front: where the small and the large go is the layout's to say.
-        let mut records: Vec<Record> = of
-            .rev()
-            .map(|record| Record {
-                key: entry_of(&vector, record).key,
-                piece: entry_of(&vector, record).piece,
-                bytes: Arc::new(Payload(vector.part(&format!("payload/{record}/bytes")).to_vec())),
-                original: None,
-                refusals: 0,
-            })
-            .collect();
-        let mut extent = Extent::lay_out(wanted.label, n as u32, at, &mut records);
-        extent.written_at = wanted.written_at;
-        assert_same_extent(&extent, &wanted);
-        extent.write(&file, at, &records).unwrap();
-        at += extent.bytes;
+    for name in SEGMENTS {
+        let vector = LayoutVector::named(name);
+        let (file, mut at) = (tempfile::tempfile().unwrap(), 0);
+        for (n, of) in ENTRIES_OF_EXTENTS.into_iter().enumerate() {
+            let wanted = extent_of(&vector, n);
+            // Back to front: where the small and the large go is the layout's to say.
+            let mut payloads: Vec<_> = of.rev().map(|record| payload_of(&vector, record)).collect();
+            let mut extent = Extent::lay_out(wanted.label, n as u32, at, &mut payloads);
+            extent.written_at = wanted.written_at;
+            assert_same_extent(&extent, &wanted);
+            extent.write(&file, at, &payloads).unwrap();
+            at += extent.bytes;
+        }
+        let mut footer = footer_of(&vector);
+        footer.entries.reverse();
+        use std::os::unix::fs::FileExt;
+        file.write_all_at(&footer.encode(), u64::from(at)).unwrap();
+        let mut written = vec![0; vector.bytes.len()];
+        file.read_exact_at(&mut written, 0).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), vector.bytes.len() as u64);
+        assert!(written == vector.bytes, "{name}");
     }
-    let mut footer = footer_of(&vector);
-    footer.entries.reverse();
-    use std::os::unix::fs::FileExt;
-    file.write_all_at(&footer.encode(), u64::from(at)).unwrap();
-    let mut written = vec![0; vector.bytes.len()];
-    file.read_exact_at(&mut written, 0).unwrap();
-    assert_eq!(file.metadata().unwrap().len(), vector.bytes.len() as u64);
-    assert!(written == vector.bytes);
 }
 
 #[test]
 fn a_store_serves_the_records_of_a_segment_that_it_did_not_write() {
-    let vector = LayoutVector::named("segment");
+    SEGMENTS.iter().for_each(|name| assert_served(&LayoutVector::named(name)));
+}
+
+/// What a record is unpacked is beside it in the vector where that is not what is stored.
+fn assert_served(vector: &LayoutVector) {
     let place = tempfile::tempdir().unwrap();
     fs::create_dir(place.path().join("segments")).unwrap();
     let name = "101112131415161718191a1b1c1d1e1f.seg";
@@ -199,9 +200,15 @@ fn a_store_serves_the_records_of_a_segment_that_it_did_not_write() {
     })
     .unwrap();
     for record in 0..3 {
-        let location = store.lookup(&entry_of(&vector, record).key).expect("it is found");
-        let wanted = vector.part(&format!("payload/{record}/bytes"));
-        assert!(store.read(&location).unwrap() == wanted, "record {record}");
+        let location = store.lookup(&entry_of(vector, record).key).expect("it is found");
+        let stored = store.read(&location).unwrap();
+        assert!(stored == vector.part(&format!("payload/{record}/bytes")), "record {record}");
+        let raw_len = entry_of(vector, record).raw_len;
+        let raw = location.codec.unpack(stored.clone(), raw_len).unwrap();
+        match location.codec {
+            Codec::Raw => assert!(raw == stored),
+            Codec::Lz4 => assert!(raw == b"mill".repeat(1200), "as the vector says"),
+        }
     }
     store.close();
     assert!(store.notices().is_empty());
@@ -218,6 +225,7 @@ fn location_of(vector: &LayoutVector, n: usize) -> (RecordKey, Location) {
         offset: vector.number::<u32>(&path("offset")) * 64,
         stored_len: vector.number(&path("stored length")),
         crc: vector.number(&path("checksum")),
+        codec: if flags & 4 == 0 { Codec::Raw } else { Codec::Lz4 },
         verified: flags & 2 != 0,
     };
     (RecordKey(vector.array(&path("key"))), location)
@@ -234,7 +242,7 @@ fn a_key_table_is_read_as_its_fields() {
     assert_eq!(reader.incarnation(), vector.number::<u64>("table-header/0/incarnation"));
     assert!(!reader.retired());
     assert_eq!(reader.changes().unwrap().get(), vector.number::<u64>("table-header/0/changes"));
-    for n in 0..2 {
+    for n in 0..3 {
         let (key, location) = location_of(&vector, n);
         assert_eq!(reader.get(&key), Some(location));
     }
@@ -245,7 +253,7 @@ fn a_key_table_is_read_as_its_fields() {
 fn fields_are_written_as_the_key_table() {
     let vector = LayoutVector::named("key-table");
     let mut table = TableWriter::create(0).unwrap();
-    for n in 0..2 {
+    for n in 0..3 {
         let (key, location) = location_of(&vector, n);
         table.insert(&key, &location).unwrap();
     }
@@ -275,17 +283,20 @@ fn image_of(vector: &LayoutVector) -> (ImageHead, Vec<ImagedRecord>) {
             bytes: vector.number(&path("length")),
             changed_ns: vector.number(&path("changed at")),
             last_read: vector.number(&path("last read")),
+            saved_bytes: vector.number(&path("saved bytes")),
         }
     };
     let record = |n: usize| {
         let path = |field: &str| format!("saved-record/{n}/{field}");
         let place: u32 = vector.number(&path("place"));
+        let stored: u32 = vector.number(&path("stored length"));
         ImagedRecord {
             key: RecordKey(vector.array(&path("key"))),
             segment: vector.number(&path("segment")),
             offset: (place & 0x7fff_ffff) * 64,
-            stored_len: vector.number(&path("stored length")),
+            stored_len: stored & 0x7fff_ffff,
             crc: vector.number(&path("checksum")),
+            codec: if stored >> 31 == 0 { Codec::Raw } else { Codec::Lz4 },
             in_second: place >> 31 == 1,
         }
     };
@@ -299,7 +310,7 @@ fn image_of(vector: &LayoutVector) -> (ImageHead, Vec<ImagedRecord>) {
         segments: (0..2).map(segment).collect(),
         chunks: vec![chunk],
     };
-    (head, (0..2).map(record).collect())
+    (head, (0..3).map(record).collect())
 }
 
 #[test]

@@ -97,6 +97,7 @@ impl Places<'_> {
                     offset: location.offset,
                     stored_len: location.stored_len,
                     crc: location.crc,
+                    codec: location.codec,
                     in_second: cuckoo.homes(entry.key())[0] != bucket,
                 };
                 saving.records.extend_from_slice(&record.encode());
@@ -169,5 +170,6 @@ fn imaged(segment: &Segment) -> io::Result<ImagedSegment> {
         bytes: metadata.len(),
         changed_ns: nanoseconds(metadata.modified()?),
         last_read: status.last_read,
+        saved_bytes: segment.totals().saved_bytes,
     })
 }

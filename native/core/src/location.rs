@@ -1,6 +1,6 @@
 //! Where a record's bytes lie.
 
-use crate::{Code, Error, Result};
+use crate::{Code, Codec, Error, Result};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Location {
@@ -10,10 +10,11 @@ pub struct Location {
     pub generation: u32,
     /// Bytes from the start of the segment's file, a multiple of 64.
     pub offset: u32,
-    /// Bytes as stored; equal to the piece's length while no codec is in use.
+    /// Bytes as stored.
     pub stored_len: u32,
     /// CRC32C of the stored bytes.
     pub crc: u32,
+    pub codec: Codec,
     /// Some reader of this run found the bytes to match `crc`.
     pub verified: bool,
 }
@@ -27,5 +28,10 @@ impl Location {
         let Location { offset, segment, .. } = self;
         let message = format!("a record at {offset} of segment {segment} is damaged");
         Err(Error::new(Code::Corrupt, message))
+    }
+
+    /// Whether a piece of `len` bytes can lie there; what it cannot be is a miss.
+    pub fn holds(&self, len: u32) -> bool {
+        self.codec.fits(self.stored_len, len)
     }
 }

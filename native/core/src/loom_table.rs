@@ -9,9 +9,9 @@ use loom::sync::Arc;
 use loom::sync::atomic::AtomicU64;
 use loom::thread;
 
-use crate::Location;
 use crate::bucket::{Bucket, Entry, Word};
 use crate::cuckoo::Cuckoo;
+use crate::{Codec, Location};
 
 /// The writer's own reads go to a copy: loom (0.7) remembers only the last access to an atomic, so a load by the writer
 /// just before its store would hide the reader's load before that, and with it every interleaving that matters.
@@ -57,8 +57,15 @@ const FIRST_ONLY: [u64; 2] = [1, 0];
 
 /// Few words differ between entries: each that does doubles what the checker has to try.
 fn entry(key: [u64; 2], n: u32) -> Entry {
-    let location =
-        Location { segment: n, generation: n, offset: 0, stored_len: 0, crc: 0, verified: false };
+    let location = Location {
+        segment: n,
+        generation: n,
+        offset: 0,
+        stored_len: 0,
+        crc: 0,
+        codec: Codec::Raw,
+        verified: false,
+    };
     Entry::new(key, &location)
 }
 

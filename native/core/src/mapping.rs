@@ -160,6 +160,10 @@ fn check_label(file: &File, len: u64, name: &SegmentName) -> Result<()> {
             let what = format!("has format version {version}, this program reads {FORMAT_VERSION}");
             refuse(Code::Unsupported, &what)
         }
+        Err(ExtentBreak::Codec(codec)) => refuse(
+            Code::Unsupported,
+            &format!("has records of codec {codec}, which is not known here"),
+        ),
         Err(ExtentBreak::Unreadable(error)) => {
             Err(Error::io(format!("reading the first extent of segment {}", name.number), &error))
         }

@@ -10,9 +10,9 @@ use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
 use crate::device::Device;
-use crate::extent::{Extent, ExtentSize, Record, SegmentLabel};
+use crate::extent::{Extent, ExtentSize, Payload, SegmentLabel};
 use crate::footer::{Footer, StripePlace, footer_bytes};
-use crate::record_entry::RecordEntry;
+use crate::record_entry::{RecordEntry, Totals};
 use crate::segment::{OPEN_SUFFIX, Segment, SegmentParts, unix_seconds};
 use crate::segment_contents::Found;
 
@@ -72,6 +72,7 @@ impl OpenSegment {
             space: 0,
             sealed: false,
             last_read: unix_seconds(),
+            totals: Totals::default(),
         });
         Ok(OpenSegment {
             segment,
@@ -94,27 +95,24 @@ impl OpenSegment {
         OpenSegment { segment, file, label, stripe, at, allocated: at, extents, records, limit: at }
     }
 
-    /// Writes `records` as one extent. Their entries may be published when this returns, not before.
-    pub fn write(
-        &mut self,
-        size: ExtentSize,
-        records: &mut [Record],
-    ) -> Result<Vec<RecordEntry>, Refusal> {
+    /// Writes `payloads` as one extent. Their entries may be published when this returns, not before.
+    pub fn write(&mut self, payloads: &mut [Payload<'_>]) -> Result<Vec<RecordEntry>, Refusal> {
+        let size = ExtentSize::of(payloads);
         let end = self.at + size.bytes() + footer_bytes(self.records + size.records);
         if end > self.limit {
             return Err(Refusal::SegmentFull);
         }
         self.allocate(end)?;
-        let mut extent = Extent::lay_out(self.label, self.extents, self.at, records);
+        let mut extent = Extent::lay_out(self.label, self.extents, self.at, payloads);
         extent.written_at = unix_seconds() as u32;
-        extent.write(&self.file, self.at, records)?;
+        extent.write(&self.file, self.at, payloads)?;
         self.segment.change_claimed(
             u64::from(self.allocated - self.at),
             u64::from(self.allocated - self.at - extent.bytes),
         );
         self.at += extent.bytes;
         self.extents += 1;
-        self.records += records.len();
+        self.records += payloads.len();
         Ok(extent.entries)
     }
 

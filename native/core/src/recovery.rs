@@ -11,6 +11,7 @@ use crate::extent::SegmentLabel;
 use crate::fan_out::fan_out;
 use crate::footer::Trailer;
 use crate::open_segment::OpenSegment;
+use crate::record_entry::Totals;
 use crate::saved_table::SavedTable;
 use crate::segment::{Segment, SegmentParts};
 use crate::segment_contents::{Found, Glance, Unusable, examine_extents, glance};
@@ -176,6 +177,7 @@ impl<'a> Recovery<'a> {
             space: left.bytes,
             sealed,
             last_read,
+            totals: contents.totals(),
         });
         Adopted { left, segment, contents }
     }
@@ -219,6 +221,13 @@ impl<'a> Recovery<'a> {
                     "{shown} has format version {version}: set aside, its data comes from the source again"
                 )),
             ),
+            Unusable::Codec(codec) => (
+                device.set_aside(path),
+                Some(format!(
+                    "{shown} has records of codec {codec}, which is not known here: set aside, its data comes from \
+                     the source again"
+                )),
+            ),
         };
         match done {
             Ok(()) => self.notices.extend(notice),
@@ -238,6 +247,16 @@ fn open(left: &LeftFile) -> std::result::Result<File, Unusable> {
 }
 
 impl Contents {
+    fn totals(&self) -> Totals {
+        match self {
+            Contents::Seen(Glance::Sealed(trailer)) => trailer.totals,
+            Contents::Seen(Glance::Unsealed(found)) => Totals::of(&found.entries),
+            Contents::Saved(segment) => {
+                Totals { stored_bytes: segment.bytes, saved_bytes: segment.saved_bytes }
+            }
+        }
+    }
+
     /// That are to be read from its footer or extents.
     fn footer_records(&self) -> usize {
         match self {

@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::Identity;
 use crate::device::{Device, sync_directory};
 use crate::extent::SegmentLabel;
-use crate::record_entry::{BLOCK_BYTES, RecordEntry};
+use crate::record_entry::{BLOCK_BYTES, RecordEntry, Totals};
 use crate::segment_contents::examine;
 use crate::tenant::Tenant;
 
@@ -45,6 +45,8 @@ pub struct SegmentStatus {
     /// Space taken on the device.
     pub file_bytes: u64,
     pub live_bytes: u64,
+    /// What those are when they are unpacked, as far as one knows: some records may shrink more than others.
+    pub raw_bytes: u64,
     pub live_records: u64,
     /// Of `live_bytes`: of records that are pinned.
     pub pinned_bytes: u64,
@@ -65,6 +67,7 @@ pub(crate) struct SegmentParts {
     pub space: u64,
     pub sealed: bool,
     pub last_read: u64,
+    pub totals: Totals,
 }
 
 pub(crate) struct Segment {
@@ -80,6 +83,7 @@ pub(crate) struct Segment {
     live_records: AtomicU64,
     live_bytes: AtomicU64,
     pinned_bytes: AtomicU64,
+    totals: Mutex<Totals>,
     last_read: AtomicU64,
     reads: AtomicU64,
 }
@@ -112,6 +116,7 @@ impl Segment {
             live_records: AtomicU64::new(0),
             live_bytes: AtomicU64::new(0),
             pinned_bytes: AtomicU64::new(0),
+            totals: Mutex::new(parts.totals),
             last_read: AtomicU64::new(parts.last_read),
             reads: AtomicU64::new(0),
         }
@@ -211,8 +216,26 @@ impl Segment {
         self.live_records.load(Ordering::Relaxed)
     }
 
+    pub fn totals(&self) -> Totals {
+        *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its live records unpacked, if they shrank as all of them did.
+    fn raw_bytes(&self, live_bytes: u64) -> u64 {
+        let Totals { stored_bytes, saved_bytes } = self.totals();
+        let all = u128::from(stored_bytes.max(live_bytes).max(1));
+        live_bytes + (u128::from(saved_bytes) * u128::from(live_bytes) / all) as u64
+    }
+
     pub fn remember(&self, entries: &[RecordEntry]) {
         self.open_entries.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(entries);
+    }
+
+    pub fn count(&self, entries: &[RecordEntry]) {
+        let more = Totals::of(entries);
+        let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        totals.stored_bytes += more.stored_bytes;
+        totals.saved_bytes += more.saved_bytes;
     }
 
     /// All entries that this segment was published with; nothing where its device can no longer say.
@@ -254,13 +277,15 @@ impl Segment {
     }
 
     pub fn status(&self) -> SegmentStatus {
+        let live_bytes = self.live_bytes.load(Ordering::Relaxed);
         SegmentStatus {
             number: self.number(),
             generation: self.generation(),
             identity: self.reader.identity,
             device: self.device.index,
             file_bytes: self.space.load(Ordering::Relaxed),
-            live_bytes: self.live_bytes.load(Ordering::Relaxed),
+            live_bytes,
+            raw_bytes: self.raw_bytes(live_bytes),
             live_records: self.live_records(),
             pinned_bytes: self.pinned_bytes(),
             sealed: self.is_sealed(),

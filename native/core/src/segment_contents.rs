@@ -24,6 +24,8 @@ pub(crate) enum Unusable {
     Empty,
     /// Of another version of this program, which may still want it.
     Version(u16),
+    /// Of another version too: it has a codec that is not known here.
+    Codec(u8),
     Damaged,
     Unreadable(io::Error),
 }
@@ -89,19 +91,24 @@ fn by_extents(file: &File, len: u32) -> Result<Found, Unusable> {
         Ok(_) | Err(ExtentBreak::Damaged) => return Err(Unusable::Damaged),
         Err(ExtentBreak::End) => return Err(Unusable::Empty),
         Err(ExtentBreak::Version(version)) => return Err(Unusable::Version(version)),
+        Err(ExtentBreak::Codec(codec)) => return Err(Unusable::Codec(codec)),
         Err(ExtentBreak::Unreadable(error)) => return Err(Unusable::Unreadable(error)),
     };
     let mut found =
         Found { label: first.label, extents: 1, data_end: first.bytes, entries: first.entries };
     let mut last = 0;
-    while let Ok(next) = Extent::read(file, found.data_end, len) {
-        if next.label != found.label || next.number != found.extents {
-            break;
+    loop {
+        match Extent::read(file, found.data_end, len) {
+            Ok(next) if next.label == found.label && next.number == found.extents => {
+                found.extents += 1;
+                found.data_end += next.bytes;
+                last = found.entries.len();
+                found.entries.extend(next.entries);
+            }
+            // Whole, and not to be cut off as what was never published.
+            Err(ExtentBreak::Codec(codec)) => return Err(Unusable::Codec(codec)),
+            Ok(_) | Err(_) => break,
         }
-        found.extents += 1;
-        found.data_end += next.bytes;
-        last = found.entries.len();
-        found.entries.extend(next.entries);
     }
     let whole = found.entries.split_off(last).into_iter().filter(|entry| is_whole(file, entry));
     found.entries.extend(whole);
@@ -129,8 +136,11 @@ mod tests {
     use crate::golden::layout_vector::LayoutVector;
     use crate::record_entry::alignment;
 
-    fn segment() -> Vec<u8> {
-        LayoutVector::named("segment").bytes
+    /// With records that have a codec, and without. Both have the same places.
+    const NAMES: [&str; 2] = ["segment", "packed-segment"];
+
+    fn segment(name: &str) -> Vec<u8> {
+        LayoutVector::named(name).bytes
     }
 
     /// The footer of the vector, and what its records are in any order.
@@ -143,8 +153,8 @@ mod tests {
         file
     }
 
-    fn true_entries() -> Vec<RecordEntry> {
-        examine(&file_of(&segment())).unwrap().entries
+    fn true_entries(name: &str) -> Vec<RecordEntry> {
+        examine(&file_of(&segment(name))).unwrap().entries
     }
 
     /// Nothing that is found leads out of the file, or into a header.
@@ -173,16 +183,33 @@ mod tests {
 
     #[test]
     fn a_trailer_of_another_version_is_never_taken_for_an_unsealed_segment() {
-        let mut bytes = segment();
-        put(&mut bytes, TRAILER_AT + 4, &2u16.to_le_bytes());
+        for name in NAMES {
+            let mut bytes = segment(name);
+            put(&mut bytes, TRAILER_AT + 4, &3u16.to_le_bytes());
+            reseal(&mut bytes);
+            assert!(matches!(examine(&file_of(&bytes)), Err(Unusable::Version(3))));
+        }
+    }
+
+    #[test]
+    fn a_codec_that_is_not_known_is_told_wherever_it_stands() {
+        for at in [64 + 36, 128 + 36, 12_288 + 64 + 36] {
+            let mut bytes = segment("packed-segment");
+            bytes[at] = 7;
+            reseal(&mut bytes);
+            assert!(matches!(examine(&file_of(&bytes[..FOOTER_AT])), Err(Unusable::Codec(7))));
+        }
+        // The version before knew none.
+        let mut bytes = segment("packed-segment");
+        put(&mut bytes, 4, &1u16.to_le_bytes());
         reseal(&mut bytes);
-        assert!(matches!(examine(&file_of(&bytes)), Err(Unusable::Version(2))));
+        assert!(matches!(examine(&file_of(&bytes[..FOOTER_AT])), Err(Unusable::Damaged)));
     }
 
     #[test]
     fn an_extent_of_another_segment_ends_what_is_found() {
         for (at, change) in [(12_288 + 8, 1u8), (12_288 + 24, 1), (12_288 + 40, 1)] {
-            let mut bytes = segment();
+            let mut bytes = segment("segment");
             bytes[at] ^= change;
             reseal(&mut bytes);
             let found = examine(&file_of(&bytes[..FOOTER_AT])).unwrap();
@@ -201,9 +228,9 @@ mod tests {
         fn damage_leaves_true_entries_or_an_error(
             flips in prop::collection::vec((any::<prop::sample::Index>(), 1u8..), 0..4),
             len in prop::option::of(any::<prop::sample::Index>()),
-            sealed: bool,
+            (sealed, name) in (any::<bool>(), prop::sample::select(&NAMES)),
         ) {
-            let mut bytes = segment();
+            let mut bytes = segment(name);
             bytes.truncate(if sealed { bytes.len() } else { FOOTER_AT });
             for (at, change) in flips {
                 let at = at.index(bytes.len());
@@ -212,7 +239,7 @@ mod tests {
             bytes.truncate(len.map_or(bytes.len(), |len| len.index(bytes.len() + 1)));
             if let Ok(found) = examine(&file_of(&bytes)) {
                 assert_sound(&found, bytes.len());
-                let known = true_entries();
+                let known = true_entries(name);
                 prop_assert!(found.entries.iter().all(|entry| known.contains(entry)), "{found:?}");
             }
         }
@@ -221,13 +248,14 @@ mod tests {
         #[test]
         fn hostile_numbers_are_checked(
             changes in prop::collection::vec((prop::sample::select(vec![
-                6, 40, 44, 48, 80, 84, 88, 92, 96, 100, 128 + 16, 128 + 20, 12_288 + 6, 12_288 + 40, 12_288 + 44,
+                4, 6, 40, 44, 48, 80, 84, 88, 92, 96, 100, 128 + 16, 128 + 20, 128 + 24, 128 + 36,
+                12_288 + 6, 12_288 + 40, 12_288 + 44,
                 12_288 + 48, 12_288 + 80, 12_288 + 84, FOOTER_AT + 16, FOOTER_AT + 20, FOOTER_AT + 24, FOOTER_AT + 36,
                 FOOTER_AT + 80, TRAILER_AT + 64, TRAILER_AT + 68, TRAILER_AT + 72, TRAILER_AT + 88,
             ]), any::<u32>(), 0..32u32), 1..4),
-            sealed: bool,
+            (sealed, name) in (any::<bool>(), prop::sample::select(&NAMES)),
         ) {
-            let mut bytes = segment();
+            let mut bytes = segment(name);
             for (at, value, shift) in changes {
                 put(&mut bytes, at, &(value >> shift).to_le_bytes());
             }

@@ -26,7 +26,8 @@ use crate::tenant::TenantStatus;
 use crate::writer::Writer;
 use crate::writer_thread::{WriterConfig, WriterParts};
 use crate::{
-    Code, Error, Identity, Location, PIECE_BYTES, RecordBytes, RecordKey, Result, TableHandle,
+    Code, Compression, Error, Identity, Location, PIECE_BYTES, RecordBytes, RecordKey, Result,
+    TableHandle,
 };
 
 /// Of a record that is checked, as much is in memory at once.
@@ -110,6 +111,7 @@ impl Claim {
 struct Attachment {
     identity: Identity,
     admit: bool,
+    compression: Compression,
 }
 
 impl Store {
@@ -142,7 +144,17 @@ impl Store {
     /// From now on records of `attachment` are of `identity`, and kept or not. Again for one that is there: changes it.
     pub fn attach(&self, attachment: u32, identity: Identity, admit: bool) {
         let mut attachments = self.attachments.write().unwrap_or_else(PoisonError::into_inner);
-        attachments.insert(attachment, Attachment { identity, admit });
+        let compression = attachments.get(&attachment).map(|before| before.compression);
+        let compression = compression.unwrap_or_default();
+        attachments.insert(attachment, Attachment { identity, admit, compression });
+    }
+
+    /// Of records of `attachment` that come from now on. Nothing happens where it is not attached.
+    pub fn set_compression(&self, attachment: u32, compression: Compression) {
+        let mut attachments = self.attachments.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(attached) = attachments.get_mut(&attachment) {
+            attached.compression = compression;
+        }
     }
 
     /// Nothing more of it is admitted; its segments stay until they are evicted.
@@ -167,7 +179,8 @@ impl Store {
             self.fates().note([key], Fate::TableFull);
             return Admission::Declined;
         }
-        let Some(Attachment { identity, admit: true }) = self.attachment(attachment) else {
+        let attached = self.attachment(attachment);
+        let Some(Attachment { identity, admit: true, compression }) = attached else {
             self.fates().note([key], Fate::NotAdmitted);
             return Admission::Declined;
         };
@@ -181,7 +194,7 @@ impl Store {
         let tenant = self.catalog.tenants.of(&identity);
         // Whoever pinned it has been told that there is room.
         let is_within = tenant.room() >= len || self.catalog.is_pinned(&key);
-        let record = Record { key, piece, bytes, original: None, refusals: 0 };
+        let record = Record { key, piece, bytes, compression, original: None, refusals: 0 };
         let is_fast = |device: &Device| device.tier() == Tier::Fast && device.accepts(len);
         let has_room = self.writers().iter().any(|writer| is_fast(&writer.device));
         let accepts = |device: &Device| match is_within && has_room {
@@ -224,6 +237,11 @@ impl Store {
     /// What records of `identity` may take from now on, with what it has; `None`: all there is.
     pub fn set_quota(&self, identity: &Identity, bytes: Option<u64>) {
         self.catalog.tenants.of(identity).set_quota(bytes);
+    }
+
+    /// There is too little room for all that is in use, or no longer.
+    pub fn set_short(&self, identity: &Identity, is_short: bool) {
+        self.catalog.tenants.of(identity).set_short(is_short);
     }
 
     /// Bytes of `identity` that would be taken in now.
@@ -385,7 +403,8 @@ impl Store {
         Error::io(format!("reading segment {}", location.segment), error)
     }
 
-    /// A record's bytes from its device, checked. `Corrupt` when they do not match, `NotFound` when evicted.
+    /// A record's bytes from its device as they are stored, checked. `Corrupt` when they do not match, `NotFound` when
+    /// evicted.
     pub fn read(&self, location: &Location) -> Result<Vec<u8>> {
         let segment = self.located(location)?;
         let mut bytes = vec![0u8; location.stored_len as usize];

@@ -150,7 +150,7 @@ mod tests {
 
     use super::*;
     use crate::table_memory::{BUCKET_BYTES, HEADER_BYTES};
-    use crate::{Code, Identity, ObjectKey, TableReader};
+    use crate::{Code, Codec, Identity, ObjectKey, TableReader};
 
     fn key(n: u64) -> RecordKey {
         ObjectKey::new(&Identity([0; 16]), &n.to_le_bytes(), 0, b"").piece(0)
@@ -163,6 +163,7 @@ mod tests {
             offset: (n % 4096) * 4096,
             stored_len: n.wrapping_mul(31),
             crc: !n,
+            codec: if n.is_multiple_of(3) { Codec::Lz4 } else { Codec::Raw },
             verified: n % 2 == 1,
         }
     }

@@ -201,13 +201,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record_entry::CODEC_RAW;
-    use crate::{Identity, ObjectKey, TableReader};
+    use crate::{Codec, Identity, ObjectKey, TableReader};
 
     fn entry(key: u64, stored_len: u32) -> RecordEntry {
         let key = ObjectKey::new(&Identity([0; 16]), &key.to_le_bytes(), 0, b"").piece(0);
         let (offset, raw_len, crc, piece) = (4096, stored_len, stored_len ^ 5, 0);
-        RecordEntry { key, offset, stored_len, raw_len, crc, piece, codec: CODEC_RAW, flags: 0 }
+        RecordEntry { key, offset, stored_len, raw_len, crc, piece, codec: Codec::Raw, flags: 0 }
     }
 
     /// What a catalog makes of it.

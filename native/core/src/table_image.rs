@@ -11,7 +11,7 @@ use crate::bucket::{Entry, key_words};
 use crate::field::{bytes_at, put, u32_at, u64_at};
 use crate::record_entry::{BLOCK_BYTES, UNIT_BYTES, alignment};
 use crate::table_memory::{ENTRIES_A_BUCKET, MIN_BUCKETS};
-use crate::{Identity, Location, PIECE_BYTES, RecordKey};
+use crate::{Codec, Identity, Location, PIECE_BYTES, RecordKey};
 
 const MAGIC: [u8; 8] = *b"MPTIMAGE";
 const VERSION: u32 = 1;
@@ -24,6 +24,8 @@ pub(crate) const IMAGED_BYTES: usize = 32;
 pub(crate) const CHUNK_BUCKETS: usize = 1 << 15;
 /// Of a record's place: it lies in the bucket of its key's second half.
 const SECOND_HOME: u32 = 1 << 31;
+/// Of its stored length: it is compressed. To who knows no codecs, a length that no record has.
+const LZ4: u32 = 1 << 31;
 
 /// A sealed segment as it was when the image was saved.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,6 +37,8 @@ pub(crate) struct ImagedSegment {
     pub changed_ns: u64,
     /// Unix seconds.
     pub last_read: u64,
+    /// By codecs, over all its records.
+    pub saved_bytes: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,6 +89,7 @@ impl ImageHead {
             put(out, 32, &segment.bytes.to_le_bytes());
             put(out, 40, &segment.changed_ns.to_le_bytes());
             put(out, 48, &segment.last_read.to_le_bytes());
+            put(out, 56, &segment.saved_bytes.to_le_bytes());
         }
         for (chunk, out) in self.chunks.iter().zip(chunks.chunks_exact_mut(CHUNK_BYTES)) {
             put(out, 0, &chunk.records.to_le_bytes());
@@ -155,6 +160,7 @@ fn segment_of(bytes: &[u8]) -> ImagedSegment {
         bytes: u64_at(bytes, 32),
         changed_ns: u64_at(bytes, 40),
         last_read: u64_at(bytes, 48),
+        saved_bytes: u64_at(bytes, 56),
     }
 }
 
@@ -171,6 +177,7 @@ pub(crate) struct ImagedRecord {
     pub offset: u32,
     pub stored_len: u32,
     pub crc: u32,
+    pub codec: Codec,
     pub in_second: bool,
 }
 
@@ -178,10 +185,14 @@ impl ImagedRecord {
     pub fn encode(&self) -> [u8; IMAGED_BYTES] {
         let mut out = [0u8; IMAGED_BYTES];
         let home = if self.in_second { SECOND_HOME } else { 0 };
+        let codec = match self.codec {
+            Codec::Raw => 0,
+            Codec::Lz4 => LZ4,
+        };
         put(&mut out, 0, &self.key.0);
         put(&mut out, 16, &self.segment.to_le_bytes());
         put(&mut out, 20, &((self.offset / UNIT_BYTES) | home).to_le_bytes());
-        put(&mut out, 24, &self.stored_len.to_le_bytes());
+        put(&mut out, 24, &(self.stored_len | codec).to_le_bytes());
         put(&mut out, 28, &self.crc.to_le_bytes());
         out
     }
@@ -189,13 +200,14 @@ impl ImagedRecord {
     /// `None` for what cannot be a place in a segment of these.
     #[inline]
     pub fn decode(bytes: &[u8], segments: &[ImagedSegment]) -> Option<ImagedRecord> {
-        let place = u32_at(bytes, 20);
+        let (place, stored) = (u32_at(bytes, 20), u32_at(bytes, 24));
         let record = ImagedRecord {
             key: RecordKey(bytes_at(bytes, 0)),
             segment: u32_at(bytes, 16),
             offset: (place & !SECOND_HOME).checked_mul(UNIT_BYTES)?,
-            stored_len: u32_at(bytes, 24),
+            stored_len: stored & !LZ4,
             crc: u32_at(bytes, 28),
+            codec: if stored & LZ4 == 0 { Codec::Raw } else { Codec::Lz4 },
             in_second: place & SECOND_HOME != 0,
         };
         let end = u64::from(record.offset) + u64::from(record.stored_len);
@@ -209,8 +221,9 @@ impl ImagedRecord {
     /// As an entry of a table, of a segment that has this number and generation now. Nobody has verified it yet.
     #[inline]
     pub fn entry(&self, (segment, generation): (u32, u32)) -> Entry {
-        let (offset, stored_len, crc) = (self.offset, self.stored_len, self.crc);
-        let location = Location { segment, generation, offset, stored_len, crc, verified: false };
+        let ImagedRecord { offset, stored_len, crc, codec, .. } = *self;
+        let verified = false;
+        let location = Location { segment, generation, offset, stored_len, crc, codec, verified };
         Entry::new(key_words(&self.key), &location)
     }
 }

@@ -1,9 +1,10 @@
 //! What one identity has of the cache, and how much it may have: counted here, record by record, and decided elsewhere.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::compression::Trial;
 use crate::{Identity, Tier};
 
 /// Of one identity since the store was opened; what it has stored is counted from what was found at the start on.
@@ -35,6 +36,8 @@ pub(crate) struct Tenant {
     quota: AtomicU64,
     declined: AtomicU64,
     read: AtomicU64,
+    is_short: AtomicBool,
+    pub trial: Trial,
 }
 
 impl Tenant {
@@ -47,6 +50,8 @@ impl Tenant {
             quota: AtomicU64::new(NO_QUOTA),
             declined: AtomicU64::new(0),
             read: AtomicU64::new(0),
+            is_short: AtomicBool::new(false),
+            trial: Trial::default(),
         }
     }
 
@@ -76,6 +81,15 @@ impl Tenant {
 
     pub fn set_quota(&self, bytes: Option<u64>) {
         self.quota.store(bytes.unwrap_or(NO_QUOTA), Ordering::Relaxed);
+    }
+
+    /// There is too little room for all that is in use.
+    pub fn is_short(&self) -> bool {
+        self.is_short.load(Ordering::Relaxed)
+    }
+
+    pub fn set_short(&self, is_short: bool) {
+        self.is_short.store(is_short, Ordering::Relaxed);
     }
 
     /// Bytes that its quota leaves.

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use crate::catalog::{Catalog, Published};
 use crate::device::Device;
-use crate::extent::{ExtentSize, Record, SegmentLabel};
+use crate::extent::{ExtentSize, Payload, Record, SegmentLabel};
 use crate::fates::Fate;
 use crate::footer::StripePlace;
 use crate::inbox::Inbox;
 use crate::open_segment::{OpenSegment, Refusal, SegmentPlan};
+use crate::packer::Packer;
 use crate::random::random_bytes;
 use crate::{Code, Identity};
 
@@ -56,6 +57,7 @@ pub(crate) struct WriterThread {
     config: WriterConfig,
     elsewhere: Elsewhere,
     streams: HashMap<Identity, Stream>,
+    packer: Packer,
     sealing: Vec<JoinHandle<()>>,
 }
 
@@ -78,8 +80,8 @@ impl Drop for EndNotice {
 impl WriterThread {
     pub fn new(inbox: Arc<Inbox>, device: Arc<Device>, parts: WriterParts) -> WriterThread {
         let WriterParts { catalog, config, elsewhere } = parts;
-        let (streams, sealing) = (HashMap::new(), Vec::new());
-        WriterThread { inbox, device, catalog, config, elsewhere, streams, sealing }
+        let (streams, packer, sealing) = Default::default();
+        WriterThread { inbox, device, catalog, config, elsewhere, streams, packer, sealing }
     }
 
     /// Until the inbox is closed.
@@ -154,8 +156,8 @@ impl WriterThread {
     /// Writes the pending records of a stream as one extent and publishes them, or drops them where nothing takes them.
     fn write(&mut self, identity: &Identity) {
         let Some(stream) = self.streams.get_mut(identity) else { return };
-        let mut records = std::mem::take(&mut stream.pending);
-        let size = std::mem::take(&mut stream.size);
+        let records = std::mem::take(&mut stream.pending);
+        stream.size = ExtentSize::default();
         stream.first_at = None;
         if records.is_empty() {
             return;
@@ -164,7 +166,12 @@ impl WriterThread {
         let tenant = self.catalog.tenants.of(identity);
         let bytes = records.iter().map(|record| u64::from(record.len())).sum();
         let count = records.len();
-        match self.write_extent(identity, size, &mut records) {
+        let mut packer = std::mem::take(&mut self.packer);
+        let mut payloads = packer.pack(&tenant, &records);
+        let written = self.write_extent(identity, &mut payloads);
+        drop(payloads);
+        self.packer = packer;
+        match written {
             Ok(()) => self.device.mark_written(),
             Err(reason) => {
                 let is_of_device = !matches!(reason, Refusal::TableFull);
@@ -200,8 +207,7 @@ impl WriterThread {
     fn write_extent(
         &mut self,
         identity: &Identity,
-        size: ExtentSize,
-        records: &mut [Record],
+        payloads: &mut [Payload<'_>],
     ) -> std::result::Result<(), Refusal> {
         if self.device.has_failed() {
             return Err(Refusal::NoRoom("it failed".into()));
@@ -210,11 +216,11 @@ impl WriterThread {
             Some(open) => open,
             None => self.begin(identity)?,
         };
-        let mut written = open.write(size, records);
+        let mut written = open.write(payloads);
         if matches!(written, Err(Refusal::SegmentFull)) {
             self.seal_beside(open);
             open = self.begin(identity)?;
-            written = open.write(size, records);
+            written = open.write(payloads);
         }
         let entries = match written {
             Ok(entries) => entries,
@@ -223,7 +229,7 @@ impl WriterThread {
                 return Err(reason);
             }
         };
-        match self.catalog.publish(&open.segment, &entries, records) {
+        match self.catalog.publish(&open.segment, &entries, payloads) {
             Published::Done => self.put_back(identity, open),
             Published::SegmentGone => open.abandon(),
             Published::TableFull(error) => {

@@ -2,15 +2,16 @@
 //! a child and judges how that ended.
 
 use std::fs::{self, File};
+use std::ops::Range;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
 use millpool_core::{
-    Code, Copy, Dataset, DatasetRoot, DatasetWriter, DeviceConfig, Identity, Location, Mapping,
-    ObjectKey, ObjectRef, Outcome, RecordBytes, RecordKey, SegmentFile, SegmentName, Store,
-    StoreConfig, Tier, fault, gather,
+    Code, Codec, Compression, Copy, Dataset, DatasetRoot, DatasetWriter, DeviceConfig, Identity,
+    Location, Mapping, ObjectKey, ObjectRef, Outcome, PiecePart, RecordBytes, RecordKey,
+    SegmentFile, SegmentName, Store, StoreConfig, Tier, fault, gather,
 };
 
 const CHILD: &str = "MILLPOOL_TEST_CHILD";
@@ -52,8 +53,15 @@ impl RecordBytes for Bytes {
     }
 }
 
+/// Half of it shrinks, and the other does not: compressed it still takes several pages. Never zero.
 fn content(n: usize) -> Vec<u8> {
-    (0..RECORD_BYTES).map(|at| (at * 7 + n * 13 + at / 251) as u8 | 1).collect()
+    let mut state = n as u32;
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8 | 1
+    };
+    let plain = |at: usize| (at * 7 + n * 13 + at / 251) as u8 | 1;
+    (0..RECORD_BYTES).map(|at| if at % 2048 < 1024 { noise() } else { plain(at) }).collect()
 }
 
 /// A segment with some records, mapped.
@@ -66,6 +74,20 @@ struct Stored {
 }
 
 fn stored() -> Stored {
+    stored_by(Compression::Off)
+}
+
+fn packed() -> Stored {
+    let packed = stored_by(Compression::Lz4);
+    assert!(packed.locations.iter().all(|location| location.codec == Codec::Lz4));
+    packed
+}
+
+fn part(range: Range<u32>) -> PiecePart {
+    PiecePart { piece_len: RECORD_BYTES as u32, range }
+}
+
+fn stored_by(compression: Compression) -> Stored {
     let directory = tempfile::tempdir().unwrap();
     let device = DeviceConfig {
         path: directory.path().into(),
@@ -82,6 +104,7 @@ fn stored() -> Stored {
     let store = Store::open(config).unwrap();
     let identity = Identity::of("fault test");
     store.attach(1, identity, true);
+    store.set_compression(1, compression);
     let keys: Vec<RecordKey> = (0..RECORDS)
         .map(|n| ObjectKey::new(&identity, &[n as u8], RECORD_BYTES as u64, b"\"v\"").piece(0))
         .collect();
@@ -127,7 +150,12 @@ impl Stored {
             .map(|(location, target)| {
                 // SAFETY: the target is as long as the record, and read only after the gather.
                 unsafe {
-                    Copy::new(&self.mapping, &location, 0..RECORD_BYTES as u32, target.as_mut_ptr())
+                    Copy::new(
+                        &self.mapping,
+                        &location,
+                        part(0..RECORD_BYTES as u32),
+                        target.as_mut_ptr(),
+                    )
                 }
                 .unwrap()
             })
@@ -146,7 +174,10 @@ impl Stored {
 
 #[test]
 fn a_gather_gives_what_was_stored() {
-    let stored = stored();
+    [stored(), packed()].into_iter().for_each(assert_gathered);
+}
+
+fn assert_gathered(stored: Stored) {
     for (verified, expected) in [(false, Outcome::Verified), (true, Outcome::Copied)] {
         let (outcomes, targets) = stored.gather(verified);
         assert_eq!(outcomes, [expected; RECORDS]);
@@ -157,13 +188,17 @@ fn a_gather_gives_what_was_stored() {
 
 #[test]
 fn a_part_is_checked_with_its_whole_record() {
-    let stored = stored();
+    [stored(), packed()].into_iter().for_each(assert_parts_checked);
+}
+
+fn assert_parts_checked(stored: Stored) {
     let location = stored.locations[3];
     let mut target = [0u8; 100];
     let mut outcomes = Vec::new();
     // SAFETY: the target has as many bytes as the part.
     let mut copy =
-        unsafe { Copy::new(&stored.mapping, &location, 5000..5100, target.as_mut_ptr()) }.unwrap();
+        unsafe { Copy::new(&stored.mapping, &location, part(5000..5100), target.as_mut_ptr()) }
+            .unwrap();
     assert!(copy.verify);
     gather(std::slice::from_ref(&copy), &mut outcomes);
     assert_eq!((&outcomes[..], &target[..]), (&[Outcome::Verified][..], &content(3)[5000..5100]));
@@ -171,11 +206,11 @@ fn a_part_is_checked_with_its_whole_record() {
     gather(&[copy], &mut outcomes);
     assert_eq!(outcomes, [Outcome::Copied]);
     let wrong = Location { crc: !location.crc, ..location };
-    for part in [0..RECORD_BYTES as u32, 7..9] {
-        let mut target = vec![0; part.len()];
+    for range in [0..RECORD_BYTES as u32, 7..9] {
+        let mut target = vec![0; range.len()];
         // SAFETY: as above.
-        let copy =
-            unsafe { Copy::new(&stored.mapping, &wrong, part, target.as_mut_ptr()) }.unwrap();
+        let copy = unsafe { Copy::new(&stored.mapping, &wrong, part(range), target.as_mut_ptr()) }
+            .unwrap();
         gather(&[copy], &mut outcomes);
         assert_eq!(outcomes, [Outcome::Mismatch]);
     }
@@ -185,9 +220,10 @@ fn a_part_is_checked_with_its_whole_record() {
 fn what_is_not_in_the_segment_is_no_copy() {
     let stored = stored();
     let good = stored.locations[0];
-    let copy = |location: Location, part| {
+    let copy = |location: Location, range| {
         // SAFETY: never gathered.
-        unsafe { Copy::new(&stored.mapping, &location, part, std::ptr::null_mut()) }.is_some()
+        unsafe { Copy::new(&stored.mapping, &location, part(range), std::ptr::null_mut()) }
+            .is_some()
     };
     assert!(copy(good, 0..10));
     assert!(!copy(Location { generation: good.generation + 1, ..good }, 0..10));
@@ -196,6 +232,7 @@ fn what_is_not_in_the_segment_is_no_copy() {
     assert!(!copy(Location { offset: u32::MAX - 63, ..good }, 0..10));
     assert!(!copy(Location { offset: 200 << 20, ..good }, 0..10));
     assert!(!copy(Location { stored_len: u32::MAX, ..good }, 0..10));
+    assert!(!copy(Location { codec: Codec::Lz4, ..good }, 0..10), "it is as long as the piece");
     let other = SegmentName { id: [9; 16], ..name_of(&stored.segment) };
     assert!(Mapping::map(&stored.segment.file, &other).is_err());
     let other = SegmentName { identity: Identity::of("other"), ..name_of(&stored.segment) };
@@ -207,7 +244,10 @@ fn what_is_not_in_the_segment_is_no_copy() {
 }
 
 fn cut_and_gather() {
-    let stored = stored();
+    [stored(), packed()].into_iter().for_each(assert_cut_costs_its_own);
+}
+
+fn assert_cut_costs_its_own(stored: Stored) {
     let last = stored.last();
     assert!(fault::on_top() && !stored.mapping.failed());
     assert_eq!(stored.gather(true).0, [Outcome::Copied; RECORDS]);
@@ -233,7 +273,10 @@ fn a_cut_segment_costs_its_own_records_only() {
 }
 
 fn cut_while_gathering() {
-    let stored = stored();
+    [stored(), packed()].into_iter().for_each(assert_no_zeros);
+}
+
+fn assert_no_zeros(stored: Stored) {
     let last = stored.last();
     std::thread::scope(|scope| {
         let readers: Vec<_> = (0..3)
@@ -382,9 +425,13 @@ fn a_foreign_fault_goes_to_the_handler_before_ours() {
 }
 
 fn gather_below_another() {
-    let stored = stored();
-    let last = stored.last();
+    let both = [stored(), packed()];
     install_other_handler();
+    both.into_iter().for_each(assert_read_by_descriptor);
+}
+
+fn assert_read_by_descriptor(stored: Stored) {
+    let last = stored.last();
     assert!(!fault::on_top());
     assert_eq!(stored.gather(false).0, [Outcome::Verified; RECORDS]);
     stored.cut_at(last);

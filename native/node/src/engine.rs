@@ -20,7 +20,7 @@ use crate::client::milliseconds;
 use crate::dataset::{hex, version_of};
 use crate::engine_config::{
     NativeCredentials, NativeDeviceConfig, NativeEngineConfig, NativeFreed, NativeServeConfig,
-    NativeSource, NativeVerified, code_of, source_of,
+    NativeSource, NativeTerms, NativeVerified, code_of, compression_of, source_of,
 };
 use crate::engine_parts::{Parts, Serving};
 use crate::events::{Events, NativeEvent};
@@ -181,11 +181,13 @@ impl NativeEngine {
         attachment: u32,
         identity: String,
         source: NativeSource,
-        admit: bool,
+        terms: NativeTerms,
     ) -> Result<()> {
         let identity = Identity::of(&identity);
+        let compression = compression_of(&terms.compression)?;
         self.0.filler.attach(attachment, identity, source_of(source)?).map_err(thrown)?;
-        self.0.store.attach(attachment, identity, admit);
+        self.0.store.attach(attachment, identity, terms.admit);
+        self.0.store.set_compression(attachment, compression);
         let serving = self.0.serving.lock().unwrap_or_else(PoisonError::into_inner);
         self.0
             .identities
@@ -263,6 +265,7 @@ impl NativeEngine {
             device: segment.device,
             bytes: segment.file_bytes as f64,
             live_bytes: segment.live_bytes as f64,
+            raw_bytes: segment.raw_bytes as f64,
             records: segment.live_records as f64,
             pinned_bytes: segment.pinned_bytes as f64,
             sealed: segment.sealed,
@@ -300,20 +303,6 @@ impl NativeEngine {
         tenants.collect()
     }
 
-    /// What an identity may have, stored and queued; null: all there is.
-    #[napi(catch_unwind)]
-    pub fn set_quota(&self, identity: String, bytes: Option<f64>) -> Result<()> {
-        let bytes = bytes.map(|bytes| whole("bytes", bytes)).transpose()?;
-        self.0.store.set_quota(&identity_of(&identity)?, bytes);
-        Ok(())
-    }
-
-    /// Bytes of an identity that would be kept if they were fetched now.
-    #[napi(catch_unwind)]
-    pub fn room(&self, identity: String) -> Result<f64> {
-        Ok(self.0.store.room(&identity_of(&identity)?) as f64)
-    }
-
     #[napi(catch_unwind)]
     pub fn segment_bytes(&self) -> u32 {
         self.0.store.segment_bytes()
@@ -339,7 +328,7 @@ impl NativeEngine {
         let resident = |object: &ObjectRef| {
             let records = self.0.records(object).map_err(thrown)?;
             let here = records.iter().filter(|(key, len)| {
-                self.0.store.lookup(key).is_some_and(|location| location.stored_len == *len)
+                self.0.store.lookup(key).is_some_and(|location| location.holds(*len))
             });
             Ok(here.map(|(_, len)| f64::from(*len)).sum())
         };
@@ -467,7 +456,7 @@ impl NativeEngine {
 }
 
 /// Of 32 hex digits, as `identity_hash` gives them.
-fn identity_of(digits: &str) -> Result<Identity> {
+pub(crate) fn identity_of(digits: &str) -> Result<Identity> {
     let number = u128::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 32);
     let number = number.ok_or_else(|| invalid(format!("{digits:?} is no identity's hash")))?;
     Ok(Identity(number.to_be_bytes()))

@@ -1,6 +1,6 @@
 //! What an engine is told and what it answers, as plain objects.
 
-use millpool_core::Code;
+use millpool_core::{Code, Compression};
 use millpool_source::SourceConfig;
 use napi::Result;
 use napi_derive::napi;
@@ -49,6 +49,12 @@ pub struct NativeSource {
 }
 
 #[napi(object)]
+pub struct NativeTerms {
+    pub admit: bool,
+    pub compression: String,
+}
+
+#[napi(object)]
 pub struct NativeCredentials {
     pub access_key: String,
     pub secret_key: String,
@@ -72,6 +78,15 @@ pub struct NativeVerified {
 
 pub(crate) fn code_of(number: u32) -> Code {
     u16::try_from(number).ok().and_then(Code::from_number).unwrap_or(Code::Internal)
+}
+
+pub(crate) fn compression_of(name: &str) -> Result<Compression> {
+    match name {
+        "off" => Ok(Compression::Off),
+        "auto" => Ok(Compression::Auto),
+        "lz4" => Ok(Compression::Lz4),
+        other => Err(invalid(format!("there is no compression {other}"))),
+    }
 }
 
 pub(crate) fn source_of(source: NativeSource) -> Result<SourceConfig> {

@@ -72,7 +72,7 @@ impl Parts {
         };
         (0..piece_count(size)).all(|piece| {
             let found = self.store.lookup(&key.piece(piece));
-            found.is_some_and(|location| location.stored_len == piece_len(size, piece))
+            found.is_some_and(|location| location.holds(piece_len(size, piece)))
         })
     }
 

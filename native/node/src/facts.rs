@@ -28,6 +28,7 @@ pub struct NativeRecordFacts {
 
 #[napi(object)]
 pub struct NativeRecordPlace {
+    pub stored_bytes: f64,
     /// As in the name of its file.
     pub segment: String,
     pub number: u32,
@@ -128,12 +129,13 @@ impl Parts {
     }
 
     fn place(&self, key: &RecordKey, len: u32) -> Option<NativeRecordPlace> {
-        let location = self.store.lookup(key).filter(|location| location.stored_len == len)?;
+        let location = self.store.lookup(key).filter(|location| location.holds(len))?;
         let file = self.store.segment(location.segment, location.generation)?;
         let status = self.store.segments().into_iter().find(|segment| {
             (segment.number, segment.generation) == (location.segment, location.generation)
         })?;
         Some(NativeRecordPlace {
+            stored_bytes: f64::from(location.stored_len),
             segment: hex(&file.id),
             number: location.segment,
             device: status.device,

@@ -19,6 +19,7 @@ mod machine;
 mod order;
 mod pace;
 mod replaced;
+mod room;
 mod status;
 mod work;
 

@@ -26,6 +26,7 @@ pub struct NativeSegmentStatus {
     pub device: u32,
     pub bytes: f64,
     pub live_bytes: f64,
+    pub raw_bytes: f64,
     pub records: f64,
     pub pinned_bytes: f64,
     pub sealed: bool,
@@ -56,6 +57,7 @@ pub struct NativeTenantStatus {
 pub struct NativeCounters {
     pub records: f64,
     pub record_bytes: f64,
+    pub raw_bytes: f64,
     pub table_bytes: f64,
     pub table_full: bool,
     pub damaged_records: f64,
@@ -89,6 +91,7 @@ impl NativeCounters {
         NativeCounters {
             records: segments.iter().map(|segment| segment.live_records).sum::<u64>() as f64,
             record_bytes: segments.iter().map(|segment| segment.live_bytes).sum::<u64>() as f64,
+            raw_bytes: segments.iter().map(|segment| segment.raw_bytes).sum::<u64>() as f64,
             table_bytes: table_bytes as f64,
             table_full: store.table_room().is_full(),
             damaged_records: store.damaged() as f64,

@@ -234,8 +234,7 @@ impl Inner {
     }
 
     fn resident(&self, key: &RecordKey, len: u32) -> Option<Filled> {
-        let location =
-            self.config.store.lookup(key).filter(|location| location.stored_len == len)?;
+        let location = self.config.store.lookup(key).filter(|location| location.holds(len))?;
         self.counters.resident.add(1);
         Some(Filled::Resident(location))
     }

@@ -1,6 +1,6 @@
 import type { Clock, Log, Timer } from '@millpool/host';
 import type { Metadata } from '@millpool/metadata';
-import type { Engine } from '@millpool/native';
+import type { AttachmentSettings, Engine } from '@millpool/native';
 import { asMillpoolError, MillpoolError } from '@millpool/protocol';
 import type { Attachment, ErrorShape } from '@millpool/protocol';
 
@@ -56,10 +56,10 @@ export class AttachedSources {
   /** Throws what opening the source throws: credentials that are missing, a bucket that is not there. */
   async add(attachment: Attachment): Promise<void> {
     const { engine, metadata } = this.#parts;
-    const { id, identity, policy } = attachment;
+    const { id } = attachment;
     const storage = await metadata.underStorage(id);
     const credentials = await storage.credentials();
-    engine.attach(id, { identity, source: storage.address, admit: policy !== 'stream' });
+    engine.attach(id, { ...termsOf(attachment), source: storage.address });
     if (storage.scheme === 's3') this.#feeds.set(id, new CredentialFeed(id, { storage, credentials }, this.#parts));
     this.#away.delete(id);
   }
@@ -114,10 +114,14 @@ export class AttachedSources {
   }
 
   #setAway(attachment: Attachment, error: MillpoolError): void {
-    const { id, identity, policy } = attachment;
+    const { id } = attachment;
     this.#away.set(id, error.shape);
-    this.#parts.engine.attach(id, { identity, source: { kind: 'away', error }, admit: policy !== 'stream' });
+    this.#parts.engine.attach(id, { ...termsOf(attachment), source: { kind: 'away', error } });
   }
+}
+
+function termsOf({ identity, policy, compression }: Attachment): Omit<AttachmentSettings, 'source'> {
+  return { identity, admit: policy !== 'stream', compression };
 }
 
 function notOpenedYet({ path, source }: Attachment): MillpoolError {

@@ -85,6 +85,11 @@ export class Eviction {
     return this.#deal?.shares?.get(identity) ?? null;
   }
 
+  /** A load is to bring so many bytes of these identities. Gives what ends that. */
+  expect(bytes: ReadonlyMap<string, number>): () => void {
+    return this.#parts.tenants.expect(bytes);
+  }
+
   /** Space of the segments that were given up since the daemon started. */
   get evictedBytes(): number {
     return this.#evictedBytes;
@@ -141,6 +146,8 @@ export class Eviction {
     const dealt = deal(room, who, idleMs);
     this.#deal = dealt;
     for (const [identity, bytes] of dealt.quotas) engine.setQuota(identity, bytes);
+    const isShort = dealt.shares !== null || willBeShort(who, tenants, room);
+    for (const { identity } of who) engine.setShort(identity, isShort);
     const byOrder = who.filter(({ policy, identity }) => policy === 'order' && plans.jobs(identity).size > 0);
     const looksAtTiers = tiering.isDue(who);
     this.#everyMs = byOrder.length > 0 || looksAtTiers ? oftenMs : lookEveryMs;
@@ -252,6 +259,12 @@ function roomFor(who: readonly Tenant[], parts: Parts, claimedBytes: number | nu
   const hasBytes = who.reduce((sum, tenant) => sum + tenant.hasBytes, 0);
   const spareBytes = spareSegments * engine.segmentBytes();
   return { capacityBytes: hasBytes + freeBytes, freeBytes, spareBytes, claimedBytes };
+}
+
+/** Loads under way are to bring more than there is room for. */
+function willBeShort(who: readonly Tenant[], tenants: Tenants, { capacityBytes }: Room): boolean {
+  const bytes = who.map(({ identity, hasBytes }) => Math.max(hasBytes, tenants.loadBytes(identity) * storedShare));
+  return bytes.reduce((sum, one) => sum + one, 0) > capacityBytes;
 }
 
 /** What is about to come free. */

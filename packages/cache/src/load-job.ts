@@ -34,7 +34,7 @@ type Files = readonly ResolvedEntry[];
 export interface LoadParts {
   readonly metadata: Metadata;
   readonly engine: Engine;
-  readonly eviction: Pick<Eviction, 'withRoom'>;
+  readonly eviction: Pick<Eviction, 'expect' | 'withRoom'>;
   readonly tiering: Pick<Tiering, 'roomFor'>;
   readonly clock: Clock;
 }
@@ -100,8 +100,10 @@ export class LoadJob {
   }
 
   async #run(isResumed: boolean): Promise<void> {
+    let forget = (): void => undefined;
     try {
-      await (isResumed ? this.#countPatiently() : this.#count());
+      const bytes = await (isResumed ? this.#countPatiently() : this.#count());
+      forget = this.#parts.eviction.expect(bytes);
       await this.#passUntilAllIsThere();
       this.#progress.end();
       this.#state = this.#failureCount > 0 ? 'partly' : 'done';
@@ -111,20 +113,34 @@ export class LoadJob {
         this.#state = 'failed';
         this.#error = asMillpoolError(error).shape;
       }
+    } finally {
+      forget();
     }
   }
 
-  /** First of all, so that the percentage is exact from the start; the walk after it comes from memory. */
-  async #count(): Promise<void> {
+  /**
+   * First of all, so that the percentage is exact from the start; the walk after it comes from memory. Gives the bytes
+   * of each identity.
+   */
+  async #count(): Promise<ReadonlyMap<string, number>> {
     let [files, bytes] = [0, 0];
+    const byAttachment = new Map<number, number>();
     for await (const batch of this.#batches()) {
       files += batch.length;
       bytes += sizeOf(batch);
+      for (const { attachment, size } of batch)
+        byAttachment.set(attachment, (byAttachment.get(attachment) ?? 0) + size);
     }
     this.#progress.listed(files, bytes);
+    const byIdentity = new Map<string, number>();
+    for (const { id, identity } of this.#parts.metadata.attachments()) {
+      const name = identityHash(identity);
+      byIdentity.set(name, (byIdentity.get(name) ?? 0) + (byAttachment.get(id) ?? 0));
+    }
+    return byIdentity;
   }
 
-  async #countPatiently(): Promise<void> {
+  async #countPatiently(): Promise<ReadonlyMap<string, number>> {
     const { clock } = this.#parts;
     for (const deadlineMs = clock.monotonicMs() + resumeForMs; ;) {
       try {

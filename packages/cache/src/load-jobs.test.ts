@@ -48,7 +48,10 @@ async function parts(t: TestContext): Promise<{ coordination: CoordStore; open: 
     await coordination.close();
     await rm(directory, { recursive: true });
   });
-  const eviction = { withRoom: <T>(_: unknown, load: (isMade: boolean) => Promise<T>): Promise<T> => load(true) };
+  const eviction = {
+    expect: () => () => undefined,
+    withRoom: <T>(_: unknown, load: (isMade: boolean) => Promise<T>): Promise<T> => load(true),
+  };
   const tiering = { roomFor: async (): Promise<number> => 2 ** 30 };
   const config = { coordination, metadata, engine, eviction, tiering, clock, log, directory: join(directory, 'loads') };
   return { coordination, open: () => LoadJobs.open(config) };

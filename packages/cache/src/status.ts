@@ -31,16 +31,13 @@ interface Parts {
 /** One look at the daemon, counted afresh. */
 export function statusOf(parts: Parts): Status {
   const { engine, metadata, sources, tally, eviction, version, budgetBytes } = parts;
-  const liveBytes = new Map<string, number>();
-  for (const segment of engine.segments()) {
-    const name = Buffer.from(segment.identity).toString('hex');
-    liveBytes.set(name, (liveBytes.get(name) ?? 0) + segment.liveBytes);
-  }
-  const attachments = metadata.attachments().map(({ id, path, source, policy, identity, s3 }): AttachmentStatus => ({
-    path,
-    source,
-    policy,
-    cachedBytes: liveBytes.get(identityHash(identity)) ?? 0,
+  const cached = cachedOf(engine);
+  const attachments = metadata.attachments().map(({ id, identity, s3, ...told }): AttachmentStatus => ({
+    path: told.path,
+    source: told.source,
+    policy: told.policy,
+    compression: told.compression,
+    ...(cached.get(identityHash(identity)) ?? { cachedBytes: 0, rawBytes: 0 }),
     shareBytes: eviction.shareOf(identityHash(identity)),
     identityWeak: s3 === null || tally.weak(id),
     hedges: hedgesOf(engine.sourceTally(id)),
@@ -66,6 +63,17 @@ export function hedgesOf({ hedges, hedgesWon }: SourceTally): SourceHedges {
   return { sent: hedges, won: hedgesWon };
 }
 
+/** By identity. */
+function cachedOf(engine: Engine): Map<string, { readonly cachedBytes: number; readonly rawBytes: number }> {
+  const cached = new Map<string, { readonly cachedBytes: number; readonly rawBytes: number }>();
+  for (const { identity, liveBytes, rawBytes } of engine.segments()) {
+    const name = Buffer.from(identity).toString('hex');
+    const before = cached.get(name) ?? { cachedBytes: 0, rawBytes: 0 };
+    cached.set(name, { cachedBytes: before.cachedBytes + liveBytes, rawBytes: before.rawBytes + rawBytes });
+  }
+  return cached;
+}
+
 function devicesOf({ engine, holders, leftOut }: Parts): readonly DeviceStatus[] {
   const used = engine.devices().map((device, i) => {
     const { path, tier, sizeBytes, usedBytes, reason } = device;
@@ -80,7 +88,7 @@ function devicesOf({ engine, holders, leftOut }: Parts): readonly DeviceStatus[]
 function cacheStatus({ engine, plans, tally, eviction, tiering, leftOut }: Parts): CacheStatus {
   const { records, recordBytes, sourceBytes, gets, retries, errors, damagedRecords, tableFull, ...counted } =
     engine.counters();
-  const { hedges, hedgesWon, hedgedBytes, hedgesHeld } = counted;
+  const { hedges, hedgesWon, hedgedBytes, hedgesHeld, rawBytes } = counted;
   const devices = engine.devices();
   const { state, why } = admission(devices, tableFull, leftOut);
   return {
@@ -88,6 +96,7 @@ function cacheStatus({ engine, plans, tally, eviction, tiering, leftOut }: Parts
     why,
     records,
     bytes: recordBytes,
+    rawBytes,
     hitRatio: tally.samples === 0 ? 0 : Math.max(0, tally.hitSamples - plans.fetchedSamples) / tally.samples,
     samples: tally.samples,
     gets,

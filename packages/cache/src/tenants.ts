@@ -59,11 +59,24 @@ interface Parts {
 export class Tenants {
   readonly #parts: Parts;
   readonly #rows = new Map<string, Row>();
+  /** What each load under way is to bring, by identity. */
+  readonly #loads = new Set<ReadonlyMap<string, number>>();
   #lookedMs: number;
 
   constructor(parts: Parts) {
     this.#parts = parts;
     this.#lookedMs = parts.clock.monotonicMs();
+  }
+
+  /** A load is to bring so many bytes of these identities, with what is there of them. Gives what ends that. */
+  expect(bytes: ReadonlyMap<string, number>): () => void {
+    this.#loads.add(bytes);
+    return () => void this.#loads.delete(bytes);
+  }
+
+  /** What loads under way are to bring of an identity, as it is at its source. */
+  loadBytes(identity: string): number {
+    return [...this.#loads].reduce((sum, bytes) => sum + (bytes.get(identity) ?? 0), 0);
   }
 
   look(): readonly Tenant[] {

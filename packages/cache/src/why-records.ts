@@ -53,6 +53,7 @@ export function whyResidency({ records }: Pick<ObjectFacts, 'records'>): WhyResi
     records: records.length,
     residentRecords: resident.length,
     residentBytes: resident.reduce((sum, { bytes }) => sum + bytes, 0),
+    storedBytes: resident.reduce((sum, { place }) => sum + (place?.storedBytes ?? 0), 0),
     pageCacheBytes: resident.reduce((sum, { place }) => sum + (place?.pageCacheBytes ?? 0), 0),
     verifiedRecords: resident.filter(({ place }) => place?.verified === true).length,
   };

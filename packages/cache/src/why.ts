@@ -63,7 +63,7 @@ export async function whyOf(parts: WhyParts, path: string, signal: AbortSignal):
     missing,
     cost: {
       pageCacheBytes: residency.pageCacheBytes,
-      deviceBytes: residency.residentBytes - residency.pageCacheBytes,
+      deviceBytes: residency.storedBytes - residency.pageCacheBytes,
       gets,
       sourceBytes,
       kept: policy === 'stream' ? 'policy' : tableFull ? 'table-full' : hasRoom ? 'yes' : 'full',
@@ -141,6 +141,7 @@ const nothing: WhyResidency = {
   records: 0,
   residentRecords: 0,
   residentBytes: 0,
+  storedBytes: 0,
   pageCacheBytes: 0,
   verifiedRecords: 0,
 };

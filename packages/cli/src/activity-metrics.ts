@@ -112,8 +112,11 @@ function addAttachments(metrics: Metrics, { attachments, pins }: Status): void {
   const cached = metrics.gauge({ name: 'millpool_attachment_cached_bytes', help: 'Bytes of it in segments.', labels });
   const help = '1 where its source can be reached.';
   const reachable = metrics.gauge({ name: 'millpool_attachment_reachable', help, labels });
-  for (const { path, cachedBytes, error } of attachments) {
+  const rawHelp = 'What those are when they are read.';
+  const raw = metrics.gauge({ name: 'millpool_attachment_raw_bytes', help: rawHelp, labels });
+  for (const { path, cachedBytes, rawBytes, error } of attachments) {
     cached.set(cachedBytes, path);
+    raw.set(rawBytes, path);
     reachable.set(error === null ? 1 : 0, path);
   }
   const pinned = metrics.gauge({ name: 'millpool_pinned_bytes', help: 'Bytes of files that are pinned.', labels });

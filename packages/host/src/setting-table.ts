@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { policies, tiers } from '@millpool/protocol';
-import type { Freshness, Policy, Size, Tier } from '@millpool/protocol';
+import { compressions, policies, tiers } from '@millpool/protocol';
+import type { Compression, Freshness, Policy, Size, Tier } from '@millpool/protocol';
 import { logFormats, logLevels } from './log.ts';
 import type { LogFormat, LogLevel } from './log.ts';
 import type { Place } from './place.ts';
@@ -34,6 +34,7 @@ export interface Config {
   readonly runtimeDirectory: string;
   readonly budgetBytes: number;
   readonly policy: Policy;
+  readonly compression: Compression;
   readonly freshness: Freshness;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
@@ -139,6 +140,12 @@ export const settingTable: { readonly [N in SettingName]: SettingRow<Config[N]> 
     doc: `what of a source stays in the cache, where its attachment does not say: ${policies.join(', ')}`,
     text: choice(policies),
     otherwise: () => 'auto',
+  },
+  compression: {
+    env: 'MILLPOOL_COMPRESSION',
+    doc: `whether records are stored compressed, where their attachment does not say: ${compressions.join(', ')}`,
+    text: choice(compressions),
+    otherwise: () => 'off',
   },
   freshness: {
     env: 'MILLPOOL_FRESHNESS',

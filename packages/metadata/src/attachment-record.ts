@@ -17,7 +17,8 @@ export function encodeAttachment(attachment: Attachment): Uint8Array {
 
 export function decodeAttachment(record: Uint8Array): Attachment {
   try {
-    const attachment = JSON.parse(Buffer.from(record).toString()) as Attachment;
+    // Those of before there was compression do not name it.
+    const attachment = { compression: 'off', ...JSON.parse(Buffer.from(record).toString()) } as Attachment;
     if (Number.isSafeInteger(attachment.id) && typeof attachment.path === 'string') return attachment;
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;

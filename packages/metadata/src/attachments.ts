@@ -137,13 +137,14 @@ export class Attachments {
   /** The next id and the record in one transaction: of two who attach at once the slower begins again. */
   async #record(path: string, request: AttachRequest, storage: UnderStorage): Promise<Attachment> {
     const { coordination, clock } = this.#parts;
-    const { freshness, policy, readOnly, s3 } = request;
+    const { freshness, policy, compression, readOnly, s3 } = request;
     for (;;) {
       const last = await coordination.get(lastAttachmentKey);
       const id = last === null ? 1 : Number(Buffer.from(last.value).toString()) + 1;
       const attachedAt = new Date(clock.nowMs()).toISOString();
       const identity = storage.identity();
-      const attachment = { id, path, source: storage.source, identity, freshness, policy, readOnly, s3, attachedAt };
+      const kept = { freshness, policy, compression, readOnly, s3 };
+      const attachment = { id, path, source: storage.source, identity, ...kept, attachedAt };
       const { succeeded } = await coordination.txn({
         compare: [{ kind: 'mod-revision', key: lastAttachmentKey, modRevision: last?.modRevision ?? 0 }],
         then: [

@@ -15,6 +15,8 @@ export interface NativeRecordFacts {
 }
 
 export interface NativeRecordPlace {
+  /** Fewer than the record has where it is compressed. */
+  readonly storedBytes: number;
   /** As in the name of its file. */
   readonly segment: string;
   readonly number: number;

@@ -1,4 +1,5 @@
 import type { NativeObjectFacts, NativeSourceTally } from './binding-facts.ts';
+import type { NativeJobAhead, NativeKeepTerms, NativeSegmentWorth } from './binding-forecast.ts';
 import type { NativeOrder, NativeSchedule, NativeScheduleConfig } from './binding-order.ts';
 
 /**
@@ -70,6 +71,13 @@ export interface NativeSource {
   readonly why?: string;
 }
 
+/** On which terms records of an attachment are kept. */
+export interface NativeTerms {
+  readonly admit: boolean;
+  /** `off`, `auto` or `lz4`. */
+  readonly compression: string;
+}
+
 export interface NativeCredentials {
   readonly accessKey: string;
   readonly secretKey: string;
@@ -81,7 +89,7 @@ export interface NativeEngine {
   serve(config: NativeServeConfig, onEvent: (event: NativeEvent) => void): Promise<void>;
   reply(connection: number, call: number, body: Uint8Array): void;
   replyError(connection: number, call: number, code: number, message: string): void;
-  attach(attachment: number, identity: string, source: NativeSource, admit: boolean): void;
+  attach(attachment: number, identity: string, source: NativeSource, terms: NativeTerms): void;
   detach(attachment: number): void;
   setAdmission(attachment: number, admit: boolean): void;
   setCredentials(attachment: number, credentials: NativeCredentials | null): void;
@@ -90,6 +98,7 @@ export interface NativeEngine {
   lingering(): NativeLingering[];
   tenants(): NativeTenantStatus[];
   setQuota(identity: string, bytes: number | null): void;
+  setShort(identity: string, isShort: boolean): void;
   room(identity: string): number;
   segmentBytes(): number;
   counters(): NativeCounters;
@@ -116,39 +125,6 @@ export interface NativeEngine {
   removals(): number;
   flush(timeoutMs: number): Promise<void>;
   close(): Promise<string[]>;
-}
-
-/** Ranks of one job that read a dataset version here, at the same place or nearly. */
-export interface NativeJobAhead {
-  readonly seed: number;
-  readonly epoch: number;
-  readonly shuffle: boolean;
-  readonly dropLast: boolean;
-  readonly globalBatch: number;
-  readonly world: number;
-  readonly ranks: readonly number[];
-  /** Where the grid of steps of `epoch` begins. */
-  readonly begunAt: number;
-  readonly position: number;
-  /** Positions in a unit of time, the same for all jobs. */
-  readonly pace: number;
-}
-
-/** On which terms samples that a job reads next are kept. */
-export interface NativeKeepTerms {
-  readonly jobs: readonly NativeJobAhead[];
-  /** Which of them reads, and in which epoch. */
-  readonly job: number;
-  readonly epoch: number;
-  /** What a byte of them has to be worth from then on (`NativeSegmentWorth`). */
-  readonly bar: number;
-}
-
-export interface NativeSegmentWorth {
-  readonly number: number;
-  readonly generation: number;
-  /** The sum of its bytes, each over the time until it is read. */
-  readonly worth: number;
 }
 
 export interface NativeEvent {
@@ -192,6 +168,8 @@ export interface NativeSegmentStatus {
   readonly device: number;
   readonly bytes: number;
   readonly liveBytes: number;
+  /** What those are when they are unpacked, as far as one knows. */
+  readonly rawBytes: number;
   readonly records: number;
   /** Of `liveBytes`. */
   readonly pinnedBytes: number;
@@ -231,6 +209,7 @@ export interface NativeTenantStatus {
 export interface NativeCounters {
   readonly records: number;
   readonly recordBytes: number;
+  readonly rawBytes: number;
   readonly tableBytes: number;
   readonly tableFull: boolean;
   readonly damagedRecords: number;

@@ -1,5 +1,5 @@
 import { errorTable, MillpoolError } from '@millpool/protocol';
-import type { SourceAddress, SourceCredentials, Tier } from '@millpool/protocol';
+import type { Compression, SourceAddress, SourceCredentials, Tier } from '@millpool/protocol';
 
 import type {
   NativeCopied,
@@ -10,18 +10,16 @@ import type {
   NativeEvent,
   NativeForgotten,
   NativeFreed,
-  NativeJobAhead,
-  NativeKeepTerms,
   NativeLingering,
   NativeReceipt,
   NativeSegmentName,
   NativeSegmentStatus,
-  NativeSegmentWorth,
   NativeSource,
   NativeTenantStatus,
   NativeVerified,
 } from './binding.ts';
 import type { NativeObjectFacts, NativeRecordFacts, NativeRecordPlace, NativeSourceTally } from './binding-facts.ts';
+import type { NativeJobAhead, NativeKeepTerms, NativeSegmentWorth } from './binding-forecast.ts';
 import { Fetch } from './fetch.ts';
 import { binding } from './load.ts';
 import { called, nativeError, remedyFor, settled } from './native-error.ts';
@@ -136,6 +134,8 @@ export interface AttachmentSettings {
   readonly source: SourceSettings;
   /** False: bytes are served, not kept. */
   readonly admit: boolean;
+  /** How what is kept from now on is stored. */
+  readonly compression: Compression;
 }
 
 /** Who waits: lower comes first. */
@@ -168,8 +168,9 @@ export class Engine {
 
   /** Again for one that is attached: replaces its source. */
   attach(attachment: number, settings: AttachmentSettings): void {
-    const { identity, admit } = settings;
-    called(() => this.#native.attach(attachment, identity, nativeSource(settings.source), admit));
+    const { identity, admit, compression } = settings;
+    const source = nativeSource(settings.source);
+    called(() => this.#native.attach(attachment, identity, source, { admit, compression }));
   }
 
   /** Reads of it fail from now on; its segments stay until they are evicted. */
@@ -205,6 +206,11 @@ export class Engine {
   /** What each identity has of the cache. */
   tenants(): readonly TenantStatus[] {
     return called(() => this.#native.tenants());
+  }
+
+  /** Whether there is too little room for all that is in use: what is then written of an identity may be compressed. */
+  setShort(identity: string, isShort: boolean): void {
+    called(() => this.#native.setShort(identity, isShort));
   }
 
   /** What an identity (by its hash) may have, stored and queued together; null: all there is. */

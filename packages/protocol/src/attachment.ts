@@ -7,6 +7,10 @@ export type Freshness =
 export const policies = ['auto', 'keep', 'order', 'sieve', 'stream'] as const;
 export type Policy = (typeof policies)[number];
 
+/** How records are stored: as they are, compressed where room is short and it pays, or each that shrinks. */
+export const compressions = ['off', 'auto', 'lz4'] as const;
+export type Compression = (typeof compressions)[number];
+
 /** What S3 needs beside the bucket; everything absent is AWS's own default. */
 export interface S3Settings {
   readonly endpoint: string | null;
@@ -28,6 +32,7 @@ export interface Attachment {
   readonly identity: string;
   readonly freshness: Freshness;
   readonly policy: Policy;
+  readonly compression: Compression;
   readonly readOnly: boolean;
   readonly s3: S3Settings | null;
   /** ISO 8601 with zone. */

@@ -16,8 +16,8 @@ export {
   pathOfKey,
   urlOfPath,
 } from './path.ts';
-export { policies } from './attachment.ts';
-export type { Attachment, Freshness, Policy, S3Settings } from './attachment.ts';
+export { compressions, policies } from './attachment.ts';
+export type { Attachment, Compression, Freshness, Policy, S3Settings } from './attachment.ts';
 export type { SourceAddress, SourceCredentials } from './source-address.ts';
 export { formatFreshness, parseFreshness } from './freshness.ts';
 export { formatBytes, formatSize, parseBytes, parseRate, parseSize } from './size.ts';

@@ -1,5 +1,5 @@
 import type { ReadActivity, SecondsByCause } from './activity.ts';
-import type { Attachment, Freshness, Policy, S3Settings } from './attachment.ts';
+import type { Attachment, Compression, Freshness, Policy, S3Settings } from './attachment.ts';
 import type { Entry } from './entry.ts';
 import type { ErrorShape } from './errors.ts';
 import type { Tier } from './tier.ts';
@@ -119,6 +119,7 @@ export interface AttachRequest {
   readonly path: string | null;
   readonly freshness: Freshness;
   readonly policy: Policy;
+  readonly compression: Compression;
   readonly readOnly: boolean;
   readonly s3: S3Settings | null;
 }
@@ -362,7 +363,11 @@ export interface AttachmentStatus {
   readonly path: string;
   readonly source: string;
   readonly policy: Policy;
+  readonly compression: Compression;
+  /** As they are stored. */
   readonly cachedBytes: number;
+  /** What these are when they are read; the same where nothing is compressed. */
+  readonly rawBytes: number;
   /** What it may take of the devices while not all that is in use fits; null: nobody is limited. */
   readonly shareBytes: number | null;
   /** Some file of it has no etag, so versions are told apart by size and time alone. */
@@ -424,7 +429,10 @@ export interface CacheStatus {
   /** Empty when the state is `on`; else a sentence with the remedy. */
   readonly why: string;
   readonly records: number;
+  /** As they are stored. */
   readonly bytes: number;
+  /** What these are when they are read. */
+  readonly rawBytes: number;
   /** Samples that clients read since the daemon started, and the share of them that needed no GET. */
   readonly samples: number;
   readonly hitRatio: number;

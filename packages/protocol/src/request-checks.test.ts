@@ -15,6 +15,7 @@ const good: { readonly [M in Method]: Methods[M]['request'] } = {
     path: '/a',
     freshness: { kind: 'ttl', seconds: 60 },
     policy: 'auto',
+    compression: 'off',
     readOnly: true,
     s3: { endpoint: 'http://127.0.0.1:7070', region: null, profile: null, anonymous: false, requesterPays: false },
   },

@@ -1,6 +1,6 @@
 import { waitCauses } from './activity.ts';
 import type { SecondsByCause } from './activity.ts';
-import { policies } from './attachment.ts';
+import { compressions, policies } from './attachment.ts';
 import type { Freshness, S3Settings } from './attachment.ts';
 import { flag, integer, invalidField, listOf, membersOf, numberWithin, oneOf, orNull, record, text } from './check.ts';
 import type { Check } from './check.ts';
@@ -127,6 +127,7 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
     path: orNull(attachmentPath),
     freshness,
     policy: oneOf(policies),
+    compression: oneOf(compressions),
     readOnly: flag,
     s3: orNull(s3Settings),
   }),

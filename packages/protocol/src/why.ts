@@ -118,7 +118,9 @@ export interface WhyResidency {
   readonly records: number;
   readonly residentRecords: number;
   readonly residentBytes: number;
-  /** Of the resident bytes, those that the kernel has in memory. */
+  /** What the resident bytes take of the devices: fewer where records are compressed. */
+  readonly storedBytes: number;
+  /** Of the stored bytes, those that the kernel has in memory. */
   readonly pageCacheBytes: number;
   /** Records whose checksum a reader of this run of the daemon found right. */
   readonly verifiedRecords: number;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use millpool_core::fault::major_faults;
-use millpool_core::{Copy, Dataset, Location, Mapping, Outcome, Slot, gather};
+use millpool_core::{Codec, Copy, Dataset, Location, Mapping, Outcome, PiecePart, Slot, gather};
 
 use super::batch::Waits;
 use super::layout::{ALIGN_BYTES, PlanPosition};
@@ -115,7 +115,7 @@ impl<'a> Found<'a> {
                 Copy::new(
                     mapping,
                     &location_of(&place, mapping),
-                    0..place.len,
+                    PiecePart { piece_len: place.len, range: 0..place.len },
                     slot.as_ptr().add(at),
                 )
             };
@@ -134,7 +134,8 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Without the checksum: it was checked before the place was noted. A copy that is checked all the same fails.
+/// None is of a compressed record. Without the checksum: it was checked before the place was noted. A copy that is
+/// checked all the same fails.
 fn location_of(place: &Place, mapping: &Mapping) -> Location {
     let name = mapping.name();
     Location {
@@ -143,6 +144,7 @@ fn location_of(place: &Place, mapping: &Mapping) -> Location {
         offset: place.offset,
         stored_len: place.len,
         crc: 0,
+        codec: Codec::Raw,
         verified: true,
     }
 }

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use millpool_core::{Dataset, Location, TableReader};
+use millpool_core::{Codec, Dataset, Location, TableReader};
 
 /// Of all datasets together: 64 MiB. What is larger is more than memory holds, and read at a device's pace.
 const WORDS_MAX: usize = 8 << 20;
@@ -45,8 +45,10 @@ impl Place {
     /// Of a sample without bytes, which lies nowhere.
     pub const EMPTY: Place = Place { slot: 0, offset: 0, len: 0 };
 
-    pub fn of(slot: u32, location: &Location) -> Place {
-        Place { slot, offset: location.offset, len: location.stored_len }
+    /// `None` for a record that is not copied as it lies there.
+    pub fn of(slot: u32, location: &Location) -> Option<Place> {
+        let Location { offset, stored_len: len, codec, .. } = *location;
+        (codec == Codec::Raw).then_some(Place { slot, offset, len })
     }
 
     /// Never 0. `None` where it does not fit.

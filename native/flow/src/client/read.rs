@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use millpool_core::fault::major_faults;
 use millpool_core::{
-    Code, Copy, Error, Location, Mapping, Outcome, RecordKey, Result, Slot, gather, gather_direct,
+    Code, Copy, Error, Location, Mapping, Outcome, PiecePart, RecordKey, Result, Slot, gather,
+    gather_direct,
 };
 
 use super::batch::{Batch, Sample, Tally, Waits, timed};
@@ -197,9 +198,7 @@ impl<'a> Reading<'a> {
         let here =
             |((location, mapping), part): ((Option<Location>, Option<Arc<Mapping>>), &Part)| {
                 Resident(
-                    location
-                        .zip(mapping)
-                        .filter(|(location, _)| location.stored_len == part.piece_len),
+                    location.zip(mapping).filter(|(location, _)| location.holds(part.piece_len)),
                 )
             };
         Ok(locations.into_iter().zip(mappings).zip(&self.parts).map(here).collect())
@@ -234,10 +233,11 @@ impl<'a> Reading<'a> {
         let mut found = Copies::default();
         for (n, (part, resident)) in self.parts.iter().zip(resident).enumerate() {
             let Some((location, mapping)) = &resident.0 else { continue };
-            let range = part.skip..part.skip + part.len;
+            let Part { piece_len, skip, len, .. } = *part;
+            let wanted = PiecePart { piece_len, range: skip..skip + len };
             // SAFETY: the layout gives each part bytes of the slot of its own, and the slot is this read's alone.
             let copy =
-                unsafe { Copy::new(mapping, location, range, self.slot.as_ptr().add(part.at)) };
+                unsafe { Copy::new(mapping, location, wanted, self.slot.as_ptr().add(part.at)) };
             if let Some(copy) = copy {
                 found.copies.push(copy);
                 found.parts.push((n, segment_of(location)));
@@ -327,8 +327,8 @@ impl<'a> Reading<'a> {
         for (slot, (sample, location)) in
             self.session.segments.slots_of(segments).into_iter().zip(&found)
         {
-            if let Some(slot) = slot {
-                places.set(*sample, Place::of(slot, location));
+            if let Some(place) = slot.and_then(|slot| Place::of(slot, location)) {
+                places.set(*sample, place);
             }
         }
         for (sample, _) in samples.iter().zip(&self.layout).filter(|(_, (_, len))| *len == 0) {

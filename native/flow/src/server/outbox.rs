@@ -43,6 +43,12 @@ pub(super) struct Answered {
 pub(super) enum PieceData {
     Record(Arc<dyn RecordBytes>, Range<usize>),
     Owned(Vec<u8>, Range<usize>),
+    /// Of a record that is stored compressed.
+    Unpacked {
+        record: Vec<u8>,
+        range: Range<usize>,
+        _room: Held,
+    },
     /// `len` bytes from `offset` of a segment, where the record of `key` lies.
     Stored {
         segment: Arc<SegmentFile>,
@@ -56,6 +62,7 @@ impl PieceData {
     fn len(&self) -> usize {
         match self {
             PieceData::Record(_, range) | PieceData::Owned(_, range) => range.len(),
+            PieceData::Unpacked { range, .. } => range.len(),
             PieceData::Stored { len, .. } => *len as usize,
         }
     }
@@ -211,6 +218,9 @@ impl Writer<'_> {
                 self.both(&bytes, &record.bytes()[range.clone()]).await
             }
             PieceData::Owned(owned, range) => self.both(&bytes, &owned[range.clone()]).await,
+            PieceData::Unpacked { record, range, .. } => {
+                self.both(&bytes, &record[range.clone()]).await
+            }
             PieceData::Stored { segment, offset, len, key } => {
                 self.bytes(&bytes).await?;
                 let sent = self.stored(&segment.file, *offset, *len).await;

@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use millpool_core::{
-    Asker, Code, Error, Filled, Location, ObjectRef, RecordBytes, RecordKey, Result, SegmentFile,
-    Urgency, Want, piece_len,
+    Asker, Code, Codec, Error, Filled, Location, ObjectRef, RecordBytes, RecordKey, Result,
+    SegmentFile, Urgency, Want, piece_len,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -17,6 +18,8 @@ use crate::piece::{Origin, PieceHead};
 
 /// Items that are looked up, or handed to the filler, together.
 const GROUP_MAX: usize = 1024;
+/// How long a record waits for memory to be unpacked in.
+const UNPACK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A request as its connection let it in.
 pub(super) struct Asked {
@@ -95,7 +98,7 @@ impl ReadTask {
             };
             let delivery = Delivery { index, key, origin: Origin::Stored, credit };
             let stored = self.peer.shared.store.lookup(&key);
-            match stored.filter(|location| location.stored_len == self.piece_len(index)) {
+            match stored.filter(|location| location.holds(self.piece_len(index))) {
                 Some(location) => self.deliver_stored(delivery, location),
                 None => misses.push(delivery),
             }
@@ -106,11 +109,13 @@ impl ReadTask {
     }
 
     /// Of an item that was looked up or filled as resident: from the file as it is, where its bytes are known to be
-    /// good; otherwise read and checked first, away from the threads that serve sockets.
+    /// good and are the piece's own; otherwise read, checked and unpacked first, away from the threads that serve
+    /// sockets.
     fn deliver_stored(self: &Arc<Self>, delivery: Delivery, location: Location) {
         let item = self.items[delivery.index];
         let store = &self.peer.shared.store;
         if location.verified
+            && location.codec == Codec::Raw
             && !item.distrust
             && let Some(segment) = store.segment(location.segment, location.generation)
         {
@@ -118,6 +123,9 @@ impl ReadTask {
         }
         let task = self.clone();
         tokio::spawn(async move {
+            if location.codec != Codec::Raw {
+                return task.unpack(delivery, location).await;
+            }
             let turn = task.peer.shared.checks.clone().acquire_owned().await;
             tokio::task::spawn_blocking(move || {
                 let checked = task.peer.shared.store.check(&location);
@@ -147,6 +155,30 @@ impl ReadTask {
                 self.fill(vec![delivery]);
             }
         }
+    }
+
+    /// What is compressed goes out of memory, of which all connections together have so much.
+    async fn unpack(self: Arc<Self>, delivery: Delivery, location: Location) {
+        let shared = &self.peer.shared;
+        let len = self.piece_len(delivery.index);
+        let room = match shared.replies.take(len as usize, UNPACK_PATIENCE).await {
+            Ok(room) => room,
+            Err(error) => return self.fail(delivery.index, &error, delivery.credit),
+        };
+        let turn = shared.checks.clone().acquire_owned().await;
+        tokio::task::spawn_blocking(move || {
+            let store = &self.peer.shared.store;
+            let read = store.read(&location);
+            let unpacked = read.and_then(|stored| location.codec.unpack(stored, len));
+            drop(turn);
+            let Ok(record) = unpacked else {
+                store.forget_damaged(&delivery.key, (location.segment, location.generation));
+                return self.fill(vec![delivery]);
+            };
+            store.mark_verified(&[delivery.key]);
+            let (crc, range) = (crc_fast::crc32_iscsi(&record), self.range(delivery.index));
+            self.deliver(delivery, crc, PieceData::Unpacked { record, range, _room: room });
+        });
     }
 
     fn deliver_from(&self, segment: Arc<SegmentFile>, delivery: Delivery, location: Location) {

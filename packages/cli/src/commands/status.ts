@@ -30,7 +30,8 @@ function describe(status: Status): string {
     `millpool ${status.version}, pid ${status.pid}, up ${Math.round(status.uptimeSeconds)} s, ` +
       `memory ${formatBytes(status.rssBytes)} (its budget, without pages of files: ${formatBytes(status.budgetBytes)})`,
     `cache ${cache.state}${cache.why === '' ? '' : `: ${cache.why}`}`,
-    `  ${cache.records} records, ${formatBytes(cache.bytes)}; ${(100 * cache.hitRatio).toFixed(1)} % of samples ` +
+    `  ${cache.records} records, ${formatBytes(cache.bytes)}${packed(cache.bytes, cache.rawBytes)}; ` +
+      `${(100 * cache.hitRatio).toFixed(1)} % of samples ` +
       `needed no GET; ${formatBytes(cache.sourceBytes)} fetched`,
     `  ${cache.hedges.sent} of ${cache.gets} GETs sent twice for being slow, ${cache.hedges.won} times to advantage`,
     `  ${cache.retries} GETs sent again, ${cache.sourceErrors} fetches failed; ` +
@@ -58,12 +59,14 @@ function describe(status: Status): string {
   if (status.attachments.length > 0) {
     const remark = ({ error, identityWeak }: AttachmentStatus): string =>
       error !== null ? `away: ${error.message}` : identityWeak ? 'identity weak' : '';
+    const cached = ({ cachedBytes, rawBytes }: AttachmentStatus): string =>
+      formatBytes(cachedBytes) + packed(cachedBytes, rawBytes);
     const share = ({ shareBytes }: AttachmentStatus): string => (shareBytes === null ? '' : formatBytes(shareBytes));
     lines.push(
       '',
       table([
         ['attached at', 'source', 'policy', 'cached', 'share', ''],
-        ...status.attachments.map((a) => [a.path, a.source, a.policy, formatBytes(a.cachedBytes), share(a), remark(a)]),
+        ...status.attachments.map((a) => [a.path, a.source, a.policy, cached(a), share(a), remark(a)]),
       ]),
     );
   }
@@ -72,6 +75,12 @@ function describe(status: Status): string {
     lines.push('', table([['pinned', 'files', 'bytes'], ...rows]));
   }
   return lines.join('\n');
+}
+
+/** Of bytes that take less room than they are. */
+function packed(storedBytes: number, rawBytes: number): string {
+  if (rawBytes <= storedBytes) return '';
+  return ` (of ${formatBytes(rawBytes)}, ${(rawBytes / storedBytes).toFixed(2)} to 1)`;
 }
 
 /** The longest first. */

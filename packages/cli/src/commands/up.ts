@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { openLog, openLogSink } from '@millpool/host';
-import { checkRequest, formatBytes, MillpoolError, parseSize, policies } from '@millpool/protocol';
-import type { Attachment, DeviceStatus, Freshness, Policy } from '@millpool/protocol';
+import { checkRequest, compressions, formatBytes, MillpoolError, parseSize, policies } from '@millpool/protocol';
+import type { Attachment, Compression, DeviceStatus, Freshness, Policy } from '@millpool/protocol';
 import { parseSource, sourceName } from '@millpool/under-storage';
 
 import type { CommandContext, Tools } from '../command-context.ts';
@@ -24,6 +24,7 @@ interface UpOptions extends DataFlags {
   readonly slowSize?: string;
   readonly at?: string;
   readonly policy?: Policy;
+  readonly compression?: Compression;
   readonly detach?: boolean;
 }
 
@@ -39,6 +40,11 @@ export function upCommand(program: Command, context: CommandContext): void {
     .option('--at <path>', 'where the source appears (default: / and the last name of the source)')
     .addOption(
       new Option('--policy <P>', 'what of the sources stays in the cache (default: auto)').choices([...policies]),
+    )
+    .addOption(
+      new Option('--compression <C>', 'how records of the sources are stored (default: off)').choices([
+        ...compressions,
+      ]),
     )
     .option('--detach', 'return when the daemon is up; stop it with `millpool down`')
     .action((sources: string[], options: UpOptions) =>
@@ -72,8 +78,8 @@ async function runUp(
   const onHangup = (): void => (process.stderr.isTTY ? asked.abort() : log.info('hangup passed over'));
   process.on('SIGHUP', onHangup);
   try {
-    const { at = null, policy = config.policy } = options;
-    await attachAll(node, sources, { at, policy, freshness: config.freshness }, signal);
+    const { at = null, policy = config.policy, compression = config.compression } = options;
+    await attachAll(node, sources, { at, policy, compression, freshness: config.freshness }, signal);
     const { attachments } = await node.handlers.attachments({}, { signal });
     const status = await node.handlers.status({}, { signal });
     const lines = [
@@ -111,6 +117,7 @@ interface AttachHow {
   /** Null: `/` and the last name of the source. */
   readonly at: string | null;
   readonly policy: Policy;
+  readonly compression: Compression;
   readonly freshness: Freshness;
 }
 
@@ -132,7 +139,7 @@ async function attachAll(node: Node, sources: readonly string[], how: AttachHow,
 async function attachOnce(
   node: Node,
   source: string,
-  { at, policy, freshness }: AttachHow,
+  { at, policy, compression, freshness }: AttachHow,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const { source: absolute, s3 } = absoluteSource(source);
@@ -141,6 +148,7 @@ async function attachOnce(
     path: at,
     freshness,
     policy,
+    compression,
     readOnly: false,
     s3: s3 ? { endpoint: null, region: null, profile: null, anonymous: false, requesterPays: false } : null,
   });

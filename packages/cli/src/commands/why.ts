@@ -67,12 +67,16 @@ function fileRows(why: WhyReply): string[][] {
     ]);
   if (places.length > segmentsShown) here.push(['', `… and ${places.length - segmentsShown} segments more`]);
   return [
-    ['here', `${formatBytes(residency.residentBytes)} of ${formatBytes(entry.sizeBytes)}`],
+    ['here', `${formatBytes(residency.residentBytes)} of ${formatBytes(entry.sizeBytes)}${packedText(residency)}`],
     ...here,
     ...missing.map(({ reason, bytes }) => ['not here', `${formatBytes(bytes)}: ${reason}`]),
     ['a read now', costText(why)],
     ...(cost.error === null ? [] : [['', `it would fail: ${cost.error.message}`]]),
   ];
+}
+
+function packedText({ residentBytes, storedBytes }: WhyReply['residency']): string {
+  return storedBytes < residentBytes ? `, compressed to ${formatBytes(storedBytes)}` : '';
 }
 
 function costText({ cost, source }: WhyReply): string {

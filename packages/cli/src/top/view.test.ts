@@ -35,6 +35,7 @@ function activityAt(seconds: number): Activity {
         why: '',
         records: 1,
         bytes: 1,
+        rawBytes: 1,
         samples: read.samples,
         hitRatio: 0.5,
         gets: 100 * seconds,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
+import type { Attachment } from '@millpool/protocol';
 import { LayoutVector } from '@millpool/protocol/testing';
 
 import { decodeAttachment, encodeAttachment } from '../attachment-record.ts';
@@ -146,8 +147,12 @@ test('a cursor has the bytes of docs/formats.md', () => {
 test('an attachment that was recorded once is read as it was', () => {
   const bytes = readFileSync(new URL('../../../../test/vectors/attachment.json', import.meta.url));
   const attachment = decodeAttachment(bytes);
-  assert.deepEqual(attachment, JSON.parse(bytes.toString()));
+  const recorded = JSON.parse(bytes.toString()) as Attachment;
+  assert.deepEqual(attachment, recorded);
   assert.deepEqual(decodeAttachment(encodeAttachment(attachment)), attachment);
+  const { compression, ...older } = recorded;
+  assert.equal(compression, 'auto');
+  assert.equal(decodeAttachment(Buffer.from(JSON.stringify(older))).compression, 'off');
   for (const damaged of ['', '{', '[]', '7', '{"id": 1}', '{"id": "1", "path": "/a"}']) {
     assert.throws(() => decodeAttachment(Buffer.from(damaged)), { code: 'corrupt' }, damaged);
   }

@@ -82,7 +82,7 @@ export class NodeFixture {
   }
 
   attach(source: string, path: string | null, freshness: Freshness = ttl): Promise<Attachment> {
-    const request = { source, path, freshness, policy: 'auto', readOnly: true, s3: null } as const;
+    const request = { source, path, freshness, policy: 'auto', compression: 'off', readOnly: true, s3: null } as const;
     return this.metadata.handlers.attach(request, { signal: never });
   }
 

@@ -67,7 +67,8 @@ export class TestEngine {
 
   #attach(): void {
     const source = { kind: 'folder', root: sourceRoot } as const;
-    this.engine.attach(attachment, { identity: this.identity, source, admit: true });
+    const { identity } = this;
+    this.engine.attach(attachment, { identity, source, admit: true, compression: 'off' });
   }
 
   /** Puts a finished dataset file where the engine finds it. */
