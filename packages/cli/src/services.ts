@@ -14,7 +14,7 @@ import type { Handlers } from '@millpool/protocol';
 import { listenTransport } from '@millpool/transport';
 import { openUnderStorage } from '@millpool/under-storage';
 
-import { callBytes, heapBytes, heapReserveBytes } from './budget-parts.ts';
+import { callBytes, heapBytesOf, heapReserveBytes } from './budget-parts.ts';
 import type { NodeConfig } from './node-config.ts';
 import { controlSocketOf } from './sockets.ts';
 import { version } from './version.ts';
@@ -38,7 +38,7 @@ export async function startServices(
   config: NodeConfig,
   { opening, leftOut, engineBytes, parts, log, onShutdown }: ServiceParts,
 ): Promise<Handlers> {
-  const heap = HeapLimit.set(heapBytes, heapReserveBytes);
+  const heap = HeapLimit.set(heapBytesOf(config.budgetBytes), heapReserveBytes);
   if (!heap.isSet) log.warn('the heap has no limit of its own', { node: process.version });
   const { store, metadata } = await openState(config, log, parts);
   const engine = await opening;
