@@ -14,6 +14,8 @@ import type { LoadRecord } from './load-record.ts';
 
 /** Ended loads that are still shown: so many, and so long. */
 const endedShown = 100;
+/** More loads at once than this are a script gone wrong: each holds a walk and a batch in memory. */
+const runningMax = 64;
 const endedShownMs = 7 * 86_400_000;
 /** Of a status. */
 const failuresShown = 1_000;
@@ -79,6 +81,7 @@ export class LoadJobs {
     for (const { record } of this.#kept.values()) {
       if (record.ended === null && isSame(record, request)) return record.job;
     }
+    if (this.#runningCount() >= runningMax) throw tooMany();
     const record = await this.#records.add(request, this.#now());
     const kept = this.#keep(record);
     this.#run(kept, false);
@@ -180,6 +183,10 @@ export class LoadJobs {
     return { ...named, ...counts, endedAt: named.endedAt, bytesPerSecond, secondsLeft: null };
   }
 
+  #runningCount(): number {
+    return [...this.#kept.values()].filter(({ record }) => record.ended === null).length;
+  }
+
   #find(job: number): Kept {
     const found = this.#kept.get(job);
     if (found !== undefined) return found;
@@ -206,6 +213,14 @@ export class LoadJobs {
   #now(): string {
     return new Date(this.#parts.clock.nowMs()).toISOString();
   }
+}
+
+function tooMany(): MillpoolError {
+  return new MillpoolError({
+    code: 'full',
+    message: `${runningMax} loads go on already.`,
+    remedy: 'Wait for some of them, or load the directory above all of them at once; `millpool jobs` lists them.',
+  });
 }
 
 function isSame(one: LoadRequest, other: LoadRequest): boolean {

@@ -6,6 +6,7 @@ import type { Metadata } from '@millpool/metadata';
 import type { Engine } from '@millpool/native';
 import type { Handlers } from '@millpool/protocol';
 import { dispatch } from '@millpool/transport';
+import type { Turns } from '@millpool/transport';
 
 import { AttachedSources } from './attached-sources.ts';
 import { CallRoom } from './call-room.ts';
@@ -34,7 +35,7 @@ export interface CacheConfig {
   readonly budgetBytes: number;
   /** Of them, what the engine has for buffers and its key table. */
   readonly engineBytes: number;
-  /** Of the heap, what calls under way may take together: a third of it those that walk over subtrees. */
+  /** Of the heap, what calls under way may take together, with their requests. */
   readonly callBytes: number;
   readonly version: string;
   /** How often credentials without an end are asked for again. */
@@ -61,6 +62,8 @@ export interface CacheParts {
 export interface CacheDaemon {
   /** The same handlers answer SDKs over flow and the CLI over ws. */
   readonly handlers: Handlers;
+  /** Of calls with large bodies, over either road. */
+  readonly turns: Turns;
   stop(): Promise<void>;
 }
 
@@ -85,7 +88,7 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   const directory = join(config.stateDirectory, 'loads');
   const jobs = await LoadJobs.open({ ...parts, eviction, tiering, directory });
   const { version, budgetBytes, leftOut } = config;
-  const rooms = roomsOf(config.callBytes, parts);
+  const { bodies, ...rooms } = roomsOf(config.callBytes, parts);
   const told = { onShutdown, version, budgetBytes, leftOut };
   const sides = { eviction, tiering, holders, pins, ...rooms };
   const parted = { engine, metadata, sources, datasets, plans, jobs, tally, readers, ...sides, ...told };
@@ -97,7 +100,7 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
     handlers: {
       control: (body, { connection, pid, signal }) => {
         readers.saw(connection, pid);
-        return dispatch(daemonHandlers(parted, connection), body, signal);
+        return dispatch(daemonHandlers(parted, connection), body, signal, bodies);
       },
       receipts: (receipts) => {
         tally.receipts(receipts);
@@ -120,6 +123,7 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   jobs.resume();
   return {
     handlers: daemonHandlers(parted, 0),
+    turns: bodies,
     async stop() {
       plans.stop();
       replaced.stop();
@@ -133,8 +137,16 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   };
 }
 
-function roomsOf(callBytes: number, { engine, clock, heap }: CacheParts): { calls: CallRoom; walks: CallRoom } {
-  const walkBytes = callBytes / 3;
-  const calls = new CallRoom({ bytes: callBytes - walkBytes, clock, heap, unsentBytes: () => engine.unsentBytes() });
-  return { calls, walks: new CallRoom({ bytes: walkBytes, clock, heap, unsentBytes: () => 0 }) };
+function roomsOf(
+  callBytes: number,
+  { engine, clock, heap }: CacheParts,
+): { readonly calls: CallRoom; readonly walks: CallRoom; readonly bodies: CallRoom } {
+  const roomOf = (bytes: number, unsentBytes: () => number): CallRoom =>
+    new CallRoom({ bytes, clock, heap, unsentBytes });
+  return {
+    calls: roomOf(callBytes / 2, () => engine.unsentBytes()),
+    walks: roomOf(callBytes / 4, () => 0),
+    // What is decoded of them is two or three times as large.
+    bodies: roomOf(callBytes / 8, () => 0),
+  };
 }

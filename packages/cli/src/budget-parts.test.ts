@@ -8,7 +8,7 @@ const mib = 1024 ** 2;
 test('the program has its part of the budget before the engine has any', () => {
   assert.equal(engineBytesOf(512 * mib), 352 * mib);
   assert.equal(engineBytesOf(192 * mib), 32 * mib);
-  assert.deepEqual([heapBytesOf(1_024 * mib), heapBytesOf(4_096 * mib)], [64 * mib, 256 * mib]);
-  assert.equal(engineBytesOf(4_096 * mib), (4_096 - 96 - 256) * mib);
+  assert.deepEqual([heapBytesOf(1_024 * mib), heapBytesOf(4_096 * mib)], [80 * mib, 256 * mib]);
+  assert.equal(engineBytesOf(4_096 * mib), (4_096 - 80 - 256) * mib);
   assert.throws(() => engineBytesOf(192 * mib - 1), { code: 'invalid', remedy: /192MiB \(MILLPOOL_BUDGET\)/ });
 });

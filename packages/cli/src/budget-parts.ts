@@ -5,13 +5,13 @@ import { formatBytes, MillpoolError } from '@millpool/protocol';
  * (native/node/src/engine.rs), and what is below for what lives long in the heap; the rest is Node itself, with code
  * and what is thrown away soon.
  */
-const besideHeapBytes = 96 * 1024 ** 2;
+const besideHeapBytes = 80 * 1024 ** 2;
 /** Calls of clients may take the most of it, and are refused or given up when it runs out. */
-const heapLeastBytes = 64 * 1024 ** 2;
+const heapLeastBytes = 80 * 1024 ** 2;
 /** A long listing has some 50 MiB of pages that wait for their turn: near the limit V8 does nothing but collect. */
 const heapShare = 1 / 16;
 export const heapReserveBytes = 32 * 1024 ** 2;
-export const callBytes = 36 * 1024 ** 2;
+export const callBytes = 40 * 1024 ** 2;
 /** A few of the largest records, and the smallest tables. */
 const leastBytes = 32 * 1024 ** 2;
 

@@ -48,7 +48,7 @@ export async function startServices(
     { engine, metadata, coordination: store, clock: systemClock, log: log.with({ part: 'cache' }), heap, onShutdown },
   );
   parts.onClose('the cache daemon', () => cache.stop());
-  const control = await listenTransport(controlSocketOf(config.socket), cache.handlers);
+  const control = await listenTransport(controlSocketOf(config.socket), cache.handlers, cache.turns);
   parts.onClose('the control socket', () => control.close());
   if (config.metrics !== null) {
     const { listenMetrics } = await import('./metrics-endpoint.ts');

@@ -2,6 +2,7 @@ import type { Handlers } from '@millpool/protocol';
 import { encodeFailure, MillpoolError } from '@millpool/protocol';
 import type { WebSocket } from 'ws';
 import { dispatch } from './dispatch.ts';
+import type { Turns } from './dispatch.ts';
 import { decodeMessage, encodeMessage } from './message.ts';
 
 export const runningCallsMax = 1_024;
@@ -24,17 +25,19 @@ interface RunningCall {
 export class Caller {
   readonly #socket: WebSocket;
   readonly #handlers: Handlers;
+  readonly #turns: Turns | undefined;
   readonly #running = new Map<number, RunningCall>();
   /** Starts of running calls that wait until replies are read. Each is followed by a later reply, which looks here. */
   readonly #held: (() => void)[] = [];
 
-  private constructor(socket: WebSocket, handlers: Handlers) {
+  private constructor(socket: WebSocket, handlers: Handlers, turns: Turns | undefined) {
     this.#socket = socket;
     this.#handlers = handlers;
+    this.#turns = turns;
   }
 
-  static accept(socket: WebSocket, handlers: Handlers): Caller {
-    const caller = new Caller(socket, handlers);
+  static accept(socket: WebSocket, handlers: Handlers, turns?: Turns): Caller {
+    const caller = new Caller(socket, handlers, turns);
     socket.on('message', (data: Buffer, isBinary) => caller.#receive(data, isBinary));
     socket.on('close', () => caller.#abortAll(goneError()));
     // ws reports a frame it cannot read as an error, closes with the code that fits, and then says `close`.
@@ -72,7 +75,7 @@ export class Caller {
     if (this.#running.size >= runningCallsMax) return this.#reply(id, encodeFailure(crowdedError()));
     const stop = new AbortController();
     const ended = this.#turn().then(async () => {
-      const reply = await dispatch(this.#handlers, body, stop.signal);
+      const reply = await dispatch(this.#handlers, body, stop.signal, this.#turns);
       this.#running.delete(id);
       this.#reply(id, reply);
     });

@@ -7,15 +7,35 @@ import type { Handlers, Method, Reply, Request } from '@millpool/protocol';
  * aborts at the caller's deadline or with `signal`, and whatever goes wrong travels back as an error. Both roads, flow
  * frames and ws messages, end here.
  */
-export async function dispatch(handlers: Handlers, body: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+export async function dispatch(
+  handlers: Handlers,
+  body: Uint8Array,
+  signal: AbortSignal,
+  turns: Turns = atOnce,
+): Promise<Uint8Array> {
   try {
-    const call = decodeCall(body);
-    const name = `the daemon to do ${call.method}${subjectOf(call.request)}`;
-    const wait = { name, timeoutMs: call.timeoutMs, clock: systemClock, signal };
-    return encodeReply(await withDeadline(wait, (ended) => run<Method>(handlers, call, ended)));
+    if (body.length < largeBytes) return await answer(handlers, body, signal);
+    return await turns.run(body.length, signal, (inTurn) => answer(handlers, body, inTurn));
   } catch (error) {
     return encodeFailure(error);
   }
+}
+
+/** Lets those begin that find room, the others later. */
+export interface Turns {
+  run<T>(bytes: number, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+}
+
+const atOnce: Turns = { run: (_bytes, signal, work) => work(signal) };
+
+/** A body of so much is decoded in its turn: its lists take more of the heap than it has bytes. */
+const largeBytes = 64 * 1024;
+
+async function answer(handlers: Handlers, body: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  const call = decodeCall(body);
+  const name = `the daemon to do ${call.method}${subjectOf(call.request)}`;
+  const wait = { name, timeoutMs: call.timeoutMs, clock: systemClock, signal };
+  return encodeReply(await withDeadline(wait, (ended) => run<Method>(handlers, call, ended)));
 }
 
 /** The path that a request is about, for the name of the wait. */

@@ -5,6 +5,7 @@ import { MillpoolError } from '@millpool/protocol';
 import type { Handlers } from '@millpool/protocol';
 import type { WebSocketServer } from 'ws';
 import { Caller } from './caller.ts';
+import type { Turns } from './dispatch.ts';
 import { messagePayloadMax, subprotocol, subprotocolHeader } from './message.ts';
 import { checkSocketPath, clearStaleSocket, socketError } from './socket-path.ts';
 
@@ -19,9 +20,10 @@ export interface TransportServer {
 
 /**
  * Answers `handlers`' methods on a Unix socket. A socket that a dead daemon left is replaced; a living one, or a file
- * that is no socket, is `exists`. What this takes is loaded here: a daemon serves its readers before.
+ * that is no socket, is `exists`. `turns`: of calls with large bodies. What this takes is loaded here: a daemon serves
+ * its readers before.
  */
-export async function listenTransport(socketPath: string, handlers: Handlers): Promise<TransportServer> {
+export async function listenTransport(socketPath: string, handlers: Handlers, turns?: Turns): Promise<TransportServer> {
   checkSocketPath(socketPath);
   await clearStaleSocket(socketPath);
   const [{ createServer }, { WebSocketServer: SocketServer }] = await Promise.all([import('node:http'), import('ws')]);
@@ -37,7 +39,7 @@ export async function listenTransport(socketPath: string, handlers: Handlers): P
     },
   });
   sockets.on('connection', (socket) => {
-    const caller = Caller.accept(socket, handlers);
+    const caller = Caller.accept(socket, handlers, turns);
     callers.add(caller);
     socket.on('close', () => callers.delete(caller));
   });
