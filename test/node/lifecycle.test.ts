@@ -203,7 +203,7 @@ test('up refuses a place that is none, and a data directory that is a file, befo
     [['--data', file], /data directory .*file cannot be used: it is no directory/],
     [['--data', join(file, 'below')], /is no directory/],
     [['--data', join(directory, 'data'), '--at', 'relative'], /relative/],
-    [['--data', join(directory, 'data'), '--at', '/'], /attach.path is \//],
+    [['--data', join(directory, 'data'), '--at', '/'], /nothing can be attached at \//],
   ] as const) {
     const { code, stderr } = await up(...args);
     assert.equal(code, 2, stderr);
