@@ -4,7 +4,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, SealFlags};
 
 use crate::bucket::Bucket;
@@ -80,6 +80,8 @@ impl TableMemory {
         rustix::fs::ftruncate(&fd, size).map_err(|error| io(error.into()))?;
         let file = File::from(fd);
         let map = MmapOptions::new().len(size as usize).map_raw(&file).map_err(io)?;
+        // Where the machine gives none to memory files, small pages serve.
+        let _ = map.advise(Advice::HugePage);
         let incarnation = u64::from_le_bytes(random_bytes().map_err(io)?).max(1);
         let memory = TableMemory { map, file, bucket_count, incarnation };
         memory.write_header();
