@@ -1,31 +1,3 @@
-import { formatBytes } from '@millpool/protocol';
+import { besideBareGets } from '../beside-bare-gets.ts';
 
-import { BareGets } from '../bare-gets.ts';
-import { ColdSource, objects } from '../cold-source.ts';
-import { whyNoLink } from '../delay-link.ts';
-import type { Figure } from '../figure.ts';
-import { comparePairs } from '../pairs.ts';
-
-const id = 'cold-load';
-const goal = 0.85;
-const pairs = 11;
-
-export const coldLoad: Figure = {
-  id,
-  measures: '`millpool load` of everything over S3 with 20 ms of added latency ÷ a bare native loop of parallel GETs',
-  async *measure(bench) {
-    const why = await whyNoLink();
-    if (why !== null) return yield { id, why };
-    await using source = await ColdSource.open(bench);
-    await using bare = await BareGets.atBest(source, bench);
-    yield {
-      id,
-      variant: `${formatBytes(objects.sizeBytes)}, 20 ms`,
-      ...(await comparePairs(source.load(), bare, { pairs, ...bench })),
-      referenceName: bare.name,
-      unit: 'samples/s',
-      goal,
-      higherIsBetter: true,
-    };
-  },
-};
+export const coldLoad = besideBareGets('cold-load', '`millpool load` of everything', (source) => source.load());
