@@ -1,11 +1,14 @@
 import { open, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Had } from './cache-directory.ts';
 import { SmallFilesystem } from './small-filesystem.ts';
 import { runTool } from './tool.ts';
 
 const toolTimeoutMs = 30_000;
+const pauseMs = 100;
+const triesMax = 300;
 
 /**
  * A filesystem on a device that can die: ext4 in an image on a small filesystem in memory. Once it is dead the image
@@ -55,6 +58,16 @@ export class DyingDevice {
     );
   }
 
+  /** Returns when its filesystem has met the death, and takes nothing more: it tries to write for as long. */
+  async refuses(): Promise<void> {
+    for (let tries = 0; tries < triesMax; tries += 1) {
+      const code = await writeTo(join(this.directory, 'probe')).catch(({ code: of }: NodeJS.ErrnoException) => of);
+      if (code === 'EROFS' || code === 'EIO') return;
+      await sleep(pauseMs);
+    }
+    throw new Error(`${this.directory} still takes what is written`);
+  }
+
   /** Alive again, and empty, as a replaced one is. */
   async replace(sizeBytes: number): Promise<void> {
     await this.#device.unmount();
@@ -69,4 +82,10 @@ export class DyingDevice {
     await this.#device.unmount();
     await this.#below.unmount();
   }
+}
+
+async function writeTo(path: string): Promise<void> {
+  await using file = await open(path, 'w');
+  await file.write('probe');
+  await file.sync();
 }

@@ -144,6 +144,7 @@ describe('devices that are lost', { skip }, () => {
     assert.ok(dying.kind === 'ready');
     const { what: device } = dying;
     await node.stop();
+    await device.refuses();
     node = await start(device.directory);
     assert.equal((await deviceAt(device.directory)).state, 'failed');
     await loop(1, async () => undefined);

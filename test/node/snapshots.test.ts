@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { linesOf, objectsOf } from '../harness/command-output.ts';
+import { everyRequest } from '../harness/fault.ts';
+import { FaultProxy } from '../harness/fault-proxy.ts';
 import { ManyObjects } from '../harness/many-objects.ts';
 import { millpoolMain, MillpoolNode } from '../harness/millpool-process.ts';
 import type { CommandResult } from '../harness/millpool-process.ts';
@@ -15,6 +17,8 @@ import { noTerminal, Terminal } from '../harness/terminal.ts';
 
 const count = 300_000;
 const objectBytes = 1_024;
+/** Of listings, some 300 bytes an object: the quickest machine takes seconds. */
+const listingBytesPerSecond = 15e6;
 
 interface Made {
   readonly version: string;
@@ -42,22 +46,28 @@ function progressOf(stderr: string): Progress[] {
 describe(`a snapshot of ${count} files`, { skip: ManyObjects.missing() ?? false }, () => {
   let folder: TemporaryFolder;
   let objects: ManyObjects;
+  let proxy: FaultProxy;
   let node: MillpoolNode;
 
   before(async () => {
     folder = await temporaryFolder('snapshots');
     objects = await ManyObjects.start({ count, sizeBytes: objectBytes }, folder.path);
+    proxy = await FaultProxy.start(objects.endpoint, 1);
+    const fault = { kind: 'capped', bytesPerSecond: listingBytesPerSecond } as const;
+    proxy.script({ fault, probability: 1, matches: everyRequest });
     node = await startNode();
   });
   after(async () => {
     await node.stop();
+    await proxy.stop();
     await objects.stop();
     await folder.remove();
   });
 
   function startNode(): Promise<MillpoolNode> {
-    const args = ['--at', '/data'];
-    return MillpoolNode.start({ directory: folder.path, sources: [objects.source], args, env: objects.env });
+    // Every snapshot lists anew.
+    const env = { ...objects.env, AWS_ENDPOINT_URL: proxy.endpoint, MILLPOOL_FRESHNESS: 'ttl=1s' };
+    return MillpoolNode.start({ directory: folder.path, sources: [objects.source], args: ['--at', '/data'], env });
   }
 
   function filesMade(): Promise<string[]> {

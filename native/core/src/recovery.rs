@@ -66,6 +66,7 @@ impl<'a> Recovery<'a> {
                 Err(why) => unusable.push((left, why)),
             }
         }
+        mark_unreadable(devices, &left, &unusable);
         let (built, filled) = self.fill(saved, &adopted)?;
         // The first change of what is there, and from now on nobody can believe them.
         self.forget_images(devices);
@@ -232,6 +233,24 @@ impl<'a> Recovery<'a> {
         match done {
             Ok(()) => self.notices.extend(notice),
             Err(error) => self.notices.push(format!("{shown}: {error}")),
+        }
+    }
+}
+
+/// A device of which no segment can be read is dead: what would be written there would not be read back either.
+fn mark_unreadable(devices: &[Arc<Device>], left: &[LeftFile], unusable: &[(&LeftFile, Unusable)]) {
+    for device in devices {
+        let of = |file: &LeftFile| Arc::ptr_eq(&file.device, device);
+        let errors: Vec<_> = unusable
+            .iter()
+            .filter_map(|(file, why)| match why {
+                Unusable::Unreadable(error) if of(file) => Some(error),
+                _ => None,
+            })
+            .collect();
+        let Some(error) = errors.last() else { continue };
+        if errors.len() == left.iter().filter(|file| of(file)).count() {
+            device.mark_failed(format!("none of its segments can be read: {error}"));
         }
     }
 }

@@ -5,6 +5,7 @@ mod harness;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -154,7 +155,13 @@ fn a_damaged_record_is_found_on_both_ways_and_fetched_again() {
         let object = &objects[150];
         let place = node.store.lookup(&object.key(&identity()).piece(0)).unwrap();
         assert!(!place.verified);
-        let path = &node.segment_files()[0];
+        let whole = harness::bytes_of("f150", object.size as usize);
+        let holds = |path: &PathBuf| {
+            let mut there = vec![0; whole.len()];
+            let read = File::open(path).unwrap().read_exact_at(&mut there, u64::from(place.offset));
+            read.is_ok() && there == whole
+        };
+        let path = node.segment_files().into_iter().find(holds).unwrap();
         let file = File::options().read(true).write(true).open(path).unwrap();
         let mut byte = [0];
         file.read_exact_at(&mut byte, u64::from(place.offset) + 9).unwrap();

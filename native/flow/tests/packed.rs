@@ -3,6 +3,7 @@
 mod harness;
 
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use harness::{ATTACHMENT, Node, REPEATING, assert_whole, bytes_of, hits, identity, read, soon};
 use millpool_core::{Codec, Compression, Location, ObjectRef};
@@ -74,6 +75,7 @@ fn a_flipped_bit_is_found_and_the_record_fetched_again() {
         file.write_all_at(&[byte[0] ^ 16], at).unwrap();
         assert_whole(&read(&client, &objects), &objects);
         assert_eq!((node.asked(), node.store.damaged()), (asked + 1, 1));
+        node.store.flush(Duration::from_secs(20)).unwrap();
         assert_whole(&read(&client, &objects), &objects);
         assert_eq!(node.asked(), asked + 1);
     }

@@ -10,7 +10,8 @@ const besideHeapBytes = 80 * 1024 ** 2;
 const heapLeastBytes = 80 * 1024 ** 2;
 /** A long listing has some 50 MiB of pages that wait for their turn: near the limit V8 does nothing but collect. */
 const heapShare = 1 / 16;
-export const heapReserveBytes = 32 * 1024 ** 2;
+/** Until something is given up. All of the youngest generation may have to live on: three times 16 MiB. */
+export const heapReserveBytes = 64 * 1024 ** 2;
 export const callBytes = 40 * 1024 ** 2;
 /** A few of the largest records, and the smallest tables. */
 const leastBytes = 32 * 1024 ** 2;

@@ -6,7 +6,7 @@ import { HeapLimit } from './heap-limit.ts';
 
 const MiB = 2 ** 20;
 const limitBytes = 48 * MiB;
-const reserveBytes = 32 * MiB;
+const reserveBytes = 64 * MiB;
 
 /** Holds more and more until the limit is met, or far beyond it. */
 function script(then: string): string {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,12 +81,20 @@ pub fn segment_files(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// As a kill leaves it: nothing flushed, nothing sealed. The files are copied, since the locks end with this process.
+/// As a kill leaves it: nothing flushed, nothing sealed. The files are copied, since the locks end with this process;
+/// all again while one gets another name or goes: a kill leaves what is there at one moment.
 pub fn crash_copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to.join("segments")).unwrap();
-    for entry in fs::read_dir(from.join("segments")).unwrap() {
-        let path = entry.unwrap().path();
-        fs::copy(&path, to.join("segments").join(path.file_name().unwrap())).unwrap();
+    let copies = to.join("segments");
+    loop {
+        fs::create_dir_all(&copies).unwrap();
+        let copied = segment_files(from)
+            .iter()
+            .try_for_each(|path| fs::copy(path, copies.join(path.file_name().unwrap())).map(drop));
+        match copied {
+            Ok(()) => return,
+            Err(error) if error.kind() == ErrorKind::NotFound => fs::remove_dir_all(to).unwrap(),
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 
