@@ -177,6 +177,21 @@ test('up --detach returns when the daemon answers, and down ends it', async () =
   assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
 });
 
+test('up --detach that cannot attach fails as up does, by the words of this start, and nothing runs', async () => {
+  const directory = join(node.directory, 'detached-wrong');
+  await mkdir(directory);
+  const env = { ...process.env, MILLPOOL_SOCKET: join(directory, 'd.sock') };
+  const up = (source: string): Promise<CommandResult> =>
+    runMillpool(['up', source, '--data', join(directory, 'data'), '--detach', '--json'], env);
+  const first = await up(join(directory, 'absent-first'));
+  assert.deepEqual([first.code, first.stdout], [4, ''], first.stderr);
+  const second = await up(join(directory, 'absent-second'));
+  assert.equal(second.code, 4);
+  assert.match(second.stderr, /absent-second/);
+  assert.doesNotMatch(second.stderr, /absent-first/);
+  assert.equal((await runMillpool(['status'], env)).code, 5);
+});
+
 test('config prints every setting with where it came from', async () => {
   const rows = await json('config');
   const socket = rows.find((row) => row['name'] === 'socket');

@@ -53,7 +53,9 @@ export async function sizeDevices(
     const sizeBytes = Math.max(0, Math.floor(Math.min(wanted, roomBytes)));
     return { path, tier, sizeBytes, reserveBytes: setting === null ? Math.floor(reserveBytes) : 0 };
   });
-  const isTooSmall = setting !== null && devices.length > 0 && sumOf(devices) < smallestBytes;
+  // Each part was rounded down.
+  const mostBytes = sumOf(devices) + devices.length;
+  const isTooSmall = setting !== null && devices.length > 0 && mostBytes <= smallestBytes;
   if (isTooSmall) throw tooSmall(devices, totalRoom);
   return devices;
 }

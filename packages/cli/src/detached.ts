@@ -1,15 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import { MillpoolError } from '@millpool/protocol';
-
-import type { Session } from './session.ts';
+import type { ErrorCode } from '@millpool/protocol';
 
 const deadlineSeconds = 60;
+/** What an exit code of `up` says of the error behind it (docs/commands.md); others say nothing. */
+const codeOfExit: { readonly [exit: number]: ErrorCode } = { 2: 'invalid', 4: 'not-found', 6: 'refused' };
 
 export interface Detached {
   readonly pid: number;
@@ -22,40 +22,51 @@ export function logOfDetached(socket: string): string {
   return `${socket}.log`;
 }
 
-/** Starts this same command line again without `--detach`, in a session of its own, and returns when it answers. */
-export async function startDetached(socket: string, session: Session, signal: AbortSignal): Promise<Detached> {
+/** What `up` tells whoever started it with a channel, once it serves all that it was asked to. */
+export const readyMessage = 'ready';
+
+/** Starts this same command line again without `--detach`, in a session of its own, and returns when it is up. */
+export async function startDetached(socket: string, signal: AbortSignal): Promise<Detached> {
   const log = logOfDetached(socket);
   mkdirSync(dirname(socket), { recursive: true });
   const descriptor = openSync(log, 'a');
+  const { size: writtenBefore } = fstatSync(descriptor);
   const args = process.argv.slice(1).filter((argument) => argument !== '--detach');
-  const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', descriptor, descriptor] });
+  const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', descriptor, descriptor, 'ipc'] });
   closeSync(descriptor);
-  const ended = once(child, 'exit').then(() => true);
-  const deadlineMs = performance.now() + deadlineSeconds * 1000;
-  for (;;) {
+  const deadline = AbortSignal.timeout(deadlineSeconds * 1000);
+  const over = { signal: AbortSignal.any([signal, deadline]) };
+  const ended = once(child, 'exit', over).then(([code]) => Number(code ?? 1));
+  const ready = once(child, 'message', over).then(() => null);
+  try {
+    const exit = await Promise.race([ready, ended]);
+    if (exit !== null) throw lastWords((await readFile(log)).subarray(writtenBefore).toString(), exit, log);
+  } catch (error) {
+    child.kill();
     signal.throwIfAborted();
-    const answered = await session.call('status', {}, { signal, timeoutSeconds: 5 }).catch(() => null);
-    if (answered?.pid === child.pid) break;
-    if (await Promise.race([ended, sleep(100, false)])) throw await lastWords(log);
-    if (performance.now() > deadlineMs) {
-      child.kill();
-      throw new MillpoolError({
-        code: 'timeout',
-        message: `Waited ${deadlineSeconds} s for the daemon to answer on ${socket}.`,
-        remedy: `Look at its log, ${log}.`,
-      });
-    }
+    if (!deadline.aborted) throw error;
+    throw new MillpoolError({
+      code: 'timeout',
+      message: `Waited ${deadlineSeconds} s for the daemon to be up on ${socket}.`,
+      remedy: `Look at its log, ${log}.`,
+    });
+  } finally {
+    // What nobody waits for any more.
+    Promise.allSettled([ready, ended]).catch(() => undefined);
+    if (child.connected) child.disconnect();
+    child.unref();
   }
-  child.unref();
   return { pid: child.pid ?? -1, socket, log };
 }
 
 /** Why the daemon ended before it answered: what it wrote last. */
-async function lastWords(log: string): Promise<MillpoolError> {
-  const lines = (await readFile(log, 'utf8')).trimEnd().split('\n');
+function lastWords(written: string, exit: number, log: string): MillpoolError {
+  const lines = written.trimEnd().split('\n').slice(-2);
+  const sentences = lines.map((line) => line.replace(/^millpool: /, '').trim().replace(/(?<![.!?}])$/, '.'));
+  const words = sentences.join(' ');
   return new MillpoolError({
-    code: 'internal',
-    message: `The daemon ended before it answered: ${lines.slice(-3).join(' ')}`,
+    code: codeOfExit[exit] ?? 'internal',
+    message: `The daemon ended before it answered: ${words}`,
     remedy: `Its whole log is ${log}.`,
   });
 }

@@ -8,7 +8,7 @@ import type { Attachment, Compression, DeviceStatus, Freshness, Policy } from '@
 import { parseSource, sourceName } from '@millpool/under-storage';
 
 import type { CommandContext, Tools } from '../command-context.ts';
-import { startDetached } from '../detached.ts';
+import { readyMessage, startDetached } from '../detached.ts';
 import { directoriesOf, repeated } from '../node-directories.ts';
 import type { DataFlags } from '../node-directories.ts';
 import { startNode } from '../node.ts';
@@ -92,6 +92,8 @@ async function runUp(
     ];
     const ready = { pid: process.pid, socket: wanted.socket, attachments: attachments.map(attachmentJson) };
     announce(output, ready, lines);
+    // Whoever started it may have left.
+    process.send?.(readyMessage, undefined, {}, () => undefined);
     const stopping = AbortSignal.any([signal, asked.signal]);
     if (!stopping.aborted) await once(stopping, 'abort');
   } finally {
@@ -162,8 +164,8 @@ async function attachOnce(
   return [made.path];
 }
 
-async function runDetached({ settings, output, session, signal }: Tools): Promise<void> {
-  const started = await startDetached(settings.config.socket, session, signal);
+async function runDetached({ settings, output, signal }: Tools): Promise<void> {
+  const started = await startDetached(settings.config.socket, signal);
   output.result(
     started,
     `Millpool is up (pid ${started.pid}); its log is ${started.log}. Stop it with \`millpool down\`.`,
