@@ -95,6 +95,11 @@ test('what is unusual is left to the SDK', () => {
     assert.equal(readListXml(Buffer.from(text as string)), null, what);
 });
 
+test('a name that is a newline is one, though the SDK reads it as none', () => {
+  const list = readListXml(Buffer.from(page(fixed + object('&#10;'))));
+  assert.deepEqual(list?.isList === true && list.objects.map(({ key }) => key?.toString('hex')), ['0a']);
+});
+
 test('random answers read as the SDK reads them, or not at all', async (context) => {
   const seed = randomInt(2 ** 31);
   context.diagnostic(`seed ${seed}`);
@@ -103,7 +108,7 @@ test('random answers read as the SDK reads them, or not at all', async (context)
     state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff;
     return Math.floor((state / 2 ** 31) * limit);
   };
-  const bits = ['a', '/', '%2F', '+', '&amp;', 'é', '%', '<Size>3</Size>', '\n', '&#10;', '<Key>', '</Key>', '<b/>'];
+  const bits = ['a', '/', '%2F', '+', '&amp;', 'é', '%', '<Size>3</Size>', '\n', 'a&#10;', '<Key>', '</Key>', '<b/>'];
   const some = (): string => Array.from({ length: below(5) }, () => bits[below(bits.length)]).join('');
   let own = 0;
   for (let round = 0; round < 300; round += 1) {
