@@ -6,6 +6,8 @@ import type { Engine } from '@millpool/native';
 import { formatBytes, isBelow, MillpoolError } from '@millpool/protocol';
 import type { Pin } from '@millpool/protocol';
 
+import { storedShare } from './tenants.ts';
+
 interface Parts {
   readonly coordination: CoordStore;
   readonly engine: Engine;
@@ -19,8 +21,6 @@ const pinPrefix = 'pin/';
 const recordsAtOnce = 1_000;
 /** A source that is away when the daemon starts comes back by itself. */
 const retryMs = 5_000;
-/** What footers, headers and padding take, of a dataset of small files. */
-const storedShare = 1.02;
 
 /**
  * The paths whose bytes are never evicted. The engine knows them record by record, and forgets that with its process:

@@ -51,8 +51,8 @@ export async function startDetached(socket: string, signal: AbortSignal): Promis
       remedy: `Look at its log, ${log}.`,
     });
   } finally {
-    // What nobody waits for any more.
-    Promise.allSettled([ready, ended]).catch(() => undefined);
+    // Nobody waits for the other one any more, however it ends.
+    void Promise.allSettled([ready, ended]);
     if (child.connected) child.disconnect();
     child.unref();
   }
