@@ -62,7 +62,12 @@ export async function startDetached(socket: string, signal: AbortSignal): Promis
 /** Why the daemon ended before it answered: what it wrote last. */
 function lastWords(written: string, exit: number, log: string): MillpoolError {
   const lines = written.trimEnd().split('\n').slice(-2);
-  const sentences = lines.map((line) => line.replace(/^millpool: /, '').trim().replace(/(?<![.!?}])$/, '.'));
+  const sentences = lines.map((line) =>
+    line
+      .replace(/^millpool: /, '')
+      .trim()
+      .replace(/(?<![.!?}])$/, '.'),
+  );
   const words = sentences.join(' ');
   return new MillpoolError({
     code: codeOfExit[exit] ?? 'internal',
