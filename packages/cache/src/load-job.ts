@@ -212,10 +212,14 @@ export class LoadJob {
     const identity = identityHash(attached.identity);
     const unkept: ResolvedEntry[] = [];
     for (let left = files; left.length > 0;) {
-      const roomBytes = await tiering.roomFor(identity, sizeOf(left) * storedShare, this.#stop.signal);
-      const now = fitting(left, roomBytes / storedShare);
-      unkept.push(...(await this.#fetch(now)));
-      left = left.slice(now.length);
+      const room = await tiering.roomFor(identity, sizeOf(left) * storedShare, this.#stop.signal);
+      try {
+        const now = fitting(left, room.bytes / storedShare);
+        unkept.push(...(await this.#fetch(now)));
+        left = left.slice(now.length);
+      } finally {
+        room.release();
+      }
     }
     return unkept;
   }

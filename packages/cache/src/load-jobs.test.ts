@@ -52,7 +52,7 @@ async function parts(t: TestContext): Promise<{ coordination: CoordStore; open: 
     expect: () => () => undefined,
     withRoom: <T>(_: unknown, load: (isMade: boolean) => Promise<T>): Promise<T> => load(true),
   };
-  const tiering = { roomFor: async (): Promise<number> => 2 ** 30 };
+  const tiering = { roomFor: async () => ({ bytes: 2 ** 30, release: () => undefined }) };
   const config = { coordination, metadata, engine, eviction, tiering, clock, log, directory: join(directory, 'loads') };
   return { coordination, open: () => LoadJobs.open(config) };
 }

@@ -33,11 +33,21 @@ interface Filling {
   readonly identity: string;
 }
 
+/** Room that one caller may fill, and others count as taken until it is released. */
+export interface RoomGrant {
+  /** `Infinity` where there is none: what has no room then is not kept. */
+  readonly bytes: number;
+  release(): void;
+}
+
+const noRoom: RoomGrant = { bytes: Infinity, release: () => undefined };
+
 /** Where segments lie while there is a slow tier: what the fast one gives up goes there, and comes back for plans. */
 export class Tiering {
   readonly #parts: Parts;
   readonly #moves: SegmentMoves;
   readonly #fillings = new Set<Filling>();
+  readonly #grants = new Set<RoomGrant>();
   #restUntilMs = -Infinity;
 
   constructor(parts: Parts) {
@@ -77,10 +87,10 @@ export class Tiering {
   }
 
   /**
-   * Bytes of an identity that may come in now, of those that are wanted: as long as there is room on some tier, what
-   * comes in waits until it can be written there. `Infinity` where there is none: what has no room then is not kept.
+   * Room for what may come in now of an identity, of the bytes that are wanted: as long as there is room on some tier,
+   * what comes in waits until it can be written there, and for those who were granted room before.
    */
-  async roomFor(identity: string, wantedBytes: number, signal: AbortSignal): Promise<number> {
+  async roomFor(identity: string, wantedBytes: number, signal: AbortSignal): Promise<RoomGrant> {
     const { engine, clock } = this.#parts;
     const filling = { identity };
     this.#fillings.add(filling);
@@ -88,18 +98,30 @@ export class Tiering {
       const leastBytes = Math.min(wantedBytes, leastRoomBytes);
       let mostBytes = 0;
       for (let deadlineMs = clock.monotonicMs() + patienceMs; clock.monotonicMs() < deadlineMs;) {
-        if (!this.hasSlowTier) return Infinity;
-        const roomBytes = engine.room(identity);
-        if (roomBytes >= leastBytes) return roomBytes;
-        if (this.slowRoomBytes === 0 && this.#moves.bytesTo('slow') === 0) return Infinity;
-        if (roomBytes > mostBytes) deadlineMs = clock.monotonicMs() + patienceMs;
+        if (!this.hasSlowTier) return noRoom;
+        const roomBytes = engine.room(identity) - this.#grantedBytes;
+        if (roomBytes >= leastBytes) return this.#grant(Math.min(roomBytes, wantedBytes));
+        const othersFill = this.#grants.size > 0;
+        if (!othersFill && this.slowRoomBytes === 0 && this.#moves.bytesTo('slow') === 0) return noRoom;
+        if (othersFill || roomBytes > mostBytes) deadlineMs = clock.monotonicMs() + patienceMs;
         mostBytes = Math.max(mostBytes, roomBytes);
         await clock.sleep(pollMs, signal);
       }
-      return Infinity;
+      return noRoom;
     } finally {
       this.#fillings.delete(filling);
     }
+  }
+
+  #grant(bytes: number): RoomGrant {
+    const grant = { bytes, release: (): void => void this.#grants.delete(grant) };
+    this.#grants.add(grant);
+    return grant;
+  }
+
+  /** What of it was written already counts twice, until it is released: others wait longer, and never too short. */
+  get #grantedBytes(): number {
+    return [...this.#grants].reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /** Begins to move down what finds room there; gives the others. */
