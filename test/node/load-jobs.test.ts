@@ -213,7 +213,7 @@ describe('load jobs', { skip }, () => {
     assert.deepEqual(told(errorsOf(load)), expected);
     await restart('SIGKILL', () => bed.proxy.script());
     assert.deepEqual(told((await jobOf(job.job)).failures), expected);
-    assert.match((await node.run('jobs', 'show', String(job.job))).stdout, /late\/0011: source-changed: /);
+    assert.match((await node.run('jobs', String(job.job))).stdout, /late\/0011: source-changed: /);
     const again = await start(bed.root);
     assert.notEqual(again, job.job);
     assert.equal((await until(again, 'ended', ({ state }) => state !== 'running')).state, 'done');

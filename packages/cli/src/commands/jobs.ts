@@ -17,7 +17,8 @@ export function jobsCommand(program: Command, context: CommandContext): void {
   jobs
     .command('ls', { isDefault: true })
     .description('All of them, with progress, rate and time left')
-    .action(() => context.run(runJobs));
+    .argument('[job]', 'only this one, as `jobs show` has it', jobNumber)
+    .action((job?: number) => context.run((tools) => (job === undefined ? runJobs(tools) : runShow(job, tools))));
   jobs
     .command('show')
     .description('One job, with every file that it could not load, and why')
