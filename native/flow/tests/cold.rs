@@ -30,8 +30,7 @@ fn cold_node() -> Option<(Node, Vec<ObjectRef>)> {
         size: HUGE_BYTES,
         ..objects[0].clone()
     });
-    drop_segments(&node);
-    let left = pages_in_memory(&node);
+    let left = drop_segments(&node);
     if left > 0 {
         println!("skipped: {left} pages of {} stay in memory", node.folder.path().display());
         return None;
@@ -46,12 +45,23 @@ fn segments(node: &Node) -> Vec<File> {
         .collect()
 }
 
-fn drop_segments(node: &Node) {
-    for file in segments(node) {
-        file.sync_all().unwrap();
-        // SAFETY: a hint about an open file.
-        unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+/// The pages that stay in memory. The kernel passes over those that somebody is about to list or to write: they are
+/// dropped a moment later.
+fn drop_segments(node: &Node) -> usize {
+    let mut left = 0;
+    for _ in 0..50 {
+        for file in segments(node) {
+            file.sync_all().unwrap();
+            // SAFETY: a hint about an open file.
+            unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+        }
+        left = pages_in_memory(node);
+        if left == 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
+    left
 }
 
 /// By mincore of mappings that nobody reads through.
