@@ -4,18 +4,19 @@ import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSy
 import { fileURLToPath } from 'node:url';
 import { run } from './command.mjs';
 import { checkFloors, FloorError } from './floors.mjs';
-import { addonPath, bin, root, targetDirectory } from './places.mjs';
+import { addonPath, bin, extensionPath, root, targetDirectory } from './places.mjs';
 
 /** One step that failed; its own output has said why. */
 export class BuildError extends Error {}
 
-/** Installs what the lock file names, builds Rust and TypeScript, and puts the addon in its place. */
+/** Installs what the lock file names, builds Rust and TypeScript, and puts the addon and Python's module in place. */
 export async function build() {
   checkFloors();
   await installPackages();
   const manifest = ['--manifest-path', 'native/Cargo.toml'];
   await step('native: cargo build', 'cargo', ['build', '--release', '--workspace', ...manifest, ...quiet()]);
-  placeAddon();
+  place('libmillpool_node.so', addonPath);
+  place('lib_native.so', extensionPath);
   await step('packages: tsc -b', bin('tsc'), ['-b']);
   await step('command: bundle', process.execPath, ['deploy/bundle.mjs']);
 }
@@ -44,14 +45,14 @@ async function step(title, program, args) {
   process.stderr.write(`${title}: ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
 }
 
-/** A running process may have the old addon mapped: it is replaced by rename, never written in place. */
-function placeAddon() {
-  const built = `${targetDirectory}/release/libmillpool_node.so`;
-  const next = `${addonPath}.${process.pid}`;
-  if (existsSync(addonPath) && readFileSync(built).equals(readFileSync(addonPath))) return;
+/** A running process may have the old library mapped: it is replaced by rename, never written in place. */
+function place(library, path) {
+  const built = `${targetDirectory}/release/${library}`;
+  const next = `${path}.${process.pid}`;
+  if (existsSync(path) && readFileSync(built).equals(readFileSync(path))) return;
   try {
     copyFileSync(built, next);
-    renameSync(next, addonPath);
+    renameSync(next, path);
   } finally {
     rmSync(next, { force: true });
   }

@@ -8,7 +8,8 @@ import { root } from './places.mjs';
 const noticesPath = `${root}/THIRD-PARTY-NOTICES.md`;
 /** What of `packages/` is published; `test` and `bench` are not. */
 const product = /^packages\//;
-const addon = 'millpool-node';
+/** What is loaded into Node and into Python. */
+const loaded = ['millpool-node', 'millpool-python'];
 
 /**
  * A dependency that is passed on.
@@ -52,7 +53,7 @@ function resolve(locked, place, name) {
   }
 }
 
-/** @returns {Dependency[]} the crates that are linked into the addon; macros and build scripts run only to build it. */
+/** @returns {Dependency[]} the crates that are linked into what is loaded; macros and build scripts only build it. */
 function crates() {
   const platform = `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-unknown-linux-gnu`;
   const flags = ['--quiet', '--format-version', '1', '--locked', '--filter-platform', platform];
@@ -69,7 +70,7 @@ function crates() {
     found.add(id);
     for (const { pkg, dep_kinds: kinds } of nodes.get(id).deps) if (kinds.some(({ kind }) => kind === null)) visit(pkg);
   };
-  visit(packages.find(({ name }) => name === addon).id);
+  for (const { name, id } of packages) if (loaded.includes(name)) visit(id);
   return [...found]
     .map((id) => byId.get(id))
     .filter(({ source }) => source !== null)
@@ -152,7 +153,7 @@ Millpool is not part of it. Packages for one platform each (\`@lmdb/lmdb-linux-x
 
 ${table(npm)}
 
-## Crates in the addon
+## Crates in the addon and the extension module
 
 With them the Rust standard library, MIT OR Apache-2.0, copyright The Rust Project Contributors.
 

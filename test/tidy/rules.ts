@@ -47,8 +47,9 @@ const crates: Readonly<Record<string, readonly string[]>> = {
   bench: ['core'],
 };
 
-const topFolders = ['.ci', 'bench', 'deploy', 'docs', 'native', 'packages', 'test'];
-const endings = /\.(ts|mjs|rs|py|json|md|toml|tsv|txt|lock|sh|yaml)$|^\.gitignore$|^LICENSE$|^NOTICE$|^\.ci\/run$/;
+const topFolders = ['.cargo', '.ci', 'bench', 'deploy', 'docs', 'native', 'packages', 'test'];
+const endings =
+  /\.(ts|mjs|rs|py|pyi|json|md|toml|tsv|txt|lock|sh|yaml)$|^\.gitignore$|^LICENSE$|^NOTICE$|^\.ci\/run$|\/py\.typed$/;
 const publicOptions = new Set(['LoaderOptions', 'NativeSource', 'AttachOptions']);
 
 export const rules: readonly Rule[] = [

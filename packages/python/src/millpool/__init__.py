@@ -1,0 +1,61 @@
+"""Millpool: a cache between object storage and training loops, and loaders that know what comes next.
+
+import millpool
+
+mill = millpool.connect()
+data = mill.dataset("/train", include="**/*.png")
+data[0], len(data)
+"""
+
+from __future__ import annotations
+
+from millpool._native import version as __version__
+from millpool.batch import Batch
+from millpool.dataset import Dataset
+from millpool.entry import Info
+from millpool.errors import (
+    Cancelled,
+    Closed,
+    Corrupt,
+    Exists,
+    Full,
+    Internal,
+    Invalid,
+    Io,
+    MillpoolError,
+    NotFound,
+    Refused,
+    SourceBroken,
+    SourceChanged,
+    SourceUnavailable,
+    Timeout,
+    Unreachable,
+    Unsupported,
+)
+from millpool.mill import Mill, connect
+
+__all__ = [
+    "Batch",
+    "Cancelled",
+    "Closed",
+    "Corrupt",
+    "Dataset",
+    "Exists",
+    "Full",
+    "Info",
+    "Internal",
+    "Invalid",
+    "Io",
+    "Mill",
+    "MillpoolError",
+    "NotFound",
+    "Refused",
+    "SourceBroken",
+    "SourceChanged",
+    "SourceUnavailable",
+    "Timeout",
+    "Unreachable",
+    "Unsupported",
+    "__version__",
+    "connect",
+]
