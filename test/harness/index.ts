@@ -12,6 +12,8 @@ export type { Image } from './images.ts';
 export { millpoolMain, MillpoolNode, runMillpool } from './millpool-process.ts';
 export type { CommandResult, NodeOptions, User } from './millpool-process.ts';
 export { ensureMoto, startMoto } from './moto.ts';
+export { ensurePythonEnvironment } from './python-environment.ts';
+export type { PythonEnvironment } from './python-environment.ts';
 export { S3Bed } from './s3-bed.ts';
 export { awsEnvironment, clearAwsEnvironment } from './s3-server.ts';
 export type { S3Server } from './s3-server.ts';

@@ -115,3 +115,22 @@ test('a loop that stops to take batches stops the fetching, within half of the b
   assert.ok(most < data.bytes && (await fetched()) <= most, `${await fetched()} of ${data.bytes}`);
   await iterator.return?.();
 });
+
+test('samples said by number are fetched as far as the window goes, and found by whoever asks for them', async () => {
+  await free();
+  const few = [7, 3, 299, 3, 120];
+  assert.equal(await data.prefetch(few), few.length);
+  await untilFetched(new Set(few).size);
+  const known = (await cache()).sourceBytes;
+  using batch = await data.readMany(few);
+  assert.equal(batch.length, few.length);
+  assert.equal((await cache()).sourceBytes, known, 'nothing is asked of the source again');
+
+  const accepted = await data.prefetch(Array.from({ length: files }, (_, i) => i));
+  assert.ok(accepted > 0 && accepted <= aheadBytes / fileBytes, `${accepted} of ${files}`);
+  await untilFetched(accepted);
+  for (const index of [-1, 0.5, files, Number.NaN]) {
+    await assert.rejects(data.prefetch([index]), { code: 'invalid' });
+  }
+  assert.equal(await data.prefetch([]), 0);
+});

@@ -17,6 +17,7 @@ import type { Pins } from './pins.ts';
 import type { Plans } from './plans.ts';
 import type { Readers } from './readers.ts';
 import type { ReadTally } from './read-tally.ts';
+import type { SampleHints } from './sample-hints.ts';
 import { statusOf } from './status.ts';
 import type { Tiering } from './tiering.ts';
 import { whyOf } from './why.ts';
@@ -27,6 +28,7 @@ export interface DaemonParts {
   readonly sources: AttachedSources;
   readonly datasets: Datasets;
   readonly plans: Plans;
+  readonly hints: SampleHints;
   readonly jobs: LoadJobs;
   readonly tally: ReadTally;
   readonly eviction: Eviction;
@@ -50,7 +52,7 @@ const walkBytes = 1024 ** 2;
 
 /** Everything that can be asked of a daemon, for one connection: plans are that connection's own. */
 export function daemonHandlers(parts: DaemonParts, connection: number): Handlers {
-  const { metadata, datasets, plans, jobs, pins, calls, walks } = parts;
+  const { metadata, datasets, plans, hints, jobs, pins, calls, walks } = parts;
   return {
     ...listHandlers(parts),
     attachments: (request, context) => metadata.handlers.attachments(request, context),
@@ -90,6 +92,7 @@ export function daemonHandlers(parts: DaemonParts, connection: number): Handlers
       return {};
     },
     'plan-close': async ({ plan }) => plans.close(connection, plan),
+    prefetch: async (request) => ({ accepted: hints.take(connection, request) }),
 
     load: async (request, { signal }) => {
       await known(parts, request.path, signal);

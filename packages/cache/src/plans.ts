@@ -27,7 +27,8 @@ export class Plans {
   readonly #engine: Engine;
   readonly #plans = new Map<number, { readonly connection: number; readonly plan: Plan }>();
   readonly #clock: Clock;
-  readonly #ahead: Ahead;
+  /** Of all that is fetched before it is asked for, whoever said so. */
+  readonly ahead: Ahead;
   /** By identity: what a byte has to be worth to come in, where room is short and its policy is `order`. */
   readonly #bars = new Map<string, number>();
   #last = 0;
@@ -39,7 +40,7 @@ export class Plans {
     this.#datasets = datasets;
     this.#engine = engine;
     this.#clock = clock;
-    this.#ahead = { bytes: 0, windowBytes: engineBytes * aheadShare, plans: 0 };
+    this.ahead = { bytes: 0, windowBytes: engineBytes * aheadShare, plans: 0 };
   }
 
   open(connection: number, request: PlanRequest): number {
@@ -51,16 +52,21 @@ export class Plans {
       });
     }
     const file = this.#datasets.open(request.version);
-    const number = ++this.#last;
+    const number = this.takeNumber();
     const parts = {
       number,
       engine: this.#engine,
       clock: this.#clock,
-      ahead: this.#ahead,
+      ahead: this.ahead,
       order: (plan: Plan) => this.#termsOf(plan),
     };
     this.#plans.set(number, { connection, plan: new Plan(request, file, parts) });
     return number;
+  }
+
+  /** One that no plan has. */
+  takeNumber(): number {
+    return ++this.#last;
   }
 
   /** Throws `not-found` for a plan that this connection has not opened, as after a restart of the daemon. */

@@ -32,7 +32,7 @@ export class Readers {
     }
   }
 
-  closed(connection: number): void {
+  closeConnection(connection: number): void {
     this.#readers.delete(connection);
   }
 

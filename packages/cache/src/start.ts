@@ -22,6 +22,7 @@ import { Plans } from './plans.ts';
 import { Readers } from './readers.ts';
 import { ReadTally } from './read-tally.ts';
 import { Replaced } from './replaced.ts';
+import { SampleHints } from './sample-hints.ts';
 import { SegmentWorths } from './segment-worths.ts';
 import { Tenants } from './tenants.ts';
 import { Tiering } from './tiering.ts';
@@ -74,6 +75,7 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   const datasets = await Datasets.at(datasetDirectory, metadata, clock);
   const sources = await AttachedSources.start({ engine, metadata, clock, log, refreshMs: config.credentialsRefreshMs });
   const plans = new Plans(datasets, { engine, clock, engineBytes: config.engineBytes });
+  const hints = new SampleHints({ datasets, engine, ahead: plans.ahead, number: () => plans.takeNumber() });
   const tally = new ReadTally();
   const readers = new Readers();
   const pins = await Pins.open({ coordination: parts.coordination, engine, metadata, clock, log });
@@ -91,7 +93,7 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
   const { bodies, ...rooms } = roomsOf(config.callBytes, parts);
   const told = { onShutdown, version, budgetBytes, leftOut };
   const sides = { eviction, tiering, holders, pins, ...rooms };
-  const parted = { engine, metadata, sources, datasets, plans, jobs, tally, readers, ...sides, ...told };
+  const parted = { engine, metadata, sources, datasets, plans, hints, jobs, tally, readers, ...sides, ...told };
 
   const serving = engine.serve({
     socket: config.socket,
@@ -108,8 +110,7 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
         plans.receipts(receipts);
       },
       closed: (connection) => {
-        plans.closeConnection(connection);
-        readers.closed(connection);
+        for (const own of [plans, hints, readers]) own.closeConnection(connection);
       },
     },
   });
@@ -126,6 +127,7 @@ export async function startCache(config: CacheConfig, parts: CacheParts): Promis
     turns: bodies,
     async stop() {
       plans.stop();
+      hints.stop();
       replaced.stop();
       await eviction.stop();
       await jobs.stop();

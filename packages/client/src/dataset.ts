@@ -1,5 +1,5 @@
 import type { DatasetFile } from '@millpool/native';
-import { joinPath } from '@millpool/protocol';
+import { joinPath, MillpoolError } from '@millpool/protocol';
 
 import { settleBatch } from './batch.ts';
 import type { Batch, OnError } from './batch.ts';
@@ -54,6 +54,28 @@ export class Dataset {
     const read = await this.#road.flow.readSamples(this.#file, samples, signal ? { timeoutMs, signal } : { timeoutMs });
     const pathOf = (index: number): string => this.path(index);
     return settleBatch(read, { indices: samples, places: null, pathOf, errors: read.failures }, onError);
+  }
+
+  /**
+   * Tells the daemon which samples will be asked for soon, in an order of the caller's own; a loader tells its order by
+   * itself. Gives how many of the first ones were taken: not all where the cache has no room, or is busy with others.
+   */
+  async prefetch(
+    indices: ArrayLike<number>,
+    options: { readonly signal?: AbortSignal; readonly timeoutSeconds?: number } = {},
+  ): Promise<number> {
+    const numbers = BigUint64Array.from(Array.from(indices, (index) => this.#number(index)));
+    const samples = new Uint8Array(numbers.buffer);
+    return (await this.#road.call('prefetch', { version: this.version, samples }, options)).accepted;
+  }
+
+  #number(index: number): bigint {
+    if (Number.isSafeInteger(index) && index >= 0 && index < this.length) return BigInt(index);
+    throw new MillpoolError({
+      code: 'invalid',
+      message: `Sample ${index} is outside a dataset of ${this.length}.`,
+      remedy: 'Give numbers from 0 on, below the length of the dataset.',
+    });
   }
 
   /** Batches of it in a reproducible order. Nothing is read before the loader is iterated. */

@@ -69,6 +69,7 @@ export type {
   PlanProgress,
   PlanReport,
   PlanRequest,
+  PrefetchRequest,
   Reply,
   Request,
   ResolveReply,

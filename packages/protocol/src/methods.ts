@@ -30,6 +30,8 @@ export interface Methods {
   /** What a loop waited for since it told last. */
   'plan-report': { request: PlanReport; reply: Record<string, never> };
   'plan-close': { request: { plan: number }; reply: PlanProgress };
+  /** Samples that will be asked for soon, in an order of somebody's own. What is missing is fetched, as room allows. */
+  prefetch: { request: PrefetchRequest; reply: { accepted: number } };
 
   load: { request: LoadRequest; reply: { job: number } };
   /** Answers at once, or after `waitSeconds` at most when the job has not ended. */
@@ -221,6 +223,12 @@ export interface PlanRequest {
   readonly globalBatch: number;
   readonly rank: number;
   readonly world: number;
+}
+
+export interface PrefetchRequest {
+  readonly version: string;
+  /** Their numbers, 8 bytes each, little endian; 65,536 at most. As many as may be are accepted, from the first on. */
+  readonly samples: Uint8Array;
 }
 
 /** What was fetched ahead of a plan's loader, which finds it in segments. */

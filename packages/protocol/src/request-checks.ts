@@ -20,6 +20,7 @@ import type {
   Methods,
   PlanReport,
   PlanRequest,
+  PrefetchRequest,
   Request,
   ResolveRequest,
 } from './methods.ts';
@@ -31,6 +32,7 @@ export const datasetDiffLimitMax = 5_000;
 export const requestPathsMax = 65_536;
 export const checkSourceLimitMax = 100_000;
 export const getsAtOnceMax = 1_024;
+export const prefetchSamplesMax = 65_536;
 export const jobFailuresLimitMax = 1_000;
 export const jobWaitSecondsMax = 3_600;
 const ttlSecondsMax = 10 * 365 * 86_400;
@@ -118,6 +120,12 @@ const plan: Check<PlanRequest> = (value, field) => {
   return request;
 };
 
+const sampleNumbers: Check<Uint8Array> = (value, field) => {
+  if (!(value instanceof Uint8Array) || value.length % 8 !== 0) throw invalidField(field, 'is not numbers of 8 bytes');
+  if (value.length > 8 * prefetchSamplesMax) throw invalidField(field, `is more than ${prefetchSamplesMax} samples`);
+  return value;
+};
+
 const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
   list: record<ListRequest>({ path, recursive: flag, cursor: orNull(text), limit: integer(1, listLimitMax) }),
   stat: paths,
@@ -147,6 +155,7 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
   'plan-progress': planNumber,
   'plan-report': record<PlanReport>({ plan: integer(0, uint32Max), waitSeconds }),
   'plan-close': planNumber,
+  prefetch: record<PrefetchRequest>({ version, samples: sampleNumbers }),
   load: record<LoadRequest>({
     path,
     verify: flag,
