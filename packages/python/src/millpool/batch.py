@@ -103,6 +103,11 @@ class Batch(Sequence[memoryview]):
         """Of all samples that were read."""
         return self._native.bytes
 
+    @property
+    def is_even(self) -> bool:
+        """All samples are of one size and were read: ``numpy()`` has them in one array."""
+        return self._rows.places is None and self._native.stride() is not None
+
     def numpy(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """All samples as one array of ``uint8``, of shape ``(len(batch), size)``; nothing is copied.
 
@@ -120,6 +125,14 @@ class Batch(Sequence[memoryview]):
         start, _ = self._native.span(0)
         flat = np.frombuffer(self._slot(), dtype=np.uint8)[start:]
         return np.lib.stride_tricks.as_strided(flat, shape=(len(self), size), strides=(step, 1), writeable=False)
+
+    def __dlpack__(self, **how: Any) -> Any:
+        """``numpy()`` for whoever speaks DLPack, such as ``torch.from_dlpack(batch)``: read-only, and not copied."""
+        return self.numpy().__dlpack__(**how)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """In host memory."""
+        return (1, 0)
 
     def release(self) -> bool:
         """Gives the slot back now; False where views hold it, and it goes with the last of them. Idempotent."""

@@ -89,6 +89,17 @@ class Dataset:
         errors = dict(native.failures()) if native.failed else {}
         return settled(native, Rows(samples, self.path, errors), on_error)
 
+    def prefetch(self, indices: Iterable[int], *, timeout: float | None = None) -> int:
+        """Tells the daemon which samples will be asked for soon, in an order of the caller's own.
+
+        A ``Loader`` tells its order by itself. Gives how many of the first ones were taken: not all where the cache has
+        no room, or is busy with others. At most 65,536 at once.
+        """
+        samples = bytes(Samples(self._number(index) for index in indices))
+        request = {"version": self._version, "samples": samples}
+        accepted: int = self._connection.call("prefetch", request, timeout)["accepted"]
+        return accepted
+
     def __repr__(self) -> str:
         if self._opened is None:
             return f"<millpool.Dataset: version {self._version[:12]}>"
