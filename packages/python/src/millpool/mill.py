@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from millpool._native import Batch as NativeBatch
 from millpool._native import Samples
 from millpool.batch import Batch, OnError, Rows, settled
 from millpool.connection import Connection, connection_to
 from millpool.control import failure_of
 from millpool.dataset import Dataset
 from millpool.entry import Info, info_of
-from millpool.errors import Closed, Internal, Invalid, MillpoolError, SourceChanged
-from millpool.objects import object_sizes
+from millpool.errors import Closed, Internal, Invalid, MillpoolError, SourceChanged, with_path
+from millpool.file import File
+from millpool.resolved import Resolved
+from millpool.spans import Span, Spans, span_of
 
 #: The first page is short, so that its entries are there soon.
 _FIRST_PAGE_ENTRIES = 256
 _PAGE_ENTRIES = 5_000
-_RING_BYTES = 1 << 30
+RING_BYTES = 1 << 30
 
 Path = str | os.PathLike[str]
 
 
-def connect(socket: Path | None = None, *, timeout: float = 30.0, ring_bytes: int = _RING_BYTES) -> Mill:
+def connect(socket: Path | None = None, *, timeout: float = 30.0, ring_bytes: int = RING_BYTES) -> Mill:
     """Connects to this node's daemon; raises ``Unreachable`` where none answers.
 
     ``socket``: without it MILLPOOL_SOCKET, then the node's default. ``timeout``: seconds, of every call that brings
@@ -88,17 +92,56 @@ class Mill:
                 f"the range of {length} bytes from {offset} is none",
                 "Give whole numbers of 0 or more.",
             )
-        part = None if offset == 0 and length is None else (offset, length)
-        with self._read([os.fspath(path)], "raise", timeout, part) as batch:
-            return batch.copy(0)
+        wanted = slice(offset, None if length is None else offset + length)
+        [answer] = self.read_each([path], [wanted], timeout=timeout)
+        if isinstance(answer, MillpoolError):
+            raise answer
+        return answer
 
-    def read_many(self, paths: Sequence[Path], *, on_error: OnError = "raise", timeout: float | None = None) -> Batch:
-        """Many files in one round trip; nothing is copied.
+    def open(self, path: Path, *, timeout: float | None = None) -> File:
+        """A binary file object, unbuffered, of the version that is there now. Raises ``NotFound``.
 
-        ``on_error``: ``raise`` the first failure, ``skip`` files that cannot be read, or ``keep`` their place, where
-        ``batch.error(i)`` tells why.
+        ``timeout``: seconds, of each of its reads.
         """
-        return self._read([os.fspath(path) for path in paths], on_error, timeout, None)
+        road = self._road
+        return File(road, os.fspath(path), road.seconds(timeout))
+
+    def read_many(
+        self,
+        paths: Sequence[Path],
+        ranges: Sequence[slice] | None = None,
+        *,
+        on_error: OnError = "raise",
+        timeout: float | None = None,
+    ) -> Batch:
+        """Many files in one round trip; nothing is copied, so all of them together have to fit into the ring.
+
+        ``ranges``: of each file only ``data[start:stop]``; a path may come more than once. ``on_error``: ``raise`` the
+        first failure, ``skip`` files that cannot be read, or ``keep`` their place, where ``batch.error(i)`` tells why.
+        """
+        attempt = _Attempt(self._road, paths, ranges, timeout)
+        native, rows = attempt.read(at_source=False, on_error=on_error)
+        if any(isinstance(error, SourceChanged) for error in rows.errors.values()):
+            native.release()
+            native, rows = attempt.read(at_source=True, on_error=on_error)
+        return settled(native, rows, on_error)
+
+    def read_each(
+        self,
+        paths: Sequence[Path],
+        ranges: Sequence[slice] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> builtins.list[bytes | MillpoolError]:
+        """Many files, however large, as bytes of the caller's own; an error stands in the place of its file.
+
+        ``ranges``: as of ``read_many``. ``timeout``: seconds, of each 32 MiB.
+        """
+        attempt = _Attempt(self._road, paths, ranges, timeout)
+        answers = attempt.copy(at_source=False)
+        if any(isinstance(answer, SourceChanged) for answer in answers):
+            return attempt.copy(at_source=True)
+        return answers
 
     def dataset(
         self,
@@ -141,71 +184,64 @@ class Mill:
             raise Closed("this connection was closed", "Make another with millpool.connect().")
         return self._connection
 
-    def _read(
-        self,
-        paths: Sequence[str],
-        on_error: OnError,
-        timeout: float | None,
-        part: tuple[int, int | None] | None,
-    ) -> Batch:
-        """Resolves the paths in one message and reads what was found; failures of either keep their place.
-
-        Where a file is no longer what its listing said, all are resolved again, at the source, and read as they are.
-        """
-        attempt = _Attempt(self._road, paths, self._road.seconds(timeout), part)
-        native, rows = attempt.read(at_source=False, on_error=on_error)
-        if any(isinstance(error, SourceChanged) for error in rows.errors.values()):
-            native.release()
-            native, rows = attempt.read(at_source=True, on_error=on_error)
-        return settled(native, rows, on_error)
-
 
 class _Attempt:
-    """One read of paths, which may have to be made twice."""
+    """A read of paths. Where a file is no longer what its listing said, it is made again: at the source."""
 
     def __init__(
         self,
         road: Connection,
-        paths: Sequence[str],
-        timeout: float,
-        part: tuple[int, int | None] | None,
+        paths: Sequence[Path],
+        ranges: Sequence[slice] | None,
+        timeout: float | None,
     ) -> None:
+        if ranges is not None and len(ranges) != len(paths):
+            raise Invalid(f"{len(paths)} paths with {len(ranges)} ranges", "Give one slice for each path.")
         self._road = road
-        self._paths = paths
-        self._timeout = timeout
-        self._part = part
+        self._paths = [os.fspath(path) for path in paths]
+        self._ranges = ranges
+        self._timeout = road.seconds(timeout)
 
-    def read(self, *, at_source: bool, on_error: OnError) -> tuple[Any, Rows]:
-        request = {"paths": self._paths, "atSource": at_source}
-        found = self._road.call("resolve", request, self._timeout)
-        unresolved = {row["index"]: failure_of(row["error"]) for row in found["failures"]}
-        if unresolved and (on_error == "raise" or len(unresolved) == len(self._paths)):
-            raise unresolved[min(unresolved)]
-        ranges = None if self._part is None else _ranges(found["objects"], *self._part)
-        native = self._road.client.read_objects(found["objects"], self._timeout, ranges)
-        failed = dict(native.failures()) if native.failed else {}
-        return native, self._rows(unresolved, failed)
+    def read(self, *, at_source: bool, on_error: OnError) -> tuple[NativeBatch, Rows]:
+        """In one slot; failures keep their place."""
+        found = self._resolved(at_source)
+        errors = found.errors
+        if errors and (on_error == "raise" or len(errors) == len(self._paths)):
+            raise errors[min(errors)]
+        here = [i for i in range(len(self._paths)) if i not in errors]
+        ranges = None
+        if self._ranges is not None:
+            spans = self._spans(found, here)
+            ranges = (Samples([span.offset for span in spans]), Samples([span.length for span in spans]))
+        objects = found.objects.picked([found.places[i] for i in here])
+        native = self._road.client.read_objects(objects, self._timeout, ranges)
+        failed = {here[place]: error for place, error in native.failures()} if native.failed else {}
+        # Paths that never became objects have no place in the read.
+        places = [-1] * len(self._paths) if errors else None
+        if places is not None:
+            for place, i in enumerate(here):
+                places[i] = place
+        return native, Rows(range(len(self._paths)), self._paths.__getitem__, errors | failed, places)
 
-    def _rows(self, unresolved: dict[int, MillpoolError], failed: dict[int, MillpoolError]) -> Rows:
-        """Paths that never became objects have no place in the read."""
-        every = range(len(self._paths))
-        if not unresolved:
-            return Rows(every, self._paths.__getitem__, failed)
-        errors, places, following = dict(unresolved), [-1] * len(self._paths), 0
-        for i in every:
-            if i in unresolved:
-                continue
-            if following in failed:
-                errors[i] = failed[following]
-            places[i] = following
-            following += 1
-        return Rows(every, self._paths.__getitem__, errors, places)
+    def copy(self, *, at_source: bool) -> list[bytes | MillpoolError]:
+        """As bytes of the caller's own, however many."""
+        found = self._resolved(at_source)
+        here = [i for i in range(len(self._paths)) if i not in found.errors]
+        copied = iter(Spans(self._road, found.objects, self._spans(found, here), self._timeout).copied())
+        answers = [found.errors.get(i) or next(copied) for i in range(len(self._paths))]
+        return [
+            with_path(answer, path) if isinstance(answer, MillpoolError) and answer.path is None else answer
+            for answer, path in zip(answers, self._paths, strict=True)
+        ]
 
+    def _resolved(self, at_source: bool) -> Resolved:
+        return Resolved(self._road, self._paths, self._timeout, at_source=at_source)
 
-def _ranges(objects: bytes, offset: int, length: int | None) -> tuple[Samples, Samples]:
-    """The same part of each object, cut at its end."""
-    sizes = object_sizes(objects)
-    offsets = [min(offset, size) for size in sizes]
-    wanted = [size if length is None else min(length, size) for size in sizes]
-    lengths = [min(want, size - start) for want, size, start in zip(wanted, sizes, offsets, strict=True)]
-    return Samples(offsets), Samples(lengths)
+    def _spans(self, found: Resolved, here: list[int]) -> list[Span]:
+        whole = slice(None)
+        spans: builtins.list[Span] = []
+        for i in here:
+            place = found.places[i]
+            wanted = whole if self._ranges is None else self._ranges[i]
+            spans.append(span_of(place, found.objects.sizes[place], wanted))
+        return spans
