@@ -6,6 +6,7 @@ import { run } from './command.mjs';
 import { FloorError } from './floors.mjs';
 import { runNodeTests, testFiles } from './node-suite.mjs';
 import { bin, root, targetDirectory } from './places.mjs';
+import { runPythonLinters, runPythonTests } from './python-suite.mjs';
 import { Tally } from './tally.mjs';
 
 const isTidy = (file) => file.startsWith('test/dist/tidy/');
@@ -23,6 +24,7 @@ const suites = [
         2400,
       ),
   },
+  { name: 'python', run: () => runPythonTests([], 1200) },
   { name: 'rust', run: () => runCargoTests(['--workspace'], { limitSeconds: 1800 }) },
   { name: 'loom', run: runLoom },
 ];
@@ -45,6 +47,7 @@ async function runLinters() {
   tally.add(await checkCargo('fmt', ['fmt', '--all', '--check', ...manifest]));
   const targets = ['--lib', '--bins', '--tests'];
   const denied = ['--', '--deny', 'warnings'];
+  tally.add(await runPythonLinters(check));
   tally.add(await checkCargo('clippy', ['clippy', '--quiet', '--workspace', ...targets, ...manifest, ...denied]));
   return tally;
 }
@@ -58,10 +61,10 @@ async function checkCargo(component, args) {
   return tally;
 }
 
-async function check(name, program, args) {
+async function check(name, program, args, cwd = root) {
   const tally = new Tally();
   const lines = [];
-  const { code } = await run(program, args, { cwd: root, limitSeconds: 600, onLine: (line) => lines.push(line) });
+  const { code } = await run(program, args, { cwd, limitSeconds: 600, onLine: (line) => lines.push(line) });
   if (code === 0) tally.pass();
   else tally.fail(name, lines.join('\n'));
   return tally;

@@ -62,6 +62,26 @@ export function rustFunctions(code: string): FunctionShape[] {
   return found;
 }
 
+/**
+ * Functions of masked Python, from `def` to their last line. `self` and `cls` are no parameters; those that can only be
+ * named are not counted, as the fields of an object would not be.
+ */
+export function pythonFunctions(code: string): FunctionShape[] {
+  return Array.from(code.matchAll(/^([ \t]*)(?:async )?def (\w+)(?:\[[^\]]*\])?(\()/gm), (match) => {
+    const [whole, indent = '', name = ''] = match;
+    const open = match.index + whole.length - 1;
+    const close = closing(code, open);
+    const line = lineAt(code, match.index);
+    const [, ...after] = code.slice(close).split('\n');
+    const next = after.findIndex((text) => text.trim() !== '' && !text.startsWith(`${indent} `));
+    const body = after.slice(0, next < 0 ? after.length : next);
+    const last = body.findLastIndex((text) => text.trim() !== '');
+    const [positional = ''] = code.slice(open + 1, close).split('*');
+    const list = positional.replace(/^\s*(?:self|cls)\b[^,]*,?/, '').replace(/\/\s*,?/, '');
+    return { name, line, lines: lineAt(code, close) - line + last + 2, parameters: countItems(list) };
+  });
+}
+
 function rustBody(code: string, from: number): number {
   const stop = /[{;]/g;
   stop.lastIndex = from;

@@ -129,3 +129,9 @@ function regexEnd(text: string, from: number): number {
   }
   return text.length;
 }
+
+/** As maskTypeScript, for Python. What stands on lines of a longer text is blank, and indented by nothing. */
+export function maskPython(text: string): string {
+  const hidden = /("""|''')(?:\\[^]|[^\\])*?\1|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|#.*/g;
+  return text.replaceAll(hidden, (found) => blank(found));
+}

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { lineAt } from './functions.ts';
-import { maskRust, maskTypeScript } from './mask.ts';
+import { maskPython, maskRust, maskTypeScript } from './mask.ts';
 
 /** A file as the rules see it. `code` is its text without comments and strings (mask.ts); the text itself elsewhere. */
 export interface SourceFile {
@@ -63,6 +63,7 @@ export function readRepository(root: string): Repository {
 
 function codeOf(path: string, text: string): string {
   if (isTypeScript(path) || path.endsWith('.mjs')) return maskTypeScript(text);
+  if (path.endsWith('.py')) return maskPython(text);
   return path.endsWith('.rs') ? maskRust(text) : text;
 }
 

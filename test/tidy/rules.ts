@@ -2,7 +2,8 @@ import { posix } from 'node:path';
 
 import { cyclesOf } from './cycles.ts';
 import { absentNames } from './documents.ts';
-import { rustFunctions, typeScriptFunctions } from './functions.ts';
+import { pythonFunctions, rustFunctions, typeScriptFunctions } from './functions.ts';
+import { pythonUses } from './python-uses.ts';
 import { importsOf, isCode, isTest, isTypeScript, matches, packageOf, resolveImport } from './repository.ts';
 import type { Finding, Manifest, Repository, SourceFile } from './repository.ts';
 import { rustUses } from './rust-uses.ts';
@@ -99,6 +100,17 @@ export const rules: readonly Rule[] = [
       );
     },
   },
+  {
+    name: 'modules of the Python package import no cycle',
+    instead: 'Move what both need below both.',
+    find: ({ files }) => {
+      const paths = new Set(files.map(({ path }) => path));
+      return cycles(
+        files.filter(({ path }) => path.endsWith('.py')),
+        (file) => pythonUses(file, paths),
+      );
+    },
+  },
   perFile('nobody reaches into a package', 'Import it by its name.', isTypeScript, (file) =>
     importsOf(file).flatMap(({ specifier, line }) => {
       const target = resolveImport(file.path, specifier);
@@ -131,11 +143,11 @@ export const rules: readonly Rule[] = [
   product(
     'only the command speaks and ends',
     'Throw, log, or return.',
-    /\bconsole\.|\bprocess\.exit\(/g,
-    /^packages\/cli\//,
+    /\bconsole\.|\bprocess\.exit\(|^[ \t]*print\(|\bsys\.exit\(/gm,
+    /^packages\/cli\/|^packages\/python\/examples\/|^test\/|^deploy\//,
   ),
   perFile('tests are neither skipped nor alone', 'Say why in a skip at run time, or remove it.', isCode, (file) =>
-    matches(file, file.code, /\b(?:test|it|describe)\.(?:skip|only|todo)\(|#\[ignore/g),
+    matches(file, file.code, /\b(?:test|it|describe)\.(?:skip|only|todo)\(|#\[ignore|\bmark\.(?:skip|skipif|xfail)\b/g),
   ),
   perFile('nothing is left for later', 'Do it, or say it in an issue.', isCode, (file) =>
     file.path.startsWith('test/tidy/')
@@ -175,7 +187,7 @@ function banned(name: string, instead: string, pattern: RegExp): Rule {
 /** The same, tests and benches apart, and files that match `save`. */
 function product(name: string, instead: string, pattern: RegExp, save = /^$/): Rule {
   const applies = (path: string): boolean =>
-    /\.(ts|rs)$/.test(path) && !isTest(path) && !path.startsWith('bench/') && !save.test(path);
+    /\.(ts|rs|py)$/.test(path) && !isTest(path) && !path.startsWith('bench/') && !save.test(path);
   return perFile(name, instead, applies, (file) => matches(file, file.code, pattern));
 }
 
@@ -185,7 +197,7 @@ function at(file: SourceFile, line: number, text: string): Finding {
 
 function functionsOf(file: SourceFile): ReturnType<typeof rustFunctions> {
   if (file.path.endsWith('.rs')) return rustFunctions(file.code);
-  return file.path.endsWith('.py') ? [] : typeScriptFunctions(file.code);
+  return file.path.endsWith('.py') ? pythonFunctions(file.code) : typeScriptFunctions(file.code);
 }
 
 /** `cache` of `@millpool/cache` or `@millpool/cache/testing`. */
@@ -249,7 +261,7 @@ function cycles(files: readonly SourceFile[], targetsOf: (file: SourceFile) => r
 }
 
 function badNames({ files }: Repository): Finding[] {
-  const dumping = /(^|\/)(utils?|helpers?|common|shared|misc)(\/|\.(ts|rs|mjs)$)/;
+  const dumping = /(^|\/)(utils?|helpers?|common|shared|misc)(\/|\.(ts|rs|mjs|py)$)/;
   return files.flatMap((file) => {
     const name = posix.basename(file.path);
     const top = file.path.includes('/') ? file.path.slice(0, file.path.indexOf('/')) : '';
@@ -257,7 +269,7 @@ function badNames({ files }: Repository): Finding[] {
       dumping.test(file.path) ||
       (top !== '' && !topFolders.includes(top)) ||
       (/\.(ts|mjs)$/.test(name) && !/^[a-z0-9]+(-[a-z0-9]+)*(\.test|\.d)?\.(ts|mjs)$/.test(name)) ||
-      (name.endsWith('.rs') && !/^[a-z0-9_]+\.rs$/.test(name)) ||
+      (/\.(rs|py|pyi)$/.test(name) && !/^[a-z0-9_]+\.(rs|py|pyi)$/.test(name)) ||
       !(endings.test(name) || endings.test(file.path));
     return wrong ? [at(file, 1, name)] : [];
   });

@@ -26,14 +26,13 @@ def call(client: Client, method: str, request: dict[str, Any], timeout: float) -
 
 def _packed(message: dict[str, Any]) -> bytes:
     try:
-        packed: bytes = msgpack.packb(message)
+        return msgpack.packb(message)
     except UnicodeEncodeError as error:
         text = error.object
         remedy = "A path is UTF-8; other bytes of a source's key are written %HH."
         raise Invalid(f"the path {text!r} holds half of a surrogate pair", remedy) from error
     except OverflowError as error:
         raise Invalid(f"a number is too large: {error}", "Use whole numbers below 2**53.") from error
-    return packed
 
 
 def _answer(method: str, body: bytes) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 from millpool._native import DatasetFile, Samples
 from millpool.batch import Batch, OnError, Rows, settled
@@ -53,21 +53,21 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.file)
 
-    def path(self, index: int) -> str:
+    def path(self, index: SupportsIndex) -> str:
         """Absolute path of a sample."""
         file = self.file
         root = file.root
         return f"{'' if root == '/' else root}/{file.path(self._number(index))}"
 
-    def size(self, index: int) -> int:
+    def size(self, index: SupportsIndex) -> int:
         """Bytes of a sample."""
         return self.file.size(self._number(index))
 
-    def __getitem__(self, index: int) -> bytes:
+    def __getitem__(self, index: SupportsIndex) -> bytes:
         """The bytes of one sample, the caller's own."""
         return self.read_many((self._number(index),)).copy(0)
 
-    def __getitems__(self, indices: Sequence[int]) -> list[bytes]:
+    def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[bytes]:
         """Of many, in one round trip: what ``torch.utils.data`` calls for a batch."""
         with self.read_many([self._number(index) for index in indices]) as batch:
             return [bytes(sample) for sample in batch]
@@ -111,7 +111,7 @@ class Dataset:
     def __reduce__(self) -> tuple[Any, ...]:
         return (Dataset, (self._connection, self._version))
 
-    def _number(self, index: int) -> int:
+    def _number(self, index: SupportsIndex) -> int:
         number = operator.index(index)
         length = len(self.file)
         if -length <= number < length:

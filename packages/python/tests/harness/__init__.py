@@ -1,0 +1,1 @@
+"""Real daemons and real servers for tests: nothing here stands in for anything."""

@@ -1,0 +1,6 @@
+"""What `control.py` uses of it: msgpack comes without types."""
+
+from typing import Any
+
+def packb(o: object) -> bytes: ...
+def unpackb(packed: bytes, *, strict_map_key: bool = ...) -> Any: ...
