@@ -102,7 +102,7 @@ class File(io.RawIOBase):
         return f"<millpool.File {self._path}: {self.size:,} bytes{', closed' if self.closed else ''}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_reopened, (self._connection, self._path, self._timeout, self._objects, self._position))
+        return (_reopened, ((self._connection, self._path, self._timeout, self._objects), self._position))
 
     def _batch(self, ranges: Sequence[slice]) -> Batch:
         spans = [span_of(0, self.size, wanted) for wanted in ranges]
@@ -139,7 +139,7 @@ class File(io.RawIOBase):
         return ObjectList(found["objects"])
 
 
-def _reopened(connection: Connection, path: str, timeout: float, objects: ObjectList, position: int) -> File:
-    file = File(connection, path, timeout, objects)
+def _reopened(made_of: tuple[Connection, str, float, ObjectList], position: int) -> File:
+    file = File(*made_of)
     file.seek(position)
     return file
