@@ -36,6 +36,7 @@ struct State {
     /// Of all slots, free ones too.
     bytes: usize,
     held: usize,
+    waiting: usize,
 }
 
 impl Ring {
@@ -48,6 +49,11 @@ impl Ring {
     /// Memory taken, held and free.
     pub fn bytes(&self) -> usize {
         self.pool().state().bytes
+    }
+
+    /// Somebody waits for a slot.
+    pub fn is_waited_for(&self) -> bool {
+        self.pool().state().waiting > 0
     }
 
     /// A slot of at least `bytes`, nobody else's until it is dropped. Waits for one while the budget is held by others;
@@ -126,7 +132,9 @@ impl Pool {
                 );
                 return Err(Error::new(Code::Timeout, message));
             }
+            state.waiting += 1;
             state = self.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting -= 1;
         }
     }
 

@@ -12,8 +12,9 @@ mod piece;
 mod server;
 
 pub use client::{
-    Batch, BatchRequest, Cancel, Client, ClientConfig, ClientStatus, KNOWN_BYTES_MAX, KnownBatch,
-    KnownRequest, Limits, PlanPosition, Ranges, Replay, Replayed, Sample, Selection, Tally, Waits,
+    Ahead, Batch, BatchRequest, Came, Cancel, Client, ClientConfig, ClientStatus, KNOWN_BYTES_MAX,
+    KnownBatch, KnownRequest, Limits, PlanPosition, Ranges, Replay, Replayed, Sample, Selection,
+    Tally, Waits,
 };
 pub use message::Receipt;
 pub use object_list::{decode_objects, encode_objects};

@@ -95,7 +95,6 @@ fn a_read_lives_through_a_restart_of_the_daemon() {
         assert!(!node.socket().exists(), "a daemon that stops takes its socket along");
         node.fill.gate.set_shut(false);
         let again = Server::start(node.config()).unwrap();
-        again.attach(harness::ATTACHMENT, harness::identity());
         let batch = reading.join().unwrap().unwrap();
         assert_whole(&batch, &objects);
         node.runtime.block_on(again.stop());

@@ -8,7 +8,7 @@ use harness::{Node, bytes_of, eventually, identity, soon};
 use millpool_core::{Dataset, ObjectRef, RecordKey};
 use millpool_flow::{
     BatchRequest, Client, ClientConfig, KNOWN_BYTES_MAX, KnownBatch, KnownRequest, PlanPosition,
-    Selection, Server,
+    Selection,
 };
 
 const FILES: usize = 60;
@@ -153,8 +153,7 @@ fn a_daemon_that_is_started_again_makes_everything_unknown() {
     let server = bed.node.server.take().unwrap();
     bed.node.runtime.block_on(server.stop());
     eventually("the client notices", || bed.known(&[8]).is_none());
-    bed.node.server = Some(Server::start(bed.node.config()).unwrap());
-    bed.node.server.as_ref().unwrap().attach(harness::ATTACHMENT, identity());
+    bed.node.serve();
     bed.read(&[2]);
     assert!(bed.known(&[8]).is_none());
     bed.read_until_known(&all());

@@ -123,12 +123,16 @@ impl NativeEngine {
             let runtime = parts.runtime()?;
             let events = Events::new(listener, runtime.clone());
             let datasets = PathBuf::from(config.datasets);
+            // What is attached meanwhile waits for this.
+            let mut serving = parts.serving.lock().unwrap_or_else(PoisonError::into_inner);
+            let identities = parts.identities.read().unwrap_or_else(PoisonError::into_inner);
             let server = Server::start(ServerConfig {
                 socket: PathBuf::from(config.socket),
                 mode: config.mode,
                 store: parts.store.clone(),
                 fill: parts.filler.clone(),
                 control: events.clone(),
+                attachments: identities.clone(),
                 datasets: datasets.clone(),
                 in_flight_max: IN_FLIGHT_MAX,
                 request_bytes: REQUEST_BYTES,
@@ -136,14 +140,7 @@ impl NativeEngine {
                 stall: STALL,
                 runtime,
             })?;
-            let server = Arc::new(server);
-            let mut serving = parts.serving.lock().unwrap_or_else(PoisonError::into_inner);
-            for (attachment, identity) in
-                parts.identities.read().unwrap_or_else(PoisonError::into_inner).iter()
-            {
-                server.attach(*attachment, *identity);
-            }
-            *serving = Some(Serving { server, events, datasets });
+            *serving = Some(Serving { server: Arc::new(server), events, datasets });
             Ok(())
         })
     }

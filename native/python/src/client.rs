@@ -11,6 +11,7 @@ use millpool_flow::{
 };
 use pyo3::prelude::*;
 
+use crate::ahead::Ahead;
 use crate::batch::Batch;
 use crate::dataset::{DatasetFile, version_of};
 use crate::failure::raised;
@@ -76,6 +77,11 @@ impl Client {
             return Ok(batch);
         }
         self.read(py, Selection::Dataset(dataset.clone(), numbers.clone()).into(), timeout)
+    }
+
+    /// Reads ahead of one loop, by as many threads at most.
+    fn ahead(&self, dataset: PyRef<'_, DatasetFile>, threads: usize) -> Ahead {
+        Ahead::new(self.0.clone(), dataset.0.clone(), threads)
     }
 
     /// Samples, bytes and seconds of a gather out of memory, and the same of reads past the page cache.

@@ -1,6 +1,7 @@
 //! The module that `packages/python` loads: conversion between Python's values and the core's, and nothing else. What
 //! may wait or copies much does so detached from the interpreter, and Ctrl-C ends it (`waiting.rs`).
 
+mod ahead;
 mod batch;
 mod client;
 mod dataset;
@@ -16,6 +17,8 @@ use pyo3::prelude::*;
 /// `millpool._native`.
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use crate::ahead::Ahead;
     #[pymodule_export]
     use crate::batch::Batch;
     #[pymodule_export]

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use crate::failure::{invalid, raised};
 
 /// Between two looks for signals.
-const SLICE: Duration = Duration::from_millis(50);
+pub const SLICE: Duration = Duration::from_millis(50);
 const TIMEOUT_MAX: Duration = Duration::from_secs(86_400);
 
 type Job = Box<dyn FnOnce() + Send>;

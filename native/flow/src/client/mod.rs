@@ -1,5 +1,6 @@
 //! A process's side of flow: blocking calls from any thread, one reader thread, no async runtime.
 
+mod ahead;
 mod batch;
 mod cancel;
 mod cold;
@@ -26,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use millpool_core::{Code, Dataset, Error, Result};
 
+pub use ahead::{Ahead, Came};
 pub use batch::{Batch, Sample, Tally, Waits};
 pub use cancel::Cancel;
 pub use known::{KNOWN_BYTES_MAX, KnownBatch, KnownRequest};
@@ -146,9 +148,18 @@ impl Client {
         }
     }
 
+    /// Some read waits for a slot that others hold.
+    pub fn is_short_of_slots(&self) -> bool {
+        self.session().ring.is_waited_for()
+    }
+
     /// Ends calls under way, and all later ones, with `Closed`. Batches stay readable.
     pub fn close(&self) {
         self.session().close();
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.session().is_closed()
     }
 
     fn session(&self) -> &Session {

@@ -265,8 +265,12 @@ impl Session {
         self.changed.notify_all();
     }
 
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
     pub fn check(&self, limits: &Limits) -> Result<()> {
-        if self.closed.load(Ordering::SeqCst) {
+        if self.is_closed() {
             return Err(Error::new(
                 Code::Closed,
                 "the connection to the daemon was closed by its owner",

@@ -43,6 +43,8 @@ pub struct ServerConfig {
     pub store: Arc<Store>,
     pub fill: Arc<dyn Fill>,
     pub control: Arc<dyn Control>,
+    /// Known before the first client is served.
+    pub attachments: HashMap<u32, Identity>,
     /// Folder of `VERSION.dataset` files, the version as 64 hex digits.
     pub datasets: PathBuf,
     /// Bytes of pieces that may be under way for one connection.
@@ -115,7 +117,7 @@ pub struct Server {
 
 impl Server {
     /// Listens, and serves from now on. `Exists`, naming the socket, when another daemon answers there.
-    pub fn start(config: ServerConfig) -> Result<Server> {
+    pub fn start(mut config: ServerConfig) -> Result<Server> {
         let listener = socket::listen(&config.socket, config.mode)?;
         let metadata = std::fs::symlink_metadata(&config.socket)
             .map_err(|e| Error::io(format_args!("looking at {}", config.socket.display()), &e))?;
@@ -126,10 +128,10 @@ impl Server {
             requests: MessageRoom::new("a request", config.request_bytes),
             replies: MessageRoom::new("an answer", config.reply_bytes),
             checks: Arc::new(Semaphore::new(CHECKS_MAX)),
+            identities: RwLock::new(std::mem::take(&mut config.attachments)),
             config,
             // 0 is a client's for none.
             incarnation: random_number() | 1,
-            identities: RwLock::default(),
             outboxes: Mutex::default(),
             counters: ServerCounters::default(),
             stopping: watch::Sender::new(false),

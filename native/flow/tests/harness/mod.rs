@@ -199,6 +199,7 @@ impl Node {
             store: self.store.clone(),
             fill: Arc::new(Threaded(self.fill.clone())),
             control: self.control.clone(),
+            attachments: [(ATTACHMENT, identity())].into(),
             datasets: self.folder.path().join("datasets"),
             in_flight_max: 8 << 20,
             request_bytes: 16 << 20,
@@ -209,9 +210,7 @@ impl Node {
     }
 
     pub fn serve(&mut self) {
-        let server = Server::start(self.config()).unwrap();
-        server.attach(ATTACHMENT, identity());
-        self.server = Some(server);
+        self.server = Some(Server::start(self.config()).unwrap());
     }
 
     pub fn stop(&mut self) {

@@ -1,0 +1,79 @@
+//! Reads under way ahead of a loop. No Python runs in their threads.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use millpool_core::Dataset;
+use millpool_flow::{
+    Ahead as FlowAhead, BatchRequest, Client as FlowClient, KnownRequest, PlanPosition, Selection,
+};
+use pyo3::prelude::*;
+
+use crate::batch::Batch;
+use crate::failure::raised;
+use crate::samples::Samples;
+use crate::waiting::{SLICE, limits_of};
+
+#[pyclass(frozen, module = "millpool._native")]
+pub struct Ahead {
+    ahead: FlowAhead,
+    client: Arc<FlowClient>,
+    dataset: Arc<Dataset>,
+}
+
+impl Ahead {
+    pub fn new(client: Arc<FlowClient>, dataset: Arc<Dataset>, threads: usize) -> Ahead {
+        Ahead { ahead: FlowAhead::new(client.clone(), threads), client, dataset }
+    }
+}
+
+#[pymethods]
+impl Ahead {
+    /// Batches that one thread may read together, each with its place in the plan.
+    fn submit(&self, run: Vec<(PyRef<'_, Samples>, u64)>, plan: u32, timeout: f64) -> PyResult<()> {
+        let limits = limits_of(timeout)?;
+        let request = |(samples, position): &(PyRef<'_, Samples>, u64)| BatchRequest {
+            selection: Selection::Dataset(self.dataset.clone(), samples.numbers.clone()),
+            ranges: None,
+            plan: PlanPosition { plan, position: *position },
+        };
+        let requests = run.iter().map(request).collect();
+        let timeout = limits.deadline.saturating_duration_since(limits.since);
+        self.ahead.submit(requests, timeout).map_err(|error| raised(&error))
+    }
+
+    /// The oldest that was submitted. Waits for as long as its read may take.
+    fn next(&self, py: Python<'_>) -> PyResult<Batch> {
+        loop {
+            let came = py.detach(|| self.ahead.next(Instant::now() + SLICE));
+            if let Some(came) = came.map_err(|error| raised(&error))? {
+                return Batch::of_read(py, came.batch, came.at);
+            }
+            py.check_signals()?;
+        }
+    }
+
+    /// Samples that are small, known and in memory, read by this thread; else None, and nothing was read.
+    fn at_once(
+        &self,
+        py: Python<'_>,
+        samples: PyRef<'_, Samples>,
+        plan: u32,
+        position: u64,
+    ) -> PyResult<Option<Batch>> {
+        let (samples, plan) = (&samples.numbers[..], PlanPosition { plan, position });
+        let request = KnownRequest { dataset: &self.dataset, samples, plan };
+        let known = py.detach(|| self.client.read_known(&request));
+        known.map(|known| Batch::of_known(py, known)).transpose()
+    }
+
+    /// Submitted, and not taken.
+    fn __len__(&self) -> usize {
+        self.ahead.len()
+    }
+
+    /// Gives all of it up, and its slots back. Idempotent.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.ahead.close());
+    }
+}
