@@ -52,7 +52,8 @@ CASES = [
     (1 << 48, 9, 0, [0, 1, (1 << 48) - 1]),
 ]
 
-print("# n\tseed\tepoch\tposition\tsample: the order of docs/formats.md, printed by order.py")
-for n, seed, epoch, positions in CASES:
-    for position in positions:
-        print(n, seed, epoch, position, sample_at(n, seed, epoch, position), sep="\t")
+if __name__ == "__main__":
+    print("# n\tseed\tepoch\tposition\tsample: the order of docs/formats.md, printed by order.py")
+    for n, seed, epoch, positions in CASES:
+        for position in positions:
+            print(n, seed, epoch, position, sample_at(n, seed, epoch, position), sep="\t")

@@ -35,6 +35,7 @@ mod location;
 #[cfg(all(test, loom))]
 mod loom_table;
 mod mapping;
+mod mixture;
 mod object;
 mod open_segment;
 mod order;
@@ -86,6 +87,7 @@ pub use key::{Identity, ObjectKey, PIECE_BYTES, RecordKey, piece_count, piece_le
 pub use lingering::LingeringStatus;
 pub use location::Location;
 pub use mapping::{Mapping, SegmentName};
+pub use mixture::{Drawn, Mixture};
 pub use object::{ObjectRef, Want};
 pub use order::{MAX_SAMPLES, Permutation};
 pub use page_cache::cached_bytes;

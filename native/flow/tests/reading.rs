@@ -5,7 +5,7 @@ mod harness;
 use std::time::{Duration, Instant};
 
 use harness::{ATTACHMENT, Node, assert_whole, bytes_of, eventually, hits, identity, read, soon};
-use millpool_core::{Code, DatasetRoot, DatasetWriter, ObjectRef, PIECE_BYTES};
+use millpool_core::{Code, DatasetRoot, DatasetWriter, Drawn, ObjectRef, PIECE_BYTES};
 use millpool_flow::{
     BatchRequest, Cancel, Client, ClientConfig, Limits, PlanPosition, Ranges, Sample, Selection,
 };
@@ -209,6 +209,33 @@ fn a_dataset_is_mapped_by_descriptor_and_read_by_index() {
     let outside = Selection::Dataset(dataset, vec![30]);
     let error = client.read(&outside.into(), &soon()).err().unwrap();
     assert_eq!(error.code, Code::Invalid);
+}
+
+#[test]
+fn a_mixture_takes_samples_of_several_datasets_in_its_order() {
+    let node = Node::start();
+    let client = node.client(true);
+    let mut objects = files(&node, 30);
+    objects.sort_by(|a, b| a.source_key.cmp(&b.source_key));
+    let (few, many) = objects.split_at(10);
+    let datasets = vec![node.dataset(&client, few), node.dataset(&client, many)];
+    let order = [(1usize, 19usize), (0, 3), (0, 0), (1, 0), (1, 19)];
+    let drawn: Vec<_> =
+        order.map(|(source, sample)| Drawn { source, sample: sample as u64 }).into();
+    let wanted: Vec<_> = order
+        .map(
+            |(source, sample)| if source == 0 { few[sample].clone() } else { many[sample].clone() },
+        )
+        .into();
+    for _ in 0..2 {
+        let selection = Selection::Mixture(datasets.clone(), drawn.clone());
+        assert_whole(&client.read(&selection.into(), &soon()).unwrap(), &wanted);
+        node.store.flush(harness::PATIENCE).unwrap();
+    }
+    for outside in [Drawn { source: 0, sample: 10 }, Drawn { source: 2, sample: 0 }] {
+        let selection = Selection::Mixture(datasets.clone(), vec![outside]);
+        assert_eq!(client.read(&selection.into(), &soon()).err().unwrap().code, Code::Invalid);
+    }
 }
 
 #[test]

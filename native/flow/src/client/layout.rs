@@ -1,10 +1,14 @@
 //! What a read asks for, and where each part of it will lie in the slot.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use millpool_core::{
-    Code, Dataset, Error, Identity, ObjectKey, ObjectRef, PIECE_BYTES, RecordKey, Result, piece_len,
+    Code, Dataset, Drawn, Error, Identity, ObjectKey, ObjectRef, PIECE_BYTES, RecordKey, Result,
+    piece_len,
 };
+
+use crate::message::NOT_ATTACHED;
 
 /// Samples begin at multiples of this in a slot: a cache line, and enough for any vector load.
 pub const ALIGN_BYTES: usize = 64;
@@ -15,7 +19,12 @@ pub enum Selection {
     Objects(Vec<ObjectRef>),
     /// By index; a sample may come more than once.
     Dataset(Arc<Dataset>, Vec<u64>),
+    /// Of several datasets.
+    Mixture(Vec<Arc<Dataset>>, Vec<Drawn>),
 }
+
+/// The numbers that attachments have now, by the identities of datasets.
+pub type Attachments = HashMap<Identity, u32>;
 
 /// Which bytes of each sample, one range for each.
 pub struct Ranges {
@@ -70,6 +79,7 @@ impl Selection {
         match self {
             Selection::Objects(objects) => objects.len(),
             Selection::Dataset(_, samples) => samples.len(),
+            Selection::Mixture(_, drawn) => drawn.len(),
         }
     }
 
@@ -77,12 +87,26 @@ impl Selection {
         self.len() == 0
     }
 
-    /// What a source is asked for; `attachment` is the number of the dataset's, where it is one.
-    pub fn object(&self, sample: usize, attachment: u32) -> Result<ObjectRef> {
+    /// Those that it takes samples of.
+    pub fn datasets(&self) -> &[Arc<Dataset>] {
         match self {
-            Selection::Objects(objects) => Ok(objects[sample].clone()),
-            Selection::Dataset(dataset, samples) => dataset.object(samples[sample], attachment),
+            Selection::Objects(_) => &[],
+            Selection::Dataset(dataset, _) => std::slice::from_ref(dataset),
+            Selection::Mixture(datasets, _) => datasets,
         }
+    }
+
+    /// What a source is asked for. Of a dataset that is not attached it has no attachment.
+    pub fn object(&self, sample: usize, attachments: &Attachments) -> Result<ObjectRef> {
+        let (dataset, sample) = match self {
+            Selection::Objects(objects) => return Ok(objects[sample].clone()),
+            Selection::Dataset(dataset, samples) => (dataset, samples[sample]),
+            Selection::Mixture(datasets, drawn) => {
+                (&datasets[drawn[sample].source], drawn[sample].sample)
+            }
+        };
+        let attachment = attachments.get(&dataset.root().identity).copied();
+        dataset.object(sample, attachment.unwrap_or(NOT_ATTACHED))
     }
 }
 
@@ -100,7 +124,23 @@ pub fn wanted_of(
         Selection::Dataset(dataset, samples) => {
             dataset.keys_and_sizes(samples).map_err(|index| outside(dataset, index))
         }
+        Selection::Mixture(datasets, drawn) => of_mixture(datasets, drawn),
     }
+}
+
+/// Dataset by dataset, each with one look over all of its samples.
+fn of_mixture(datasets: &[Arc<Dataset>], drawn: &[Drawn]) -> Result<Vec<(ObjectKey, u64)>> {
+    let mut samples = vec![Vec::new(); datasets.len()];
+    for Drawn { source, sample } in drawn {
+        let none = || Error::new(Code::Invalid, format!("source {source} of {}", datasets.len()));
+        samples.get_mut(*source).ok_or_else(none)?.push(*sample);
+    }
+    let mut found = Vec::with_capacity(datasets.len());
+    for (dataset, samples) in datasets.iter().zip(samples) {
+        let wanted = dataset.keys_and_sizes(&samples);
+        found.push(wanted.map_err(|index| outside(dataset, index))?.into_iter());
+    }
+    Ok(drawn.iter().filter_map(|Drawn { source, .. }| found[*source].next()).collect())
 }
 
 fn outside(dataset: &Dataset, index: u64) -> Error {

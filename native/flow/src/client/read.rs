@@ -15,7 +15,7 @@ use super::cold::fits_memory;
 use super::copies::{Copies, Resident};
 use super::delivery::{Arrival, Delivery, Target};
 use super::known::KNOWN_BYTES_MAX;
-use super::layout::{BatchRequest, Layout, Part, Selection, wanted_of};
+use super::layout::{Attachments, BatchRequest, Layout, Part, Selection, wanted_of};
 use super::link::Link;
 use super::pending::Pending;
 use super::places::{Place, Stamp};
@@ -23,7 +23,7 @@ use super::segments::{SegmentId, segment_of};
 use super::session::{Limits, Session};
 use super::wait::{Abandon, timed_out};
 use crate::frame::Kind;
-use crate::message::{ITEMS_MAX, NOT_ATTACHED, ReadItem, ReadRequest, Receipt};
+use crate::message::{ITEMS_MAX, ReadItem, ReadRequest, Receipt};
 use crate::piece::Origin;
 
 /// How often a part is asked of the daemon before its last answer counts: once more after a copy that was found wrong.
@@ -249,12 +249,9 @@ impl<'a> Reading<'a> {
     /// What is cold of a plan over more than memory holds is read past the page cache: nobody would find it there
     /// again, and bringing it in costs several times what reading it does.
     fn reads_past_memory(&self) -> bool {
-        match self.selection {
-            Selection::Dataset(dataset, _) => {
-                self.receipt.plan != 0 && !fits_memory(dataset.summary().bytes)
-            }
-            Selection::Objects(_) => false,
-        }
+        let datasets = self.selection.datasets();
+        let bytes = datasets.iter().map(|dataset| dataset.summary().bytes).sum();
+        self.receipt.plan != 0 && !datasets.is_empty() && !fits_memory(bytes)
     }
 
     /// Copies from mapped memory. Time in which it waited for the device is the device's.
@@ -342,18 +339,13 @@ impl<'a> Reading<'a> {
             .filter(|&n| self.states[n] == State::Wanted && which(n))
             .collect();
         let mut under_way = Vec::new();
-        let attachment = match self.selection {
-            Selection::Dataset(dataset, _) if !wanted.is_empty() => {
-                self.session.attachment_of(link, dataset.root().identity, self.limits)
-            }
-            _ => Ok(NOT_ATTACHED),
-        };
-        let attachment = match attachment {
+        let datasets = self.selection.datasets().iter().filter(|_| !wanted.is_empty());
+        let attachments = match self.session.attachments_of(link, datasets, self.limits) {
             Err(error) if error.code == Code::Unreachable => return Ok(under_way),
             known => known?,
         };
         for items in wanted.chunks(ITEMS_MAX) {
-            let request = self.request(items, attachment)?;
+            let request = self.request(items, &attachments)?;
             let targets = items.iter().map(|&n| {
                 let part = &self.parts[n];
                 Target { at: part.at, len: part.len, whole: part.len == part.piece_len }
@@ -372,7 +364,7 @@ impl<'a> Reading<'a> {
         Ok(under_way)
     }
 
-    fn request(&self, items: &[usize], attachment: u32) -> Result<ReadRequest> {
+    fn request(&self, items: &[usize], attachments: &Attachments) -> Result<ReadRequest> {
         let mut request = ReadRequest::default();
         let mut objects = HashMap::new();
         for &n in items {
@@ -380,7 +372,7 @@ impl<'a> Reading<'a> {
             let object = match objects.get(&part.sample) {
                 Some(object) => *object,
                 None => {
-                    request.objects.push(self.selection.object(part.sample as usize, attachment)?);
+                    request.objects.push(self.selection.object(part.sample as usize, attachments)?);
                     let object = request.objects.len() as u32 - 1;
                     objects.insert(part.sample, object);
                     object

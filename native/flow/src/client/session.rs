@@ -1,19 +1,21 @@
 //! What one process has of a daemon: a connection that comes back by itself, the key table, mappings, and the ring.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use millpool_core::{
-    Code, DeviceReader, Error, Identity, Location, Mapping, Result, Ring, SegmentName, Slot,
-    TableReader,
+    Code, Dataset, DeviceReader, Error, Identity, Location, Mapping, Result, Ring, SegmentName,
+    Slot, TableReader,
 };
 
 use super::ClientConfig;
 use super::cancel::Cancel;
 use super::cold::ColdWatch;
+use super::layout::Attachments;
 use super::link::Link;
 use super::mailbox::Mailbox;
 use super::pending::Pending;
@@ -225,11 +227,23 @@ impl Session {
         Ok(described.identity)
     }
 
-    /// The number that the attachment of `identity` has now, or [`NOT_ATTACHED`]. Asked each time: it may have been
+    /// The numbers that the attachments of datasets have now, or [`NOT_ATTACHED`]. Asked each time: they may have been
     /// attached anew since the last.
-    pub fn attachment_of(&self, link: &Link, identity: Identity, limits: &Limits) -> Result<u32> {
-        let (described, _) = self.describe(link, &[Wanted::Identity(identity)], limits)?.remove(0);
-        Ok(if described.found { described.attachment } else { NOT_ATTACHED })
+    pub fn attachments_of<'d>(
+        &self,
+        link: &Link,
+        datasets: impl Iterator<Item = &'d Arc<Dataset>>,
+        limits: &Limits,
+    ) -> Result<Attachments> {
+        let mut attachments = Attachments::new();
+        for identity in datasets.map(|dataset| dataset.root().identity) {
+            if let Entry::Vacant(unknown) = attachments.entry(identity) {
+                let wanted = [Wanted::Identity(identity)];
+                let (described, _) = self.describe(link, &wanted, limits)?.remove(0);
+                unknown.insert(if described.found { described.attachment } else { NOT_ATTACHED });
+            }
+        }
+        Ok(attachments)
     }
 
     /// Answers to all of `wanted`, in order; asked in one write.
