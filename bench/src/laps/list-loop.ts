@@ -19,7 +19,7 @@ async function listRange(from: number, to: number): Promise<number> {
     const page = await storage.list({ prefix: storage.root, recursive: true, after, limit: keysAtOnce, signal });
     const { files, next } = page;
     const passed = next === null || Buffer.compare(next, end) >= 0;
-    listed += passed ? files.filter(({ key }) => Buffer.compare(key, end) <= 0).length : files.length;
+    listed += passed ? files.countUpTo(end) : files.length;
     if (passed) return listed;
     after = next;
   }

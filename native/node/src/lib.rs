@@ -15,6 +15,7 @@ mod fetch;
 mod forecast;
 mod heap_limit;
 mod known;
+mod listing;
 mod machine;
 mod order;
 mod pace;

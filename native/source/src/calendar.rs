@@ -1,5 +1,5 @@
-//! The two spellings of a moment that S3 uses. Civil-date arithmetic after Howard Hinnant, "chrono-compatible low-level
-//! date algorithms" (days from the era of 400 years that starts on 0000-03-01).
+//! The three spellings of a moment that S3 uses. Civil-date arithmetic after Howard Hinnant, "chrono-compatible
+//! low-level date algorithms" (days from the era of 400 years that starts on 0000-03-01).
 
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -21,6 +21,27 @@ pub(crate) fn parse_http_date(text: &[u8]) -> Option<i64> {
         return None;
     }
     Some(days_from_civil(year, month, day) * DAY_SECONDS + hour * 3600 + minute * 60 + second)
+}
+
+/// `2026-01-05T06:07:08.123Z` as milliseconds since 1970. The fraction may be missing; what is beyond a thousandth is
+/// cut.
+pub(crate) fn parse_iso_date(text: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
+    let (moment, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let bytes = moment.as_bytes();
+    let is_plain = bytes.len() == 19 && [4, 7, 10, 13, 16].map(|at| bytes[at]) == *b"--T::";
+    is_plain.then_some(())?;
+    let part = |from: usize, to: usize, range| number(moment.get(from..to)?, range);
+    let (year, month, day) = (part(0, 4, 0..=9999)?, part(5, 7, 1..=12)?, part(8, 10, 1..=31)?);
+    let (hour, minute, second) =
+        (part(11, 13, 0..=23)?, part(14, 16, 0..=59)?, part(17, 19, 0..=59)?);
+    let days = days_from_civil(year, month, day);
+    let is_day = civil_from_days(days) == (year, month, day);
+    let is_fraction = !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    (is_day && is_fraction).then_some(())?;
+    let thousandths = fraction.bytes().chain(*b"00").take(3);
+    let thousandths = thousandths.fold(0, |number, digit| 10 * number + i64::from(digit - b'0'));
+    Some((days * DAY_SECONDS + hour * 3600 + minute * 60 + second) * 1000 + thousandths)
 }
 
 fn number(text: &str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
@@ -70,6 +91,22 @@ mod tests {
         assert_eq!(parse_http_date(b"Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
         assert_eq!(parse_http_date(b"Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
         assert_eq!(parse_http_date(b"Thu, 29 Feb 2024 23:59:60 GMT"), Some(1_709_251_200));
+    }
+
+    #[test]
+    fn reads_the_date_of_a_list() {
+        assert_eq!(parse_iso_date(b"1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(parse_iso_date(b"1994-11-06T08:49:37.5Z"), Some(784_111_777_500));
+        assert_eq!(parse_iso_date(b"2024-02-29T23:59:59.1239Z"), Some(1_709_251_199_123));
+        for text in [
+            "2024-02-30T00:00:00Z",
+            "2024-01-01T24:00:00Z",
+            "2024-01-01",
+            "2024-01-01T00:00:00.Z",
+            "Z",
+        ] {
+            assert_eq!(parse_iso_date(text.as_bytes()), None, "{text}");
+        }
     }
 
     #[test]

@@ -1,11 +1,12 @@
 import { nameOfBytes } from '@millpool/protocol';
+import type { SourceFiles } from '@millpool/under-storage';
 
 import { isPlainBytes } from './directory.ts';
 import { classOf } from './entries.ts';
 import { partitionsOf } from './partition-map.ts';
 import { PartitionWriters } from './partition-writers.ts';
 import { SortedRun } from './sorted-run.ts';
-import { directoryEntry } from './source-pages.ts';
+import { directoryEntry, fileEntry } from './source-pages.ts';
 import { directoryKey, entryClasses, runs } from './store/keys.ts';
 import { encodeDirectory, encodeEntry } from './store/records.ts';
 import type { DirectoryRecord, EntryRecord } from './store/records.ts';
@@ -45,8 +46,19 @@ export class FirstListing implements Update {
   }
 
   addFile(bytes: Uint8Array, entry: EntryRecord): void {
-    if (isPlainBytes(bytes)) this.#writers.addEntry(entryClasses.plainFile, bytes, entry);
+    if (isPlainBytes(bytes)) this.#writers.add(entryClasses.plainFile, bytes, encodeEntry(entry));
     else this.#add(nameOfBytes(bytes), entry);
+  }
+
+  addFiles(files: SourceFiles): void {
+    const { length } = this.#request.directory.prefix;
+    for (let rest = files; ;) {
+      rest = this.#writers.addFiles(rest, length);
+      if (rest.length === 0) return;
+      const odd = rest.at(0);
+      this.#add(nameOfBytes(odd.key.subarray(length)), fileEntry(odd));
+      rest = rest.slice(1);
+    }
   }
 
   addDirectory(name: string): void {
@@ -90,8 +102,9 @@ export class FirstListing implements Update {
   #add(name: string, entry: EntryRecord): void {
     const kind = classOf(entry.type, name);
     const bytes = Buffer.from(name);
-    if (kind === entryClasses.plainFile) this.#writers.addEntry(kind, bytes, entry);
-    else this.#unordered.add(kind, { name: bytes, value: encodeEntry(entry) });
+    const value = encodeEntry(entry);
+    if (kind === entryClasses.plainFile) this.#writers.add(kind, bytes, value);
+    else this.#unordered.add(kind, { name: bytes, value });
   }
 
   async #settleWriters(): Promise<void> {
@@ -101,10 +114,7 @@ export class FirstListing implements Update {
 
   #isOvergrown(): boolean {
     const { namesMax } = this.#shelf.partitions;
-    for (const [partition, count] of this.#writers.counts) {
-      if (count + (this.#counts.get(partition) ?? 0) > namesMax) return true;
-    }
-    return false;
+    return this.#writers.counts().some((count, partition) => count + (this.#counts.get(partition) ?? 0) > namesMax);
   }
 
   async #spread(): Promise<void> {
@@ -126,17 +136,17 @@ export class FirstListing implements Update {
   #endWriters(): void {
     const { directory, buffer } = this.#request;
     this.#writers.end();
-    for (const [partition, count] of this.#writers.counts) {
+    this.#writers.counts().forEach((count, partition) => {
+      if (count === 0) return;
       const sum = count + (this.#counts.get(partition) ?? 0);
       buffer.add(this.#shelf.partitions.countWrite(directory, partition, sum));
-    }
+    });
   }
 
   #newWriters(): PartitionWriters {
     const { directory, buffer } = this.#request;
-    const { store, partitions } = this.#shelf;
-    const map = partitions.mapOf(directory);
-    return new PartitionWriters({ store, directory, map, add: (write) => buffer.add(write) });
+    const map = this.#shelf.partitions.mapOf(directory);
+    return new PartitionWriters({ directory, map, add: (write) => buffer.add(write) });
   }
 
   #record(state: DirectoryRecord['state'], times: ListedTimes): DirectoryRecord {

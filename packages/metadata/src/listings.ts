@@ -15,7 +15,6 @@ import type { OpenDirectory } from './flat-listing.ts';
 import { Locks } from './locks.ts';
 import { Relisting } from './relisting.ts';
 import { SkippedKeys } from './skipped.ts';
-import { fileEntry } from './source-pages.ts';
 import { directoryKey, entryClasses } from './store/keys.ts';
 import { decodeDirectory } from './store/records.ts';
 import type { DirectoryRecord } from './store/records.ts';
@@ -148,7 +147,7 @@ export class Listings {
     let files = 0;
     try {
       for await (const page of listing.pages()) {
-        for (const file of page.files) update.addFile(file.key.subarray(directory.prefix.length), fileEntry(file));
+        update.addFiles(page.files);
         for (const prefix of page.directories) {
           update.addDirectory(nameOfBytes(prefix.subarray(directory.prefix.length, -1)));
         }

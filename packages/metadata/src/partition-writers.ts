@@ -1,60 +1,66 @@
-import { hashName } from './name-hash.ts';
-import { locate, shardOf } from './partition-map.ts';
+import { EntryDealer } from '@millpool/native';
+import type { SourceFiles } from '@millpool/under-storage';
+
+import { shardOf } from './partition-map.ts';
 import type { PartitionMap } from './partition-map.ts';
-import type { EntryBlockWriter } from './store/entry-block.ts';
-import { EntryBlocks } from './store/entry-blocks.ts';
-import type { MetadataStore, Write } from './store/environment.ts';
-import { entryClasses } from './store/keys.ts';
+import { firstName } from './store/entry-block.ts';
+import type { Write } from './store/environment.ts';
+import { entryKey } from './store/keys.ts';
 import type { DirectoryName, EntryClass } from './store/keys.ts';
-import type { EntryRecord } from './store/records.ts';
 
 interface Parts {
-  readonly store: MetadataStore;
   readonly directory: DirectoryName;
   readonly map: PartitionMap;
   /** Takes each block as it is full. */
   readonly add: (write: Write) => void;
 }
 
-const classes = Object.keys(entryClasses).length;
-
 /**
  * Deals entries out to the blocks of their partitions, which have none between them yet. Of each class names come in
  * their order.
  */
 export class PartitionWriters {
-  /** Names that were dealt out, by partition. */
-  readonly counts = new Map<number, number>();
   readonly #parts: Parts;
-  readonly #writers: EntryBlockWriter[] = [];
+  readonly #dealer: EntryDealer;
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    const { shards } = parts.map;
+    this.#dealer = new EntryDealer(Array.from(shards, (shard) => shard !== undefined));
   }
 
   add(kind: EntryClass, name: Uint8Array, value: Uint8Array): void {
-    this.#writerOf(kind, name).add(name, value);
+    this.#dealer.add(kind, name, value);
+    this.#give();
   }
 
-  addEntry(kind: EntryClass, name: Uint8Array, entry: EntryRecord): void {
-    this.#writerOf(kind, name).addEntry(name, entry);
+  /**
+   * Plain files by their keys behind the first `skip` bytes, up to the first whose name may be another than those
+   * bytes; what is left, with that one.
+   */
+  addFiles(files: SourceFiles, skip: number): SourceFiles {
+    const { packed, from, to } = files;
+    const end = this.#dealer.addFiles(packed, { from, to, skip });
+    this.#give();
+    return files.slice(end - from);
+  }
+
+  /** Names that were dealt out, by partition; valid until the next call. */
+  counts(): Uint32Array {
+    return this.#dealer.counts();
   }
 
   /** Blocks that are not full are given too. */
   end(): void {
-    for (const writer of this.#writers) writer?.end();
+    this.#dealer.end();
+    this.#give();
   }
 
-  #writerOf(kind: EntryClass, name: Uint8Array): EntryBlockWriter {
-    const { store, directory, map, add } = this.#parts;
-    const partition = map.shards.length === 1 ? 0 : locate(map, hashName(name));
-    this.counts.set(partition, (this.counts.get(partition) ?? 0) + 1);
-    const at = partition * classes + kind;
-    const known = this.#writers[at];
-    if (known !== undefined) return known;
-    const place = { id: directory.id, shard: shardOf(map, partition), partition, kind };
-    const writer = new EntryBlocks(store, place).written(null, add);
-    this.#writers[at] = writer;
-    return writer;
+  #give(): void {
+    const { directory, map, add } = this.#parts;
+    for (const { partition, kind, value } of this.#dealer.take()) {
+      const place = { id: directory.id, shard: shardOf(map, partition), partition, kind: kind as EntryClass };
+      add({ key: entryKey(place, firstName(value)), value });
+    }
   }
 }

@@ -154,7 +154,7 @@ export class Partitions {
     const { split, shard } = to;
     const writes: Write[] = [];
     const next = withChild(map, split.child, shard);
-    const child = new PartitionWriters({ store, directory, map: next, add: (write) => writes.push(write) });
+    const child = new PartitionWriters({ directory, map: next, add: (write) => writes.push(write) });
     const range = partitionRange(directory.id, shardOf(map, split.parent), split.parent);
     for (const chunk of store.chunks(range, blocksAtOnce)) {
       for (const { kind, name, value } of entriesOf(chunk)) {
@@ -164,7 +164,7 @@ export class Partitions {
     }
     child.end();
     await store.write(writes);
-    return child.counts.get(split.child) ?? 0;
+    return child.counts()[split.child] ?? 0;
   }
 
   /** Removes from the parent what the child has now, and counts what is left. */
@@ -188,15 +188,15 @@ export class Partitions {
     const { store } = this.#parts;
     const range = partitionRange(directory.id, shardOf(map, partition), partition);
     const writes: Write[] = [];
-    const writers = new PartitionWriters({ store, directory, map, add: (write) => writes.push(write) });
+    const writers = new PartitionWriters({ directory, map, add: (write) => writes.push(write) });
     const chunks = [...store.chunks(range, blocksAtOnce)];
     for (const chunk of chunks) {
       for (const { kind, name, value } of entriesOf(chunk)) writers.add(kind, name, value);
     }
     writers.end();
     const former = chunks.flatMap((chunk) => chunk.map(({ key }) => ({ key, value: null })));
-    const counts = new Map([[partition, 0], ...writers.counts]);
-    const counted = [...counts].map(([at, count]) => this.countWrite(directory, at, count));
+    const counts = [...writers.counts().entries()].filter(([at, count]) => count > 0 || at === partition);
+    const counted = counts.map(([at, count]) => this.countWrite(directory, at, count));
     await store.write([...former, ...writes, ...counted]);
   }
 

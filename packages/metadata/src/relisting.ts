@@ -1,4 +1,5 @@
 import { nameOfBytes } from '@millpool/protocol';
+import type { SourceFiles } from '@millpool/under-storage';
 
 import { Changes } from './changes.ts';
 import { isPlainBytes } from './directory.ts';
@@ -7,7 +8,7 @@ import { resolved } from './resolved-entry.ts';
 import type { ResolvedEntry } from './resolved-entry.ts';
 import { SortedRun } from './sorted-run.ts';
 import type { RunItem } from './sorted-run.ts';
-import { directoryEntry } from './source-pages.ts';
+import { directoryEntry, fileEntry } from './source-pages.ts';
 import { entryClasses, runs } from './store/keys.ts';
 import type { EntryClass } from './store/keys.ts';
 import { encodeEntry } from './store/records.ts';
@@ -59,6 +60,11 @@ export class Relisting implements Update {
     if (kind === entryClasses.plainFile) {
       this.#window.push({ order: Buffer.from(order).toString('latin1'), value: encodeEntry(entry) });
     } else this.#unordered.add(kind, { name: Buffer.from(order), value: encodeEntry(entry) });
+  }
+
+  addFiles(files: SourceFiles): void {
+    const { length } = this.#request.directory.prefix;
+    for (const file of files) this.addFile(file.key.subarray(length), fileEntry(file));
   }
 
   addDirectory(name: string): void {

@@ -225,7 +225,7 @@ export class SourceCheck {
     const signal = AbortSignal.any([this.#request.signal, attached.signal]);
     const request = { directory: root, recursive: true, after: place.listed, signal };
     for await (const { files } of this.#parts.listings.pagesOf(storage, request).pages()) {
-      yield files.map((file) => ({ ...file, path: this.#pathOf(file.key) }));
+      yield Array.from(files, (file) => ({ ...file, path: this.#pathOf(file.key) }));
     }
   }
 

@@ -1,3 +1,5 @@
+import type { SourceFiles } from '@millpool/under-storage';
+
 import type { Directory } from './directory.ts';
 import type { Entries } from './entries.ts';
 import type { Partitions } from './partitions.ts';
@@ -32,6 +34,8 @@ export interface ListedTimes {
 export interface Update {
   /** By what its source key has behind the directory's prefix, in the order of that. */
   addFile(bytes: Uint8Array, entry: EntryRecord): void;
+  /** All of them are directly in it. */
+  addFiles(files: SourceFiles): void;
   /** In any order. */
   addDirectory(name: string): void;
   /** To be awaited now and then while adding: what is in memory goes to disk when it has become much. */

@@ -1,5 +1,6 @@
 import type { NativeObjectFacts, NativeSourceTally } from './binding-facts.ts';
 import type { NativeJobAhead, NativeKeepTerms, NativeSegmentWorth } from './binding-forecast.ts';
+import type { NativeEntryDealer, NativeListPage } from './binding-listing.ts';
 import type { NativeOrder, NativeSchedule, NativeScheduleConfig } from './binding-order.ts';
 
 /**
@@ -19,7 +20,9 @@ export interface Binding {
   directFault(directory: string): string | null;
   measureCopy(threads: number, seconds: number): Promise<NativeRate>;
   measureDevice(directory: string, trial: NativeDeviceTrial): Promise<NativeDeviceRates>;
+  readListPage(body: Uint8Array, prefix: Uint8Array): NativeListPage | null;
   readonly NativeBatch: new () => NativeBatch;
+  readonly NativeEntryDealer: new (present: Uint8Array) => NativeEntryDealer;
   /** False where this Node.js has no way to do it. */
   limitHeap(bytes: number, reserveBytes: number): boolean;
   heapWasNear(): boolean;

@@ -40,12 +40,14 @@ export {
   type Urgency,
   type Verified,
 } from './engine.ts';
+export { type DealtBlock, EntryDealer } from './entry-dealer.ts';
 export { Fetch, type FetchFailure, type FetchProgress } from './fetch.ts';
 export { HeapLimit } from './heap-limit.ts';
 export { Pace, type PaceLimits } from './pace.ts';
 export { type ClientState, FlowClient, type FlowClientConfig, type Ranges, type ReadOptions } from './flow-client.ts';
 export type { Replayed } from './flow-client.ts';
 export type { KnownReads } from './known-reads.ts';
+export { type ListedPage, readListPage } from './list-page.ts';
 export { addonPath } from './load.ts';
 export {
   copyRate,

@@ -4,6 +4,8 @@ export { openUnderStorage } from './open.ts';
 export { RangedListing } from './ranges/ranged-listing.ts';
 export type { RangedRequest } from './ranges/ranged-listing.ts';
 export { rootGone } from './root-gone.ts';
+export { SourceFiles } from './source-files.ts';
+export type { SourceFile } from './source-files.ts';
 export { parseSource, sourceName } from './source-uri.ts';
 export type { SourceUri } from './source-uri.ts';
 export { skipReasons } from './under-storage.ts';
@@ -14,6 +16,5 @@ export type {
   Patience,
   Skipped,
   SkipReason,
-  SourceFile,
   UnderStorage,
 } from './under-storage.ts';

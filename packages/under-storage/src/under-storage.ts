@@ -1,5 +1,7 @@
 import type { SourceAddress, SourceCredentials } from '@millpool/protocol';
 
+import type { SourceFile, SourceFiles } from './source-files.ts';
+
 /**
  * Where the data truly lives, as the rest of the program sees it: named files with sizes and tags, in the order of
  * their keys' bytes, and nothing that writes. A driver is safe to call many times at once.
@@ -62,7 +64,7 @@ export interface ListRequest {
 }
 
 export interface ListPage {
-  readonly files: readonly SourceFile[];
+  readonly files: SourceFiles;
   /**
    * Full prefixes with their `/`. A bucket can hold the key `a` beside keys below `a/`: then the file `a` and the
    * directory `a/` are both here, and the namespace decides which of them it shows.
@@ -71,14 +73,6 @@ export interface ListPage {
   /** What is there, but is no file that could be read; so that it can be said. */
   readonly skipped: readonly Skipped[];
   readonly next: Uint8Array | null;
-}
-
-export interface SourceFile {
-  readonly key: Uint8Array;
-  readonly size: number;
-  readonly mtimeMs: number;
-  /** As in `Entry.tag` of the protocol: `"…"`, `m:SECONDS` or `f:DEVICE:INODE:MTIME_NS:CTIME_NS`. */
-  readonly tag: string;
 }
 
 export interface Skipped {

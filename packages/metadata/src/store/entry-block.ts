@@ -1,5 +1,4 @@
-import { brokenRecord, entryBytesMax, writeEntry } from './records.ts';
-import type { EntryRecord } from './records.ts';
+import { brokenRecord } from './records.ts';
 
 /** What two overflow pages of the store hold. One entry that is longer is a block of its own. */
 export const blockBytesMax = 2 * 8_192 - 16;
@@ -85,6 +84,11 @@ export class EntryBlock {
   }
 }
 
+/** The name that a whole block begins with. */
+export function firstName(block: Buffer): Buffer {
+  return new EntryBlock(block).name(0);
+}
+
 export interface WrittenBlock {
   /** The name that it begins with. */
   readonly first: Buffer;
@@ -109,11 +113,6 @@ export class EntryBlockWriter {
     const at = this.#begin(name, value.length);
     this.#entries.set(value, at);
     this.#length = at + value.length;
-  }
-
-  addEntry(name: Uint8Array, entry: EntryRecord): void {
-    const at = this.#begin(name, entryBytesMax(entry));
-    this.#length = writeEntry(entry, this.#entries, at);
   }
 
   /** Gives what has not been given. */

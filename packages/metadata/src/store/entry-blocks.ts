@@ -1,4 +1,5 @@
 import { blockBytesMax, EntryBlock, entryHeadBytes, EntryBlockWriter } from './entry-block.ts';
+import type { WrittenBlock } from './entry-block.ts';
 import type { MetadataStore, Pair, Write } from './environment.ts';
 import { entryPrefix, nameAt, named, successorOf } from './keys.ts';
 import type { EntryPlace } from './keys.ts';
@@ -74,15 +75,6 @@ export class EntryBlocks {
     return { writes, growth };
   }
 
-  /** The blocks that a writer gives, as writes. The first of them takes the place of `key`. */
-  written(key: Buffer | null, add: (write: Write) => void, bytesMax = blockBytesMax): EntryBlockWriter {
-    let next = key;
-    return new EntryBlockWriter(({ first, value }) => {
-      add({ key: next ?? named(this.#prefix, first), value });
-      next = null;
-    }, bytesMax);
-  }
-
   /** The key that a partition's first block has. */
   get firstKey(): Buffer {
     return this.#prefix;
@@ -103,7 +95,11 @@ export class EntryBlocks {
     const key = pair?.key ?? this.firstKey;
     const before = writes.length;
     const bytes = edits.reduce((sum, edit) => sum + editBytes(edit), pair?.value.length ?? 0);
-    const writer = this.written(key, (write) => writes.push(write), evenBytes(bytes));
+    const give = ({ first, value }: WrittenBlock): void => {
+      const isFirst = writes.length === before;
+      writes.push({ key: isFirst ? key : named(this.#prefix, first), value });
+    };
+    const writer = new EntryBlockWriter(give, evenBytes(bytes));
     const block = pair === undefined ? null : new EntryBlock(pair.value);
     let growth = 0;
     let kept = 0;

@@ -39,28 +39,19 @@ const hexTag = /^"[0-9a-f]{32}"$/;
 const hexTagLength = 2 + 2 * hexTagBytes;
 const directoryFixedBytes = 26;
 
-/** What an entry takes at most. */
-export function entryBytesMax({ tag }: EntryRecord): number {
-  return entryFixedBytes + tag.length;
-}
-
 /**
- * Writes an entry at `at`; where it ends. u8 type, and 2 more where the tag is 16 bytes that stand for `"…"` of their
- * hexadecimal digits; f64 size, f64 mtime in ms (NaN: unknown), tag in ASCII.
+ * u8 type, and 2 more where the tag is 16 bytes that stand for `"…"` of their hexadecimal digits; f64 size, f64 mtime
+ * in ms (NaN: unknown), tag in ASCII. Most records are written natively (`EntryDealer`).
  */
-export function writeEntry(entry: EntryRecord, bytes: Buffer, at: number): number {
-  const { tag } = entry;
-  const isHex = isHexTag(tag);
-  bytes[at] = types.indexOf(entry.type) | (isHex ? hexTagFlag : 0);
-  bytes.writeDoubleBE(entry.size, at + 1);
-  bytes.writeDoubleBE(entry.mtimeMs ?? Number.NaN, at + 9);
-  const tagAt = at + entryFixedBytes;
-  return tagAt + (isHex ? bytes.write(tag.slice(1, -1), tagAt, 'hex') : bytes.write(tag, tagAt, 'latin1'));
-}
-
 export function encodeEntry(entry: EntryRecord): Buffer {
-  const bytes = Buffer.allocUnsafe(entryBytesMax(entry));
-  return bytes.subarray(0, writeEntry(entry, bytes, 0));
+  const isHex = isHexTag(entry.tag);
+  const tag = isHex ? Buffer.from(entry.tag.slice(1, -1), 'hex') : Buffer.from(entry.tag, 'latin1');
+  const bytes = Buffer.allocUnsafe(entryFixedBytes + tag.length);
+  bytes[0] = types.indexOf(entry.type) | (isHex ? hexTagFlag : 0);
+  bytes.writeDoubleBE(entry.size, 1);
+  bytes.writeDoubleBE(entry.mtimeMs ?? Number.NaN, 9);
+  bytes.set(tag, entryFixedBytes);
+  return bytes;
 }
 
 export function decodeEntry(bytes: Buffer): EntryRecord {

@@ -1,5 +1,6 @@
 import { MillpoolError } from '@millpool/protocol';
 import type { ErrorCode } from '@millpool/protocol';
+import { SourceFiles } from '@millpool/under-storage';
 import type { Capabilities, ListPage, ListRequest, SourceFile, UnderStorage } from '@millpool/under-storage';
 import type { SourceAddress, SourceCredentials } from '@millpool/protocol';
 
@@ -110,12 +111,13 @@ export class MemoryBucket implements UnderStorage {
       const slash = recursive ? -1 : nameEnd(key, prefix.length);
       const item = slash === -1 ? key : key.slice(0, slash + 1);
       if (item <= last || (item === key && key.endsWith('/'))) continue;
-      if (files.length + directories.length === limit) return { files, directories, skipped: [], next: bytesOf(last) };
+      if (files.length + directories.length === limit)
+        return { files: SourceFiles.of(files), directories, skipped: [], next: bytesOf(last) };
       last = item;
       if (slash === -1) files.push({ key: bytesOf(key), ...(this.#objects.get(key) as StoredObject) });
       else directories.push(bytesOf(item));
     }
-    return { files, directories, skipped: [], next: null };
+    return { files: SourceFiles.of(files), directories, skipped: [], next: null };
   }
 
   #keys(): readonly string[] {

@@ -2,7 +2,8 @@ import { Buffer } from 'node:buffer';
 import type { BigIntStats, Dirent } from 'node:fs';
 import { lstat, opendir, realpath, stat } from 'node:fs/promises';
 
-import type { SkipReason, SourceFile } from '../under-storage.ts';
+import type { SourceFile } from '../source-files.ts';
+import type { SkipReason } from '../under-storage.ts';
 import { fileError, isAbsent } from './file-error.ts';
 
 /**

@@ -50,7 +50,7 @@ async function listed(storage: UnderStorage, recursive: boolean, prefix = ''): P
 }
 
 function names(page: ListPage): string[] {
-  return [...page.files.map(({ key }) => Buffer.from(key).toString()), ...page.directories.map(String)];
+  return [...Array.from(page.files.keys(), String), ...page.directories.map(String)];
 }
 
 function skipped(page: ListPage): Record<string, string> {

@@ -7,7 +7,9 @@ import { MillpoolError } from '@millpool/protocol';
 
 import { checkListRequest, shown } from '../key.ts';
 import { rootGone } from '../root-gone.ts';
-import type { Capabilities, ListPage, ListRequest, SourceFile, UnderStorage } from '../under-storage.ts';
+import { SourceFiles } from '../source-files.ts';
+import type { SourceFile } from '../source-files.ts';
+import type { Capabilities, ListPage, ListRequest, UnderStorage } from '../under-storage.ts';
 import type { SourceAddress, SourceCredentials } from '@millpool/protocol';
 import { errnoOf, fileError } from './file-error.ts';
 import { byteString, Folder } from './folder.ts';
@@ -88,7 +90,7 @@ export class LocalStorage implements UnderStorage {
     const after = request.after === null ? null : byteString(request.after);
     const where = { prefix, recursive: request.recursive, after };
     const isListable = prefix === '' || isPlainKey(prefix.slice(0, -1));
-    if (!isListable) return { files: [], directories: [], skipped: [], next: null };
+    if (!isListable) return { files: SourceFiles.of([]), directories: [], skipped: [], next: null };
     const walk = this.#walks.take(where) ?? (await Walk.start(this.#folder, where));
     const page = await walk.page(request.limit, signal);
     await this.#checkPresent();

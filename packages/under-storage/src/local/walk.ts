@@ -1,4 +1,6 @@
-import type { ListPage, Skipped, SourceFile } from '../under-storage.ts';
+import { SourceFiles } from '../source-files.ts';
+import type { SourceFile } from '../source-files.ts';
+import type { ListPage, Skipped } from '../under-storage.ts';
 import { bytesOf } from './folder.ts';
 import type { ByteString, Chain, Children, Folder } from './folder.ts';
 
@@ -67,7 +69,7 @@ export class Walk {
     const skipped = this.#skipped;
     this.#skipped = [];
     const next = this.#top() === undefined ? null : bytesOf(this.#last);
-    return { files: await this.#stat(files, signal), directories, skipped, next };
+    return { files: SourceFiles.of(await this.#stat(files, signal)), directories, skipped, next };
   }
 
   /** The innermost directory that is not at its end; drops those that are. */

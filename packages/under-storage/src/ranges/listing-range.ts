@@ -2,6 +2,12 @@ import { Buffer } from 'node:buffer';
 
 import type { ListPage } from '../under-storage.ts';
 
+/** Keys in order. */
+export interface Items {
+  readonly length: number;
+  key(index: number): Uint8Array;
+}
+
 /** The keys after `from` up to `to`, itself included, as far as they have been listed. */
 export class ListingRange {
   readonly from: Uint8Array | null;
@@ -32,8 +38,8 @@ export class ListingRange {
   take(page: ListPage): void {
     const { to } = this;
     const passes = to !== null && endsAfter(page, to);
-    const inside = passes ? partOf(page, (key) => Buffer.compare(key, to) <= 0) : page;
-    const beyond = passes ? itemsOf(partOf(page, (key) => Buffer.compare(key, to) > 0)) : [];
+    const inside = passes ? partUpTo(page, to) : page;
+    const beyond = passes ? keysOf(partAfter(page, to)) : [];
     const last = lastOf(inside);
     this.#add(inside, last !== undefined);
     // Without anything behind it nobody knows whether the next range begins where this one ends.
@@ -83,10 +89,15 @@ export class ListingRange {
 }
 
 /** Files and directories of a page in one order. */
-export function itemsOf({ files, directories }: ListPage): Uint8Array[] {
-  const keys = files.map(({ key }) => key);
-  if (directories.length === 0) return keys;
-  return [...keys, ...directories].sort((left, right) => Buffer.compare(left, right));
+export function itemsOf({ files, directories }: ListPage): Items {
+  if (directories.length === 0) return files;
+  const keys = [...files.keys(), ...directories].sort((left, right) => Buffer.compare(left, right));
+  return { length: keys.length, key: (index) => keys[index] as Uint8Array };
+}
+
+function keysOf(page: ListPage): Uint8Array[] {
+  const items = itemsOf(page);
+  return Array.from({ length: items.length }, (_, index) => items.key(index));
 }
 
 /** Behind a range that has nothing lies what lay behind the one before it. */
@@ -94,18 +105,20 @@ function beginAlike(one: readonly Uint8Array[], other: readonly Uint8Array[]): b
   return one.every((key, at) => other[at] === undefined || Buffer.compare(key, other[at]) === 0);
 }
 
-/** At least `count` of the first, if there are so many. */
+/** So many of the first and one more, if there are. */
 function firstItems(pages: readonly ListPage[], count: number): Uint8Array[] {
-  const items: Uint8Array[] = [];
+  const first: Uint8Array[] = [];
   for (const page of pages) {
-    items.push(...itemsOf(page));
-    if (items.length > count) break;
+    const items = itemsOf(page);
+    for (let at = 0; at < items.length && first.length <= count; at += 1) first.push(items.key(at));
+    if (first.length > count) break;
   }
-  return items;
+  return first;
 }
 
 function lastOf({ files, directories }: ListPage): Uint8Array | undefined {
-  const [file, directory] = [files.at(-1)?.key, directories.at(-1)];
+  const file = files.length === 0 ? undefined : files.key(files.length - 1);
+  const directory = directories.at(-1);
   if (file === undefined || directory === undefined) return file ?? directory;
   return Buffer.compare(file, directory) > 0 ? file : directory;
 }
@@ -115,11 +128,20 @@ function endsAfter(page: ListPage, key: Uint8Array): boolean {
   return lasts.some((last) => last !== undefined && Buffer.compare(last, key) > 0);
 }
 
-function partOf(page: ListPage, isWanted: (key: Uint8Array) => boolean): ListPage {
+function partUpTo({ files, directories, skipped, next }: ListPage, to: Uint8Array): ListPage {
   return {
-    files: page.files.filter(({ key }) => isWanted(key)),
-    directories: page.directories.filter(isWanted),
-    skipped: page.skipped.filter(({ key }) => isWanted(key)),
-    next: page.next,
+    files: files.slice(0, files.countUpTo(to)),
+    directories: directories.filter((key) => Buffer.compare(key, to) <= 0),
+    skipped: skipped.filter(({ key }) => Buffer.compare(key, to) <= 0),
+    next,
+  };
+}
+
+function partAfter({ files, directories, skipped, next }: ListPage, to: Uint8Array): ListPage {
+  return {
+    files: files.slice(files.countUpTo(to)),
+    directories: directories.filter((key) => Buffer.compare(key, to) > 0),
+    skipped: skipped.filter(({ key }) => Buffer.compare(key, to) > 0),
+    next,
   };
 }

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 
 import { MillpoolError } from '@millpool/protocol';
 
+import { SourceFiles } from '../source-files.ts';
 import type { ListPage, ListRequest } from '../under-storage.ts';
 import { RangedListing } from './ranged-listing.ts';
 
@@ -58,7 +59,7 @@ class SortedKeys {
     const files = part.filter((key) => !key.endsWith('/'));
     const next = start + part.length < this.keys.length ? Buffer.from(part.at(-1) ?? '') : null;
     return {
-      files: files.map((key) => ({ key: Buffer.from(key), size: 1, mtimeMs: 1, tag: '"e"' })),
+      files: SourceFiles.of(files.map((key) => ({ key: Buffer.from(key), size: 1, mtimeMs: 1, tag: '"e"' }))),
       directories: part.filter((key) => key.endsWith('/')).map((key) => Buffer.from(key)),
       skipped: [],
       next,
@@ -78,7 +79,7 @@ function listing(source: SortedKeys, atOnce: number, signal = new AbortControlle
 async function listed(ranged: RangedListing, onPage: () => void = () => undefined): Promise<string[]> {
   const keys: string[] = [];
   for await (const { files, directories } of ranged.pages()) {
-    const page = [...files.map(({ key }) => key), ...directories].sort((left, right) => Buffer.compare(left, right));
+    const page = [...files.keys(), ...directories].sort((left, right) => Buffer.compare(left, right));
     keys.push(...page.map((key) => Buffer.from(key).toString()));
     onPage();
   }

@@ -124,14 +124,13 @@ export class RangedListing {
 
   #mark(page: ListPage): void {
     const items = itemsOf(page);
-    const [first, last] = [items[0], items.at(-1)];
-    if (first === undefined || last === undefined) return;
-    if (this.#marks.length === 0) this.#marks.push({ key: first, count: 0 });
+    if (items.length === 0) return;
+    if (this.#marks.length === 0) this.#marks.push({ key: Uint8Array.from(items.key(0)), count: 0 });
     this.#count += items.length;
-    this.#marks.push({ key: last, count: this.#count });
+    this.#marks.push({ key: Uint8Array.from(items.key(items.length - 1)), count: this.#count });
     if (this.#marks.length > marksMax) this.#marks.shift();
     const step = Math.max(1, Math.floor(items.length / samplesOfPage));
-    for (let at = 0; at < items.length; at += step) this.#scale.learn(items[at] as Uint8Array);
+    for (let at = 0; at < items.length; at += step) this.#scale.learn(items.key(at));
   }
 
   #askOn(): void {

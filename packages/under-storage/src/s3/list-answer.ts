@@ -1,7 +1,9 @@
 import type { Buffer } from 'node:buffer';
 
 import { startsWith } from '../key.ts';
-import type { Skipped, SourceFile } from '../under-storage.ts';
+import { SourceFiles } from '../source-files.ts';
+import type { SourceFile } from '../source-files.ts';
+import type { Skipped } from '../under-storage.ts';
 import type { BucketList } from './bucket-list.ts';
 import { brokenAnswer } from './s3-error.ts';
 import type { S3Place } from './s3-error.ts';
@@ -11,7 +13,7 @@ const slash = 0x2f;
 
 /** One answer to a LIST, checked and in bytes. */
 export interface ListAnswer {
-  readonly files: readonly SourceFile[];
+  readonly files: SourceFiles;
   readonly directories: readonly Buffer[];
   readonly skipped: readonly Skipped[];
   /** The last key or prefix of the answer, also when it is none of the above. */
@@ -45,7 +47,8 @@ export function readListAnswer(list: BucketList, prefix: Buffer, place: S3Place)
     const at = names.findIndex((name, i) => !startsWith(name, prefix) || isBefore(name, names[i - 1]));
     if (at >= 0) throw broken(`has ${JSON.stringify(names[at]?.toString())} out of its prefix or order`);
   }
-  return { files, directories, skipped, last: latest(keys.at(-1), directories.at(-1)), truncated, token };
+  const last = latest(keys.at(-1), directories.at(-1));
+  return { files: SourceFiles.of(files), directories, skipped, last, truncated, token };
 }
 
 function isBefore(name: Buffer, other: Buffer | undefined): boolean {

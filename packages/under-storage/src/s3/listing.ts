@@ -1,9 +1,9 @@
 import { Buffer } from 'node:buffer';
 
 import { startsWith } from '../key.ts';
+import { SourceFiles } from '../source-files.ts';
 import type { ListPage } from '../under-storage.ts';
 import type { Bucket } from './bucket.ts';
-import { readListAnswer } from './list-answer.ts';
 import type { ListAnswer } from './list-answer.ts';
 import { brokenAnswer } from './s3-error.ts';
 
@@ -52,7 +52,7 @@ export class Listing {
     if (left === 0) return before;
     const within = await this.directory({ prefix: slashed, after: null, limit: left });
     return {
-      files: [...before.files, ...within.files],
+      files: SourceFiles.of([...before.files, ...within.files]),
       directories: [...before.directories, ...within.directories],
       skipped: [...before.skipped, ...within.skipped],
       next: within.next ?? past,
@@ -68,8 +68,7 @@ export class Listing {
       keysMax: Math.min(limit, keysMax),
     };
     for (let token: string | null = null; ;) {
-      const output = await this.#bucket.list({ ...query, token }, this.#signal);
-      const answer = readListAnswer(output, prefix, this.#bucket.address);
+      const answer = await this.#bucket.list({ ...query, token }, this.#signal);
       const progress = after === null || (answer.last !== null && answer.last.compare(after) > 0);
       if (!answer.truncated || (progress && answer.last !== null)) return answerAfter(answer, after);
       if (answer.token === null || answer.token === token) {
@@ -93,7 +92,7 @@ function answerAfter(answer: ListAnswer, after: Buffer | null): ListAnswer {
   if (after === null) return answer;
   return {
     ...answer,
-    files: answer.files.filter(({ key }) => after.compare(key) < 0),
+    files: answer.files.slice(answer.files.countUpTo(after)),
     directories: answer.directories.filter((directory) => after.compare(directory) < 0),
     skipped: answer.skipped.filter(({ key }) => after.compare(key) < 0),
   };
@@ -104,10 +103,11 @@ function pageOf({ files, directories, skipped, last, truncated }: ListAnswer): L
 }
 
 function pageBefore(page: ListPage, end: Buffer): ListPage {
-  const files = page.files.filter(({ key }) => end.compare(key) > 0);
+  const files = page.files.slice(0, page.files.countUpTo(end));
   const directories = page.directories.filter((directory) => end.compare(directory) > 0);
   const skipped = page.skipped.filter(({ key }) => end.compare(key) > 0);
-  const keys = [...files.map(({ key }) => Buffer.from(key)), ...directories.map((key) => Buffer.from(key))];
+  const last = files.length === 0 ? [] : [files.key(files.length - 1)];
+  const keys = [...last, ...directories.map((key) => Buffer.from(key))];
   const next = keys.sort((one, other) => one.compare(other)).at(-1) ?? null;
   return { files, directories, skipped, next };
 }

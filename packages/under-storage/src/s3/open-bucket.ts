@@ -2,7 +2,6 @@ import { MillpoolError } from '@millpool/protocol';
 
 import { Bucket } from './bucket.ts';
 import type { BucketSettings } from './bucket.ts';
-import { readListAnswer } from './list-answer.ts';
 import type { ListAnswer } from './list-answer.ts';
 import { S3RequestError } from './s3-error.ts';
 
@@ -39,7 +38,7 @@ async function checked(bucket: Bucket, { prefix }: Place, signal: AbortSignal): 
   if (prefix === '' || answer.last !== null) return bucket;
   const object = prefix.slice(0, -1);
   const source = `s3://${bucket.address.bucket}/${object}`;
-  const isObject = (await firstKey(bucket, object, signal)).files.some(({ key }) => object === key.toString());
+  const isObject = (await firstKey(bucket, object, signal)).files.find(Buffer.from(object)) !== null;
   if (isObject) {
     const remedy = 'Give the prefix that it is below.';
     throw new MillpoolError({ code: 'invalid', message: `${source} is an object`, remedy });
@@ -50,5 +49,5 @@ async function checked(bucket: Bucket, { prefix }: Place, signal: AbortSignal): 
 
 async function firstKey(bucket: Bucket, prefix: string, signal: AbortSignal): Promise<ListAnswer> {
   const query = { prefix, startAfter: null, delimited: false, keysMax: 1, token: null };
-  return readListAnswer(await bucket.list(query, signal), Buffer.from(prefix), bucket.address);
+  return bucket.list(query, signal);
 }

@@ -7,11 +7,11 @@ import type { S3Settings } from '@millpool/protocol';
 import { checkListRequest, startsWith } from '../key.ts';
 import { rootGone } from '../root-gone.ts';
 import type { SourceUri } from '../source-uri.ts';
-import type { Capabilities, ListPage, ListRequest, Patience, SourceFile, UnderStorage } from '../under-storage.ts';
+import type { SourceFile } from '../source-files.ts';
+import type { Capabilities, ListPage, ListRequest, Patience, UnderStorage } from '../under-storage.ts';
 import type { SourceAddress, SourceCredentials } from '@millpool/protocol';
 import { awsSettings } from './aws-settings.ts';
 import { Bucket } from './bucket.ts';
-import { readListAnswer } from './list-answer.ts';
 import { Listing } from './listing.ts';
 import { openBucket } from './open-bucket.ts';
 import { S3RequestError } from './s3-error.ts';
@@ -107,9 +107,8 @@ export class S3Storage implements UnderStorage {
       if (!(thrown instanceof S3RequestError) || !thrown.isDenial) throw thrown;
     }
     const query = { prefix: name, startAfter: null, delimited: false, keysMax: 1, token: null };
-    const output = await this.#bucket.list(query, signal);
-    const key = Buffer.from(name);
-    return readListAnswer(output, key, this.#bucket.address).files.find((file) => key.equals(file.key)) ?? null;
+    const { files } = await this.#bucket.list(query, signal);
+    return files.find(Buffer.from(name));
   }
 
   /** As `AbortSignal.any` with a signal for the close, which leaks with every call on Node 20. */

@@ -3,7 +3,6 @@ import { Buffer } from 'node:buffer';
 import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
 
 import type { BucketList } from './bucket-list.ts';
-import { formDecoded } from './list-xml.ts';
 
 /** The answer to a LIST as the SDK read it. */
 export function listOf(output: ListObjectsV2CommandOutput): BucketList {
@@ -21,4 +20,13 @@ export function listOf(output: ListObjectsV2CommandOutput): BucketList {
     isTruncated: IsTruncated ?? false,
     token: output.NextContinuationToken ?? null,
   };
+}
+
+/** S3 encodes like a form; a text that is not encoded after all is taken as it is. */
+function formDecoded(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    return text;
+  }
 }

@@ -5,7 +5,8 @@ import * as suite from 'node:test';
 
 import { MillpoolError } from '@millpool/protocol';
 
-import type { Capabilities, ListPage, SourceFile, UnderStorage } from '../under-storage.ts';
+import type { SourceFile } from '../source-files.ts';
+import type { Capabilities, ListPage, UnderStorage } from '../under-storage.ts';
 import { holdable, keyOf, modelListing, textOf } from './model.ts';
 
 /** A driver over something real that is empty, and a way to put files there behind its back. */
@@ -248,7 +249,7 @@ async function listAll(
   let last = after === undefined ? null : keyOf(after);
   for (let page: ListPage | null = null; page?.next !== null;) {
     page = await storage.list({ prefix: keyOf(prefix), recursive, after: last, limit, signal: never });
-    const names = [...page.files.map(({ key }) => textOf(key)), ...page.directories.map(textOf)].sort();
+    const names = [...Array.from(page.files.keys(), textOf), ...page.directories.map(textOf)].sort();
     assert.ok(names.length <= limit, `${names.length} entries in a page of ${limit}`);
     assert.ok(
       names.every((name, at) => name > (names[at - 1] ?? (last === null ? '' : textOf(last)))),
@@ -267,7 +268,7 @@ async function listAll(
 }
 
 function assertAscending({ files, directories }: ListPage): void {
-  for (const names of [files.map(({ key }) => textOf(key)), directories.map(textOf)]) {
+  for (const names of [Array.from(files.keys(), textOf), directories.map(textOf)]) {
     assert.deepEqual(names, [...names].sort());
   }
 }
