@@ -2,6 +2,7 @@
 //! interpreter: so a call of the main thread waits in a thread of its own, and the main one looks for signals.
 
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -22,7 +23,8 @@ type Job = Box<dyn FnOnce() + Send>;
 struct Waiter {
     /// A forked child has no such thread.
     pid: u32,
-    jobs: Sender<Job>,
+    /// In a child its locks may be held for ever, so it is left alone there.
+    jobs: ManuallyDrop<Sender<Job>>,
 }
 
 thread_local! {
@@ -40,7 +42,7 @@ pub fn waited<T: Send + 'static>(
     if !is_main_thread() {
         return py.detach(|| work(&limits)).map_err(|error| raised(&error));
     }
-    let waiter = match WAITER.take().filter(|waiter| waiter.pid == std::process::id()) {
+    let waiter = match WAITER.take().filter(Waiter::is_here) {
         Some(waiter) => waiter,
         None => Waiter::start().map_err(|error| raised(&error))?,
     };
@@ -75,7 +77,21 @@ impl Waiter {
             .name("millpool-call".into())
             .spawn(move || given.into_iter().for_each(|job| job()))
             .map_err(|error| Error::io("starting a thread", &error))?;
-        Ok(Waiter { pid: std::process::id(), jobs })
+        Ok(Waiter { pid: std::process::id(), jobs: ManuallyDrop::new(jobs) })
+    }
+
+    fn is_here(&self) -> bool {
+        self.pid == std::process::id()
+    }
+}
+
+/// The thread ends when it has done what it has.
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        if self.is_here() {
+            // SAFETY: not used again.
+            unsafe { ManuallyDrop::drop(&mut self.jobs) };
+        }
     }
 }
 

@@ -107,6 +107,20 @@ def test_what_is_kept_of_a_batch_keeps_its_slot(small: millpool.Dataset, bed: Be
     small.read_many([1])
 
 
+def test_a_failure_that_was_raised_keeps_no_slot(bed: Bed) -> None:
+    gc.disable()
+    try:
+        with millpool.connect(bed.socket, ring_bytes=SLOT) as mill:
+            paths = [f"{bed.root}/{next(iter(bed.files))}", f"{bed.root}/none"]
+            for _ in range(3):
+                batch = mill.read_many(paths, on_error="keep", timeout=5)
+                with pytest.raises(millpool.NotFound):
+                    batch[1]
+                del batch
+    finally:
+        gc.enable()
+
+
 def test_a_batch_larger_than_the_ring_says_so(small: millpool.Dataset) -> None:
     with pytest.raises(millpool.Full, match="larger than the ring") as caught:
         small.read_many(list(range(200)) * 20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any, Literal
 
 from millpool._native import Batch as NativeBatch
@@ -168,7 +169,8 @@ class Batch(Sequence[memoryview]):
         if rows.errors:
             error = rows.errors.get(i)
             if error is not None:
-                raise error
+                # A copy: the traceback of what is raised holds this batch, which would hold itself for ever.
+                raise copy(error)
         view = self._view or self._slot()
         start, length = self._native.span(i if rows.places is None else rows.places[i])
         return view[start : start + length]

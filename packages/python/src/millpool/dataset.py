@@ -69,7 +69,7 @@ class Dataset:
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[bytes]:
         """Of many, in one round trip: what ``torch.utils.data`` calls for a batch."""
-        with self.read_many([self._number(index) for index in indices]) as batch:
+        with self.read_many(map(self._number, indices)) as batch:
             return [bytes(sample) for sample in batch]
 
     def __iter__(self) -> Iterator[bytes]:

@@ -179,7 +179,7 @@ _REMEDIES = {
     "full": "Make room with `millpool free`, or give the daemon more with --size.",
     "corrupt": "The stored copy is dropped and comes again from the source at the next read.",
     "unsupported": "Use the same version of millpool here and in the daemon.",
-    "closed": "Use a batch's samples before it is released, or copy(i) what must outlive it.",
+    "closed": "Connect again with millpool.connect().",
     "io": "Look at the device or file that the message names.",
     "internal": "This is a fault of Millpool; please report it.",
 }
