@@ -36,8 +36,8 @@ pub struct Drawn {
 }
 
 impl Mixture {
-    /// `counts`: samples of each source; `weights`: their shares, of any sum. Without `shuffle` each source is read from
-    /// its first sample to its last; which source comes when is dealt all the same.
+    /// `counts`: samples of each source; `weights`: their shares, of any sum. Without `shuffle` each source is read
+    /// from its first sample to its last; which source comes when is dealt all the same.
     pub fn new(counts: &[u64], weights: &[f64], seed: u64, shuffle: bool) -> Result<Mixture> {
         if counts.len() != weights.len() || counts.is_empty() || counts.len() > MAX_SOURCES {
             return refused(format!(
