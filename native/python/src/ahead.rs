@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use millpool_core::Dataset;
 use millpool_flow::{
-    Ahead as FlowAhead, BatchRequest, Client as FlowClient, KnownRequest, PlanPosition, Selection,
+    Ahead as FlowAhead, BatchRequest, Client as FlowClient, KnownRequest, PlanPosition,
 };
 use pyo3::prelude::*;
 
 use crate::batch::Batch;
 use crate::failure::raised;
+use crate::readable::Readable;
 use crate::samples::Samples;
 use crate::waiting::{SLICE, limits_of};
 
@@ -18,12 +18,12 @@ use crate::waiting::{SLICE, limits_of};
 pub struct Ahead {
     ahead: FlowAhead,
     client: Arc<FlowClient>,
-    dataset: Arc<Dataset>,
+    readable: Readable,
 }
 
 impl Ahead {
-    pub fn new(client: Arc<FlowClient>, dataset: Arc<Dataset>, threads: usize) -> Ahead {
-        Ahead { ahead: FlowAhead::new(client.clone(), threads), client, dataset }
+    pub fn new(client: Arc<FlowClient>, readable: Readable, threads: usize) -> Ahead {
+        Ahead { ahead: FlowAhead::new(client.clone(), threads), client, readable }
     }
 }
 
@@ -32,12 +32,12 @@ impl Ahead {
     /// Batches that one thread may read together, each with its place in the plan.
     fn submit(&self, run: Vec<(PyRef<'_, Samples>, u64)>, plan: u32, timeout: f64) -> PyResult<()> {
         let limits = limits_of(timeout)?;
-        let request = |(samples, position): &(PyRef<'_, Samples>, u64)| BatchRequest {
-            selection: Selection::Dataset(self.dataset.clone(), samples.numbers.clone()),
-            ranges: None,
-            plan: PlanPosition { plan, position: *position },
+        let request = |(samples, position): &(PyRef<'_, Samples>, u64)| {
+            let selection = self.readable.selection(&samples.numbers)?;
+            let plan = PlanPosition { plan, position: *position };
+            Ok(BatchRequest { selection, ranges: None, plan })
         };
-        let requests = run.iter().map(request).collect();
+        let requests = run.iter().map(request).collect::<PyResult<_>>()?;
         let timeout = limits.deadline.saturating_duration_since(limits.since);
         self.ahead.submit(requests, timeout).map_err(|error| raised(&error))
     }
@@ -61,8 +61,9 @@ impl Ahead {
         plan: u32,
         position: u64,
     ) -> PyResult<Option<Batch>> {
+        let Some(dataset) = self.readable.dataset() else { return Ok(None) };
         let (samples, plan) = (&samples.numbers[..], PlanPosition { plan, position });
-        let request = KnownRequest { dataset: &self.dataset, samples, plan };
+        let request = KnownRequest { dataset, samples, plan };
         let known = py.detach(|| self.client.read_known(&request));
         known.map(|known| Batch::of_known(py, known)).transpose()
     }

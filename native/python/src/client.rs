@@ -15,6 +15,7 @@ use crate::ahead::Ahead;
 use crate::batch::Batch;
 use crate::dataset::{DatasetFile, version_of};
 use crate::failure::raised;
+use crate::readable::Readable;
 use crate::samples::Samples;
 use crate::waiting::waited;
 
@@ -68,32 +69,33 @@ impl Client {
     fn read_samples(
         &self,
         py: Python<'_>,
-        dataset: PyRef<'_, DatasetFile>,
+        readable: Readable,
         samples: PyRef<'_, Samples>,
         timeout: f64,
     ) -> PyResult<Batch> {
-        let (dataset, numbers) = (&dataset.0, &samples.numbers);
-        if let Some(batch) = self.at_once(py, dataset, numbers)? {
+        let numbers = &samples.numbers;
+        if let Some(dataset) = readable.dataset()
+            && let Some(batch) = self.at_once(py, dataset, numbers)?
+        {
             return Ok(batch);
         }
-        self.read(py, Selection::Dataset(dataset.clone(), numbers.clone()).into(), timeout)
+        self.read(py, readable.selection(numbers)?.into(), timeout)
     }
 
     /// Reads ahead of one loop, by as many threads at most.
-    fn ahead(&self, dataset: PyRef<'_, DatasetFile>, threads: usize) -> Ahead {
-        Ahead::new(self.0.clone(), dataset.0.clone(), threads)
+    fn ahead(&self, readable: Readable, threads: usize) -> Ahead {
+        Ahead::new(self.0.clone(), readable, threads)
     }
 
     /// Samples, bytes and seconds of a gather out of memory, and the same of reads past the page cache.
     fn replay(
         &self,
         py: Python<'_>,
-        dataset: PyRef<'_, DatasetFile>,
+        readable: Readable,
         samples: PyRef<'_, Samples>,
         timeout: f64,
     ) -> PyResult<(Stage, Stage)> {
-        let request: BatchRequest =
-            Selection::Dataset(dataset.0.clone(), samples.numbers.clone()).into();
+        let request: BatchRequest = readable.selection(&samples.numbers)?.into();
         let client = self.0.clone();
         let Replay { gather, device } =
             waited(py, timeout, move |limits| client.replay(&request, limits))?;

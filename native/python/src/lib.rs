@@ -6,7 +6,9 @@ mod batch;
 mod client;
 mod dataset;
 mod failure;
+mod mixture;
 mod order;
+mod readable;
 mod samples;
 mod schedule;
 mod slot;
@@ -25,6 +27,8 @@ mod _native {
     use crate::client::Client;
     #[pymodule_export]
     use crate::dataset::DatasetFile;
+    #[pymodule_export]
+    use crate::mixture::{MixtureFile, MixtureOrder};
     #[pymodule_export]
     use crate::order::Order;
     #[pymodule_export]
