@@ -1,7 +1,7 @@
 //! Reads under way ahead of a loop. No Python runs in their threads.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use millpool_flow::{
     Ahead as FlowAhead, BatchRequest, Client as FlowClient, KnownRequest, PlanPosition,
@@ -42,12 +42,18 @@ impl Ahead {
         self.ahead.submit(requests, timeout).map_err(|error| raised(&error))
     }
 
-    /// The oldest that was submitted. Waits for as long as its read may take.
-    fn next(&self, py: Python<'_>) -> PyResult<Batch> {
+    /// The oldest that was submitted. Waits for as long as its read may take, or not at all: then None says that it has
+    /// not come.
+    #[pyo3(signature = (wait=true))]
+    fn next(&self, py: Python<'_>, wait: bool) -> PyResult<Option<Batch>> {
+        let slice = if wait { SLICE } else { Duration::ZERO };
         loop {
-            let came = py.detach(|| self.ahead.next(Instant::now() + SLICE));
+            let came = py.detach(|| self.ahead.next(Instant::now() + slice));
             if let Some(came) = came.map_err(|error| raised(&error))? {
-                return Batch::of_read(py, came.batch, came.at);
+                return Batch::of_read(py, came.batch, came.at).map(Some);
+            }
+            if !wait {
+                return Ok(None);
             }
             py.check_signals()?;
         }

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+
+import type { PlanProgress } from '@millpool/protocol';
 
 import type { CacheFacts } from './cache-facts.ts';
 import { StallAccount } from './stall-account.ts';
-import type { Counted, Surroundings } from './stall-account.ts';
+import type { Counted, Delivery, Surroundings } from './stall-account.ts';
 
 const noWaits = { sourceNs: 0, peerNs: 0, deviceNs: 0, gatherNs: 0, queueNs: 0 };
 const noReplay = { samples: 0, bytes: 0, seconds: 0 };
@@ -127,4 +130,31 @@ test('a report is a table as a string, and all of its numbers as JSON', () => {
   const parsed = JSON.parse(JSON.stringify(report)) as Record<string, unknown>;
   assert.deepEqual(parsed['waitSeconds'], report.waitSeconds);
   assert.deepEqual(Object.keys(parsed).toSorted(), Object.keys(report).toSorted());
+});
+
+/** What an account is told, and what it says of it. Python reads the same file. */
+interface ReportVector extends Surroundings {
+  readonly name: string;
+  readonly deliveries: readonly (Delivery & {
+    readonly batch: Omit<Counted, 'failures'> & { readonly failed: number };
+  })[];
+  readonly ahead: PlanProgress | null;
+  readonly report: object;
+  readonly text: string;
+}
+
+test('each account says what the shared vectors do', () => {
+  const text = readFileSync(new URL('../../../test/vectors/stall-report.json', import.meta.url), 'utf8');
+  const vectors = JSON.parse(text) as readonly ReportVector[];
+  assert.ok(vectors.length > 15);
+  for (const { name, deliveries, ahead, report: wanted, text: table, ...surroundings } of vectors) {
+    const account = new StallAccount();
+    for (const { batch: counted, ...delivery } of deliveries) {
+      account.delivered({ ...counted, failures: { size: counted.failed } }, delivery);
+    }
+    if (ahead !== null) account.fetchedAhead(ahead);
+    const report = account.report(surroundings);
+    assert.deepEqual(JSON.parse(JSON.stringify(report)), wanted, name);
+    assert.equal(String(report), table, name);
+  }
 });

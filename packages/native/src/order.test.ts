@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import fc from 'fast-check';
@@ -56,4 +57,33 @@ test('what can never be right is refused', () => {
     assert.throws(() => new Schedule({ ...good, ...bad }), { code: 'invalid' });
   }
   assert.throws(() => new Order({ count: 5, seed: -1, epoch: 0, shuffle: true }), { code: 'invalid' });
+});
+
+/** What each rank reads in each step, behind the position after it. Python reads the same file. */
+interface StepsOfRanks {
+  readonly count: number;
+  readonly seed: number;
+  readonly epoch: number;
+  readonly shuffle: boolean;
+  readonly globalBatch: number;
+  readonly dropLast: boolean;
+  readonly position: number;
+  readonly ranks: readonly (readonly (readonly number[])[])[];
+}
+
+test('each rank of a world reads what the shared vectors say', () => {
+  const text = readFileSync(new URL('../../../test/vectors/loader-steps.json', import.meta.url), 'utf8');
+  const cases = JSON.parse(text) as readonly StepsOfRanks[];
+  assert.ok(cases.length > 5);
+  for (const each of cases) {
+    const order = new Order(each);
+    each.ranks.forEach((wanted, rank) => {
+      const schedule = new Schedule({ ...each, world: each.ranks.length, rank });
+      const found: number[][] = [];
+      for (let step = null; (step = schedule.next()) !== null;) {
+        found.push([step.nextPosition, ...order.samples(step.from, step.count)]);
+      }
+      assert.deepEqual(found, wanted);
+    });
+  }
 });

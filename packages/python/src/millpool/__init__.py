@@ -32,7 +32,9 @@ from millpool.errors import (
     Unreachable,
     Unsupported,
 )
+from millpool.loader import Loader
 from millpool.mill import Mill, connect
+from millpool.report import Report
 
 __all__ = [
     "Batch",
@@ -46,10 +48,12 @@ __all__ = [
     "Internal",
     "Invalid",
     "Io",
+    "Loader",
     "Mill",
     "MillpoolError",
     "NotFound",
     "Refused",
+    "Report",
     "SourceBroken",
     "SourceChanged",
     "SourceUnavailable",
