@@ -128,8 +128,8 @@ export class RestartCache implements AsyncDisposable {
     const seconds = (performance.now() - startMs) / 1000;
     const node = await starting;
     const cpuSeconds = await cpuSecondsOf(node.pid);
+    const cache = await loadedCache(node);
     this.#memoryBytes.push(await memoryBytesOf(node.pid));
-    const { cache } = JSON.parse((await node.run('status', '--json')).stdout) as Status;
     await mill.close();
     await node.stop(this.#ending === 'clean' ? 'SIGINT' : 'SIGKILL');
     if (bytes.length !== recordBytes || cache.gets > 0 || cache.records <= this.records) {
@@ -160,7 +160,16 @@ export class RestartCache implements AsyncDisposable {
 }
 
 interface Status {
-  readonly cache: { readonly gets: number; readonly records: number };
+  readonly cache: { readonly gets: number; readonly records: number; readonly why: string };
+}
+
+/** Its status once all that the run before left is in its key table, and it has nothing more to tell. */
+async function loadedCache(node: MillpoolNode): Promise<Status['cache']> {
+  for (const deadlineMs = performance.now() + firstHitTimeoutMs; ;) {
+    const { cache } = JSON.parse((await node.run('status', '--json')).stdout) as Status;
+    if (cache.why === '') return cache;
+    if (performance.now() > deadlineMs) throw new Error(`not loaded in ${firstHitTimeoutMs} ms: ${cache.why}`);
+  }
 }
 
 /** Asks again until somebody listens. */

@@ -184,22 +184,23 @@ def key_table():
 def saved_table():
     """Of two segments: where the first half of its key says, where the second does, and a compressed one."""
     segments = [
-        (SEGMENT_ID, 28672, 1764000030123456789, 1764000100, 8930),
-        (STRIPE_SET, 12288, 1764000031000000000, 0, 0),
+        (SEGMENT_ID, 28672, 1764000030123456789, 1764000100, (8930, 2, 9070)),
+        (STRIPE_SET, 12288, 1764000031000000000, 0, (0, 1, 5)),
     ]
     records = [
         (object_key(b"train/a", 5, b'"1"'), 1, 8192, 0, 5, 0x89ABCDEF),
         (object_key(b"train/b", 9000, b'"2"'), 0, 12288, 1, 9000, 0x01020304),
         (object_key(b"train/c", 9000, b'"3"'), 0, 8192, 0, 70 | 1 << 31, 0x05060708),
     ]
-    vector = Layout("saved-table").begin("saved-table-header").raw("magic", b"MPTIMAGE").number("version", 4, 1)
+    vector = Layout("saved-table").begin("saved-table-header").raw("magic", b"MPTIMAGE").number("version", 4, 2)
     vector.number("segments", 4, len(segments)).raw("stop", bytes(range(0x80, 0x90))).number("buckets", 8, BUCKETS)
     vector.number("records", 8, len(records)).number("list checksum", 4, 0)
     vector.skip_to(BLOCK - 4).number("header checksum", 4, 0)
-    for name, length, changed_at, last_read, saved in segments:
+    for name, length, changed_at, last_read, counts in segments:
         vector.begin("saved-segment").raw("segment id", name).raw("identity", IDENTITY).number("length", 8, length)
         vector.number("changed at", 8, changed_at).number("last read", 8, last_read)
-        vector.number("saved bytes", 8, saved)
+        for field, value in zip(["saved bytes", "live records", "live bytes"], counts):
+            vector.number(field, 8, value)
     vector.begin("saved-chunk").number("records", 4, len(records)).number("checksum", 4, 0)
     vector.align(BLOCK)
     records_at = vector.length

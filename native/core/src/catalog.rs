@@ -3,26 +3,25 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::catalog_state::{CatalogState, Number};
 use crate::device::Device;
 use crate::extent::{Original, Payload};
 use crate::fates::{Fate, Fates};
 use crate::image_saving::save_images;
 use crate::lingering::Lingering;
+use crate::loading::Loading;
 use crate::pins::Pins;
 use crate::random::random_bytes;
 use crate::record_entry::RecordEntry;
 use crate::segment::{Segment, SegmentFile, SegmentParts, unix_seconds};
-use crate::table_builder::{Built, TableBuilder};
-use crate::table_memory::buckets_for;
+use crate::table_builder::Built;
 use crate::table_room::TableRoom;
 use crate::tenant::Tenants;
-use crate::{Code, Error, Location, RecordKey, Result, TableFull, TableHandle, TableWriter};
+use crate::unloaded::{Sought, Unloaded};
+use crate::{Code, Error, Location, RecordKey, Result, TableHandle, TableWriter};
 
 /// A table begins with room for so many records, and doubles.
 pub(crate) const FIRST_TABLE_RECORDS: usize = 1 << 16;
-/// Tables grow by this when a key finds no place.
-const GROWTH: usize = 2;
-
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Freed {
     /// Records that can no longer be found.
@@ -41,7 +40,7 @@ pub(crate) enum Published {
 }
 
 pub(crate) struct Catalog {
-    state: Mutex<State>,
+    state: Mutex<CatalogState>,
     /// How often records were made unreachable.
     removals: AtomicU64,
     pub tenants: Tenants,
@@ -49,23 +48,7 @@ pub(crate) struct Catalog {
     pub room: Arc<TableRoom>,
     /// Of those that are not resident.
     pub fates: Fates,
-}
-
-struct State {
-    table: TableWriter,
-    room: Arc<TableRoom>,
-    pins: Pins,
-    /// Random: a client that still looks at the table of an earlier run never takes a segment of this one for its own.
-    first_generation: u32,
-    numbers: Vec<Number>,
-    /// Numbers to use again.
-    free: Vec<u32>,
-}
-
-/// A segment number and who has it.
-struct Number {
-    generation: u32,
-    segment: Option<Arc<Segment>>,
+    pub loading: Loading,
 }
 
 impl Catalog {
@@ -78,10 +61,25 @@ impl Catalog {
         let (numbers, free) = (Vec::new(), Vec::new());
         let pins = Pins::default();
         let room = Arc::new(TableRoom::new(most_bytes));
-        let state = State { table, room: room.clone(), pins, first_generation, numbers, free };
+        let (room_of, pinned_early) = (room.clone(), None);
+        let state = CatalogState {
+            table,
+            room: room_of,
+            pins,
+            pinned_early,
+            first_generation,
+            numbers,
+            free,
+        };
         state.settle();
-        let (removals, tenants, lingering, fates) = Default::default();
-        Ok(Catalog { state: Mutex::new(state), removals, tenants, lingering, room, fates })
+        let (removals, tenants, lingering, fates, loading) = Default::default();
+        Ok(Catalog { state: Mutex::new(state), removals, tenants, lingering, room, fates, loading })
+    }
+
+    /// What earlier runs left is found there until it is installed. Most calls wait for the end of it.
+    pub fn begin_loading(&self, unloaded: Unloaded) {
+        self.now().pinned_early = Some(Vec::new());
+        self.loading.begin(unloaded);
     }
 
     /// Gives the segment a number. A number that is used again has a new generation.
@@ -105,8 +103,8 @@ impl Catalog {
     /// Says how many records the table has no room for.
     pub fn install(&self, built: Built) -> Result<u64> {
         let Built { table, mut live, crowded, mut left_out } = built;
-        let mut state = self.state();
-        state.table = table;
+        let mut state = self.now();
+        std::mem::replace(&mut state.table, table).retire();
         state.settle();
         for (key, location) in crowded {
             if let Some(before) = state.table.get(&key) {
@@ -124,11 +122,14 @@ impl Catalog {
         let mut emptied = Vec::new();
         for (place, live) in state.numbers.iter_mut().zip(&live) {
             if let Some(segment) = &place.segment {
-                segment.set_live(live.records, live.bytes);
+                segment.set_live(*live);
             }
             // Its records may be among those that were left out.
             let is_emptied = live.records == 0 && left_out == 0;
             emptied.extend(place.segment.take_if(|_| is_emptied));
+        }
+        for key in state.pinned_early.take().unwrap_or_default() {
+            state.count_pinned(&key);
         }
         drop(state);
         for segment in &emptied {
@@ -185,6 +186,11 @@ impl Catalog {
     }
 
     pub fn lookup(&self, key: &RecordKey) -> Option<Location> {
+        match self.loading.seek(key) {
+            Sought::Found(location) => return Some(location),
+            Sought::Absent => return None,
+            Sought::Unknown => {}
+        }
         let state = self.state();
         let location = state.table.get(key)?;
         state.segment(location.segment, location.generation)?;
@@ -197,12 +203,12 @@ impl Catalog {
     }
 
     pub fn segment(&self, number: u32, generation: u32) -> Option<Arc<SegmentFile>> {
-        Some(self.state().segment(number, generation)?.reader.clone())
+        Some(self.now().segment(number, generation)?.reader.clone())
     }
 
     /// A device did not give what lies there. That a file is shorter than it was is no fault of its device.
     pub fn add_read_error(&self, location: &Location, error: &std::io::Error) {
-        let state = self.state();
+        let state = self.now();
         let segment = state.segment(location.segment, location.generation);
         if let Some(segment) = segment.filter(|_| error.raw_os_error().is_some()) {
             segment.device.add_read_error(error);
@@ -210,13 +216,13 @@ impl Catalog {
     }
 
     pub fn segments(&self) -> Vec<Arc<Segment>> {
-        self.state().numbers.iter().filter_map(|number| number.segment.clone()).collect()
+        self.now().numbers.iter().filter_map(|number| number.segment.clone()).collect()
     }
 
     /// Somebody read `bytes` in all, some of them from each of these segments.
     pub fn touch(&self, segments: &[u32], bytes: u64) {
         let now = unix_seconds();
-        let state = self.state();
+        let state = self.now();
         let share = bytes / segments.len().max(1) as u64;
         for segment in segments
             .iter()
@@ -228,18 +234,22 @@ impl Catalog {
     }
 
     pub fn table(&self) -> TableHandle {
-        self.state().table.handle()
+        self.now().table.handle()
     }
 
     /// Nothing is written any more: saves what each device needs for a quick start, and says what could not be.
     pub fn save(&self, stop: [u8; 16], devices: &[Arc<Device>]) -> Vec<String> {
         let state = self.state();
+        if self.loading.has_failed() {
+            return vec!["the key table is not saved: it has not all that is there".into()];
+        }
         let segments: Vec<_> = state.numbers.iter().map(|number| number.segment.clone()).collect();
         save_images(stop, devices, state.table.buckets(), &segments)
     }
 
+    /// Not of what is not loaded yet: it is checked once more.
     pub fn mark_verified(&self, keys: &[RecordKey]) {
-        let mut state = self.state();
+        let mut state = self.now();
         for key in keys {
             state.table.set_verified(key);
         }
@@ -289,24 +299,26 @@ impl Catalog {
 
     /// What of these records is resident, or will be, is not evicted from now on.
     pub fn pin(&self, keys: &[RecordKey]) {
-        let mut state = self.state();
+        let mut state = self.now();
         for key in keys.iter().filter(|key| state.pins.add(key)).collect::<Vec<_>>() {
-            if let Some((segment, location)) = state.resident(key) {
-                segment.add_pinned(location.stored_len);
+            match &mut state.pinned_early {
+                Some(early) => early.push(*key),
+                None => state.count_pinned(key),
             }
         }
     }
 
     pub fn unpin_all(&self) {
-        let mut state = self.state();
+        let mut state = self.now();
         state.pins.clear();
+        state.pinned_early.iter_mut().for_each(Vec::clear);
         state.numbers.iter().filter_map(|number| number.segment.as_ref()).for_each(|segment| {
             segment.clear_pinned();
         });
     }
 
     pub fn is_pinned(&self, key: &RecordKey) -> bool {
-        self.state().pins.has(key)
+        self.now().pins.has(key)
     }
 
     /// A segment that holds something pinned stays.
@@ -373,7 +385,7 @@ impl Catalog {
 
     /// Takes a segment back whose file is nobody's to remove here.
     pub fn unregister(&self, segment: &Segment) {
-        let mut state = self.state();
+        let mut state = self.now();
         state.numbers[segment.number() as usize].segment = None;
         state.free.push(segment.number());
         drop(state);
@@ -388,7 +400,7 @@ impl Catalog {
         self.lingering.add(segment, segment.take_space());
         let mut freed = Freed::default();
         let mut evicted = Vec::new();
-        let mut state = self.state();
+        let mut state = self.now();
         for entry in entries {
             let is_of_segment = |at: &Location| {
                 (at.segment, at.generation) == (segment.number(), segment.generation())
@@ -410,73 +422,14 @@ impl Catalog {
         freed
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// As it is once all that earlier runs left is in it.
+    fn state(&self) -> MutexGuard<'_, CatalogState> {
+        self.loading.wait();
+        self.now()
+    }
+
+    /// As it is, for what a loading itself does, and for what does without the table.
+    fn now(&self) -> MutexGuard<'_, CatalogState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn segment(&self, number: u32, generation: u32) -> Option<&Arc<Segment>> {
-        let place = self.numbers.get(number as usize)?;
-        place.segment.as_ref().filter(|_| place.generation == generation)
-    }
-
-    fn resident(&self, key: &RecordKey) -> Option<(&Arc<Segment>, Location)> {
-        let location = self.table.get(key)?;
-        Some((self.segment(location.segment, location.generation)?, location))
-    }
-
-    /// One record less at `location`. A segment that has none left is taken from its number, and is the caller's to
-    /// discard once the lock is released.
-    fn release(&mut self, key: &RecordKey, location: &Location) -> Option<Arc<Segment>> {
-        let is_empty = self.count_out(key, location);
-        if is_empty { self.numbers[location.segment as usize].segment.take() } else { None }
-    }
-
-    /// One record less at `location`, and whether its segment has none left now.
-    fn count_out(&self, key: &RecordKey, location: &Location) -> bool {
-        let Some(segment) = self.segment(location.segment, location.generation) else {
-            return false;
-        };
-        if self.pins.has(key) {
-            segment.take_pinned(location.stored_len);
-        }
-        segment.take_live(location.stored_len)
-    }
-
-    fn insert(&mut self, key: &RecordKey, location: &Location) -> Result<()> {
-        let mut capacity = self.table.capacity();
-        while let Err(TableFull) = self.table.insert(key, location) {
-            capacity = capacity.saturating_mul(GROWTH);
-            self.grow(capacity)?;
-        }
-        Ok(())
-    }
-
-    /// A new table of `capacity` with all that can still be found takes the place of the old one.
-    fn grow(&mut self, capacity: usize) -> Result<()> {
-        self.room.grow(self.table.bytes(), buckets_for(capacity))?;
-        let mut larger = TableBuilder::create(capacity, self.numbers.len())?;
-        let is_live = |at: &Location| self.segment(at.segment, at.generation).is_some();
-        larger.add(self.table.entries().filter(|(_, location)| is_live(location)));
-        let Built { table: mut larger, crowded, .. } = larger.finish()?;
-        for (key, location) in crowded {
-            if let Err(TableFull) = larger.insert(&key, &location) {
-                let message = format!(
-                    "a key table of {capacity} records has no place for what a smaller one held"
-                );
-                return Err(Error::new(Code::Full, message));
-            }
-        }
-        let old = std::mem::replace(&mut self.table, larger);
-        old.retire();
-        self.settle();
-        Ok(())
-    }
-
-    fn settle(&self) {
-        let (table, capacity) = (&self.table, self.table.capacity());
-        let next = buckets_for(capacity.saturating_mul(GROWTH));
-        self.room.settle(table.bytes(), (table.len(), capacity), next);
     }
 }

@@ -23,6 +23,12 @@ pub(crate) struct Cuckoo<'a, W, const ENTRIES: usize> {
     buckets: &'a [Bucket<W, ENTRIES>],
 }
 
+/// Each half of a key scaled to the number of buckets (Lemire's multiply-shift).
+#[inline]
+pub(crate) fn homes(key: [u64; 2], buckets: usize) -> [usize; 2] {
+    key.map(|half| ((u128::from(half) * buckets as u128) >> 64) as usize)
+}
+
 /// A bucket on the way to a free place; `from` is the step before and the slot there whose entry would move here.
 struct Step {
     bucket: usize,
@@ -35,10 +41,9 @@ impl<'a, W: Word, const ENTRIES: usize> Cuckoo<'a, W, ENTRIES> {
         Cuckoo { buckets }
     }
 
-    /// Each half of a key scaled to the number of buckets (Lemire's multiply-shift).
     #[inline]
     pub fn homes(&self, key: [u64; 2]) -> [usize; 2] {
-        key.map(|half| ((u128::from(half) * self.buckets.len() as u128) >> 64) as usize)
+        homes(key, self.buckets.len())
     }
 
     #[inline]

@@ -3,11 +3,13 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::AtomicI64;
 
-use crate::Identity;
 use crate::extent::{SegmentLabel, is_known, version_of};
 use crate::field::{bytes_at, put, u16_at, u32_at, u64_at};
 use crate::record_entry::{BLOCK_BYTES, ENTRY_BYTES, EntryBreak, RecordEntry, Totals};
+use crate::sorted_list::{Doubtful, SortedList};
+use crate::{Identity, RecordKey};
 
 const MAGIC: [u8; 4] = *b"MPSG";
 const TRAILER_BYTES: u32 = BLOCK_BYTES;
@@ -135,6 +137,30 @@ impl Trailer {
     /// Bytes of all entries, which a reader of the footer holds at once.
     pub fn entries_bytes(&self) -> usize {
         self.records * ENTRY_BYTES
+    }
+
+    /// The entry of one key, of which only its own soundness is checked.
+    pub fn find(
+        &self,
+        file: &File,
+        key: &RecordKey,
+        reads_left: &AtomicI64,
+    ) -> Result<Option<RecordEntry>, Doubtful> {
+        let footer = SortedList {
+            file,
+            at: self.data_end.into(),
+            records: self.records,
+            record_bytes: ENTRY_BYTES,
+            spread: 0..u64::MAX,
+            reads_left,
+        };
+        let order = |bytes: &[u8]| u64::from_be_bytes(bytes_at(bytes, 0));
+        let entry = |bytes: &[u8]| {
+            let is_it = bytes_at::<16>(bytes, 0) == key.0;
+            let entry = is_it.then(|| RecordEntry::decode(bytes, BLOCK_BYTES..self.data_end));
+            entry.and_then(Result::ok)
+        };
+        footer.find(order(&key.0), |bytes| Some(order(bytes)), entry)
     }
 
     /// Reads the footer into `bytes`, whose old content goes; `None` when it is not what was sealed.

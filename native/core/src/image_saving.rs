@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::bucket::{Bucket, Entry};
 use crate::cuckoo::Cuckoo;
 use crate::device::{Device, TEMPORARY_SUFFIX, sync_directory};
+use crate::live::Live;
 use crate::segment::Segment;
 use crate::table_image::{
     IMAGED_BYTES, ImageHead, ImagedChunk, ImagedRecord, ImagedSegment, buckets_of, chunk_count,
@@ -171,5 +172,6 @@ fn imaged(segment: &Segment) -> io::Result<ImagedSegment> {
         changed_ns: nanoseconds(metadata.modified()?),
         last_read: status.last_read,
         saved_bytes: segment.totals().saved_bytes,
+        live: Live { records: status.live_records, bytes: status.live_bytes },
     })
 }

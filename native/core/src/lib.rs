@@ -2,6 +2,7 @@
 
 mod bucket;
 mod catalog;
+mod catalog_state;
 mod ceilings;
 mod codec;
 mod compression;
@@ -33,6 +34,9 @@ mod inbox;
 mod key;
 mod line_copy;
 mod lingering;
+mod live;
+mod loader;
+mod loading;
 mod location;
 #[cfg(all(test, loom))]
 mod loom_table;
@@ -58,6 +62,7 @@ mod schedule;
 mod segment;
 mod segment_contents;
 mod segment_files;
+mod sorted_list;
 mod store;
 mod table;
 mod table_builder;
@@ -66,6 +71,7 @@ mod table_memory;
 mod table_reader;
 mod table_room;
 mod tenant;
+mod unloaded;
 mod writer;
 mod writer_thread;
 

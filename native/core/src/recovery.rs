@@ -10,24 +10,34 @@ use crate::device::Device;
 use crate::extent::SegmentLabel;
 use crate::fan_out::fan_out;
 use crate::footer::Trailer;
+use crate::live::Live;
+use crate::loading::Ending;
 use crate::open_segment::OpenSegment;
 use crate::record_entry::Totals;
 use crate::saved_table::SavedTable;
 use crate::segment::{Segment, SegmentParts};
 use crate::segment_contents::{Found, Glance, Unusable, examine_extents, glance};
 use crate::segment_files::{LeftFile, oldest_first};
-use crate::table_builder::{Built, TableBuilder};
+use crate::table_builder::TableBuilder;
 use crate::table_image::{ImagedSegment, nanoseconds};
 use crate::table_memory::buckets_for;
+use crate::unloaded::{Entries, Unloaded};
 
 /// Footers that are held at once take no more than this, or are one.
 const FOOTERS_BYTES: usize = 64 << 20;
 /// Of a table's records: what comes next finds room before the table must grow.
 const HEADROOM: usize = 8;
 
-/// A file that cannot be used costs its records and is told in a notice; it never keeps the others from being served.
-pub(crate) struct Recovery<'a> {
-    catalog: &'a Catalog,
+/// What is known of the devices by the ends of files, or a saved table's head. A file that cannot be used costs its
+/// records and is told in a notice; it never keeps the others from being served.
+pub(crate) struct Recovery {
+    devices: Vec<Arc<Device>>,
+    saved: Option<Arc<SavedTable>>,
+    /// It has its memory, and nothing in it.
+    builder: TableBuilder,
+    records: usize,
+    adopted: Vec<Adopted>,
+    unusable: Vec<(LeftFile, Unusable)>,
     notices: Vec<String>,
 }
 
@@ -40,8 +50,8 @@ enum Contents {
 }
 
 /// One that is of a segment.
-struct Adopted<'a> {
-    left: &'a LeftFile,
+struct Adopted {
+    left: LeftFile,
     segment: Arc<Segment>,
     contents: Contents,
 }
@@ -50,206 +60,119 @@ type Looked = std::result::Result<(File, Contents), Unusable>;
 /// What was found of a segment that is to be sealed.
 type Filled = std::result::Result<Option<Found>, Unusable>;
 
-impl<'a> Recovery<'a> {
-    pub fn new(catalog: &'a Catalog) -> Recovery<'a> {
-        Recovery { catalog, notices: Vec::new() }
-    }
-
-    /// What a person should know of it. Fails where a directory cannot be read, or the key table gets no memory.
-    pub fn run(mut self, devices: &[Arc<Device>]) -> Result<Vec<String>> {
-        let left = oldest_first(devices, &mut self.notices)?;
-        let (saved, looked) = self.look_at(devices, &left);
+impl Recovery {
+    /// The short half: all segments are known, and their records found one by one. Nothing is changed yet. Fails where
+    /// a directory cannot be read, or the key table gets no memory.
+    pub fn begin(catalog: &Catalog, devices: &[Arc<Device>]) -> Result<Recovery> {
+        let mut notices = Vec::new();
+        let left = oldest_first(devices, &mut notices)?;
+        let (mut saved, looked) = look_at(catalog, devices, &left, &mut notices);
+        mark_unreadable(devices, &left, &looked);
         let (mut adopted, mut unusable) = (Vec::new(), Vec::new());
-        for (left, looked) in left.iter().zip(looked) {
+        for (left, looked) in left.into_iter().zip(looked) {
             match looked {
-                Ok((file, contents)) => adopted.push(self.adopt(left, file, contents)),
+                Ok((file, contents)) => adopted.push(Adopted::of(catalog, left, file, contents)),
                 Err(why) => unusable.push((left, why)),
             }
         }
-        mark_unreadable(devices, &left, &unusable);
-        let (built, filled) = self.fill(saved, &adopted)?;
+        let others: usize = adopted.iter().map(|one| one.contents.footer_records()).sum();
+        let wanted = buckets_for((others + others / HEADROOM).max(FIRST_TABLE_RECORDS));
+        let buckets =
+            saved.as_ref().map_or(wanted.min(catalog.room.most_buckets()), SavedTable::buckets);
+        let builder = TableBuilder::with_buckets(buckets, adopted.len())?;
+        if let Some(saved) = &mut saved {
+            saved.name(&adopted.iter().map(Adopted::name).collect());
+        }
+        let records = others + saved.as_ref().map_or(0, SavedTable::records);
+        let saved = saved.map(Arc::new);
+        let others = adopted.iter_mut().filter_map(Adopted::entries).collect();
+        catalog.begin_loading(Unloaded::new(saved.clone(), others, records));
+        let devices = devices.to_vec();
+        Ok(Recovery { devices, saved, builder, records, adopted, unusable, notices })
+    }
+
+    /// So many are to be loaded.
+    pub fn records(&self) -> usize {
+        self.records
+    }
+
+    /// The long half: all records come into the key table. Says what a person should know of both.
+    pub fn finish(self, catalog: &Catalog) -> Result<Vec<String>> {
+        let mut ending = Ending::of(&catalog.loading);
+        let Recovery { devices, saved, mut builder, adopted, mut unusable, mut notices, .. } = self;
+        let damaged = match saved {
+            Some(saved) => saved.fill(&mut builder, &mut notices),
+            None => {
+                builder.populate();
+                Vec::new()
+            }
+        };
+        let filling = Filling { builder: Mutex::new(builder), held: Room::default(), damaged };
+        let filled = fan_out(&adopted, |one| filling.add(one));
+        let built =
+            filling.builder.into_inner().unwrap_or_else(PoisonError::into_inner).finish()?;
         // The first change of what is there, and from now on nobody can believe them.
-        self.forget_images(devices);
+        forget_images(&devices, &mut notices);
         let mut whole = Vec::new();
-        for (adopted, filled) in adopted.into_iter().zip(filled) {
+        for (one, filled) in adopted.into_iter().zip(filled) {
             match filled {
-                Ok(unsealed) => whole.push((adopted, unsealed)),
+                Ok(unsealed) => whole.push((one, unsealed)),
                 Err(why) => {
-                    self.catalog.unregister(&adopted.segment);
-                    unusable.push((adopted.left, why));
+                    catalog.unregister(&one.segment);
+                    unusable.push((one.left, why));
                 }
             }
         }
-        for (left, why) in unusable {
-            self.put_away(left, why);
-        }
-        let left_out = self.catalog.install(built)?;
+        notices.extend(unusable.into_iter().filter_map(|(left, why)| put_away(&left, why)));
+        let left_out = catalog.install(built)?;
         if left_out > 0 {
-            let most = self.catalog.room.most_bytes();
-            self.notices.push(format!(
+            let most = catalog.room.most_bytes();
+            notices.push(format!(
                 "{left_out} records are on the devices and not used: the key table has {most} bytes of the memory \
                  budget; give the daemon more memory (MILLPOOL_BUDGET)"
             ));
         }
-        for (adopted, unsealed) in whole {
-            self.complete(adopted, unsealed);
-        }
-        Ok(self.notices)
-    }
-
-    /// Opens all; reads ends only of those that the saved table does not tell of.
-    fn look_at(
-        &mut self,
-        devices: &[Arc<Device>],
-        left: &[LeftFile],
-    ) -> (Option<SavedTable>, Vec<Looked>) {
-        let Some(saved) = SavedTable::find(devices, left, &mut self.notices) else {
-            return (None, fan_out(left, look));
-        };
-        let looked = fan_out(left, |left| match saved.segment(left) {
-            Some(segment) => Ok((open(left)?, Contents::Saved(segment.clone()))),
-            None => look(left),
-        });
-        let records = looked.iter().flatten().map(|(_, contents)| contents.footer_records()).sum();
-        if saved.fits(records) && self.catalog.room.fits(0, saved.buckets()) {
-            return (Some(saved), looked);
-        }
-        let why = "the saved table has too much room or too little: it is made anew from footers";
-        self.notices.push(why.into());
-        (None, fan_out(left, look))
-    }
-
-    /// The key table from what was saved of it, and from footers.
-    fn fill(
-        &mut self,
-        saved: Option<SavedTable>,
-        adopted: &[Adopted<'_>],
-    ) -> Result<(Built, Vec<Filled>)> {
-        let (builder, damaged) = match saved {
-            Some(saved) => {
-                let mut builder = TableBuilder::with_buckets(saved.buckets(), adopted.len())?;
-                let names = adopted.iter().map(|Adopted { segment, .. }| {
-                    (segment.reader.id, (segment.number(), segment.generation()))
-                });
-                let damaged = saved.fill(&mut builder, &names.collect(), &mut self.notices);
-                (builder, damaged)
-            }
-            None => {
-                let records: usize = adopted.iter().map(|one| one.contents.footer_records()).sum();
-                let wanted = buckets_for((records + records / HEADROOM).max(FIRST_TABLE_RECORDS));
-                let buckets = wanted.min(self.catalog.room.most_buckets());
-                let builder = TableBuilder::with_buckets(buckets, adopted.len())?;
-                builder.populate();
-                (builder, Vec::new())
-            }
-        };
-        let filling = Filling { builder: Mutex::new(builder), held: Room::default(), damaged };
-        let filled = fan_out(adopted, |one| filling.add(one));
-        let built = filling.builder.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok((built.finish()?, filled))
-    }
-
-    /// Before the first write. A device that cannot forget its image gets none.
-    fn forget_images(&mut self, devices: &[Arc<Device>]) {
-        for device in devices {
-            if let Err(error) = device.forget_image() {
-                let what = format!("removing {}: {error}", device.image_path().display());
-                self.notices.push(what.clone());
-                device.mark_failed(what);
-            }
-        }
-    }
-
-    fn adopt<'l>(&self, left: &'l LeftFile, file: File, contents: Contents) -> Adopted<'l> {
-        left.device.adopt(left.bytes);
-        let (id, identity, last_read) = match &contents {
-            Contents::Saved(segment) => (segment.id, segment.identity, segment.last_read),
-            Contents::Seen(glance) => {
-                let SegmentLabel { id, identity } = glance.label();
-                (id, identity, nanoseconds(left.changed) / 1_000_000_000)
-            }
-        };
-        let sealed = !matches!(contents, Contents::Seen(Glance::Unsealed(_)));
-        let segment = self.catalog.register(SegmentParts {
-            device: left.device.clone(),
-            label: SegmentLabel { id, identity },
-            path: left.path.clone(),
-            file,
-            space: left.bytes,
-            sealed,
-            last_read,
-            totals: contents.totals(),
-        });
-        Adopted { left, segment, contents }
-    }
-
-    /// Does what is left of sealing. Where that fails, on a full device say, the records are served all the same.
-    fn complete(&mut self, adopted: Adopted<'_>, unsealed: Option<Found>) {
-        let Adopted { left, segment, .. } = adopted;
-        let path = &left.path;
-        // Its records are all in later ones: it is gone.
-        if segment.live_records() == 0 {
-            return;
-        }
-        let sealed = match unsealed {
-            None if left.is_sealed() => Ok(()),
-            // Whether its footer is durable is not known either.
-            None => segment.reader.file.sync_data().and_then(|()| segment.rename_sealed()),
-            Some(found) => OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open(path)
-                .and_then(|file| OpenSegment::resume(segment, file, &found).seal()),
-        };
-        if let Err(error) = sealed {
-            self.notices.push(format!("{} stays unsealed: {error}", path.display()));
-        }
-    }
-
-    fn put_away(&mut self, left: &LeftFile, unusable: Unusable) {
-        let LeftFile { path, device, .. } = left;
-        let shown = path.display();
-        let (done, notice) = match unusable {
-            Unusable::Unreadable(error) => (Err(error), None),
-            Unusable::Empty => (fs::remove_file(path), None),
-            Unusable::Damaged => (
-                fs::remove_file(path),
-                Some(format!("{shown} was damaged from its first extent on: removed")),
-            ),
-            Unusable::Version(version) => (
-                device.set_aside(path),
-                Some(format!(
-                    "{shown} has format version {version}: set aside, its data comes from the source again"
-                )),
-            ),
-            Unusable::Codec(codec) => (
-                device.set_aside(path),
-                Some(format!(
-                    "{shown} has records of codec {codec}, which is not known here: set aside, its data comes from \
-                     the source again"
-                )),
-            ),
-        };
-        match done {
-            Ok(()) => self.notices.extend(notice),
-            Err(error) => self.notices.push(format!("{shown}: {error}")),
-        }
+        notices.extend(whole.into_iter().filter_map(|(one, unsealed)| one.complete(unsealed)));
+        ending.is_whole();
+        Ok(notices)
     }
 }
 
+/// Opens all; reads ends only of those that the saved table does not tell of.
+fn look_at(
+    catalog: &Catalog,
+    devices: &[Arc<Device>],
+    left: &[LeftFile],
+    notices: &mut Vec<String>,
+) -> (Option<SavedTable>, Vec<Looked>) {
+    let Some(saved) = SavedTable::find(devices, left, notices) else {
+        return (None, fan_out(left, look));
+    };
+    let looked = fan_out(left, |left| match saved.segment(left) {
+        Some(segment) => Ok((open(left)?, Contents::Saved(segment.clone()))),
+        None => look(left),
+    });
+    let records = looked.iter().flatten().map(|(_, contents)| contents.footer_records()).sum();
+    if saved.fits(records) && catalog.room.fits(0, saved.buckets()) {
+        return (Some(saved), looked);
+    }
+    let why = "the saved table has too much room or too little: it is made anew from footers";
+    notices.push(why.into());
+    (None, fan_out(left, look))
+}
+
 /// A device of which no segment can be read is dead: what would be written there would not be read back either.
-fn mark_unreadable(devices: &[Arc<Device>], left: &[LeftFile], unusable: &[(&LeftFile, Unusable)]) {
+fn mark_unreadable(devices: &[Arc<Device>], left: &[LeftFile], looked: &[Looked]) {
     for device in devices {
-        let of = |file: &LeftFile| Arc::ptr_eq(&file.device, device);
-        let errors: Vec<_> = unusable
-            .iter()
-            .filter_map(|(file, why)| match why {
-                Unusable::Unreadable(error) if of(file) => Some(error),
-                _ => None,
-            })
-            .collect();
+        let of_device =
+            || left.iter().zip(looked).filter(|(file, _)| Arc::ptr_eq(&file.device, device));
+        let errors = of_device().filter_map(|(_, looked)| match looked {
+            Err(Unusable::Unreadable(error)) => Some(error),
+            _ => None,
+        });
+        let errors: Vec<_> = errors.collect();
         let Some(error) = errors.last() else { continue };
-        if errors.len() == left.iter().filter(|file| of(file)).count() {
+        if errors.len() == of_device().count() {
             device.mark_failed(format!("none of its segments can be read: {error}"));
         }
     }
@@ -265,6 +188,110 @@ fn open(left: &LeftFile) -> std::result::Result<File, Unusable> {
     File::open(&left.path).map_err(Unusable::Unreadable)
 }
 
+/// Before the first write. A device that cannot forget its image gets none.
+fn forget_images(devices: &[Arc<Device>], notices: &mut Vec<String>) {
+    for device in devices {
+        if let Err(error) = device.forget_image() {
+            let what = format!("removing {}: {error}", device.image_path().display());
+            notices.push(what.clone());
+            device.mark_failed(what);
+        }
+    }
+}
+
+/// Says what a person should know of it.
+fn put_away(left: &LeftFile, unusable: Unusable) -> Option<String> {
+    let LeftFile { path, device, .. } = left;
+    let shown = path.display();
+    let (done, notice) = match unusable {
+        Unusable::Unreadable(error) => (Err(error), None),
+        Unusable::Empty => (fs::remove_file(path), None),
+        Unusable::Damaged => (
+            fs::remove_file(path),
+            Some(format!("{shown} was damaged from its first extent on: removed")),
+        ),
+        Unusable::Version(version) => (
+            device.set_aside(path),
+            Some(format!(
+                "{shown} has format version {version}: set aside, its data comes from the source again"
+            )),
+        ),
+        Unusable::Codec(codec) => (
+            device.set_aside(path),
+            Some(format!(
+                "{shown} has records of codec {codec}, which is not known here: set aside, its data comes from the \
+                 source again"
+            )),
+        ),
+    };
+    done.map_or_else(|error| Some(format!("{shown}: {error}")), |()| notice)
+}
+
+impl Adopted {
+    fn of(catalog: &Catalog, left: LeftFile, file: File, contents: Contents) -> Adopted {
+        left.device.adopt(left.bytes);
+        let (id, identity, last_read) = match &contents {
+            Contents::Saved(segment) => (segment.id, segment.identity, segment.last_read),
+            Contents::Seen(glance) => {
+                let SegmentLabel { id, identity } = glance.label();
+                (id, identity, nanoseconds(left.changed) / 1_000_000_000)
+            }
+        };
+        let sealed = !matches!(contents, Contents::Seen(Glance::Unsealed(_)));
+        let segment = catalog.register(SegmentParts {
+            device: left.device.clone(),
+            label: SegmentLabel { id, identity },
+            path: left.path.clone(),
+            file,
+            space: left.bytes,
+            sealed,
+            last_read,
+            totals: contents.totals(),
+        });
+        segment.set_live(contents.live());
+        Adopted { left, segment, contents }
+    }
+
+    fn name(&self) -> ([u8; 16], (u32, u32)) {
+        (self.segment.reader.id, (self.segment.number(), self.segment.generation()))
+    }
+
+    /// What its records are found by until they are loaded, where the saved table does not tell of them.
+    fn entries(&mut self) -> Option<(Arc<Segment>, Entries)> {
+        let entries = match &mut self.contents {
+            Contents::Saved(_) => return None,
+            Contents::Seen(Glance::Sealed(trailer)) => Entries::Footer(trailer.clone()),
+            Contents::Seen(Glance::Unsealed(found)) => {
+                let mut entries = std::mem::take(&mut found.entries);
+                entries.sort_by_key(|entry| entry.key);
+                Entries::Here(entries)
+            }
+        };
+        Some((self.segment.clone(), entries))
+    }
+
+    /// Does what is left of sealing. Where that fails, on a full device say, the records are served all the same.
+    fn complete(self, unsealed: Option<Found>) -> Option<String> {
+        let Adopted { left, segment, .. } = self;
+        let path = &left.path;
+        // Its records are all in later ones: it is gone.
+        if segment.live_records() == 0 {
+            return None;
+        }
+        let sealed = match unsealed {
+            None if left.is_sealed() => Ok(()),
+            // Whether its footer is durable is not known either.
+            None => segment.reader.file.sync_data().and_then(|()| segment.rename_sealed()),
+            Some(found) => OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(path)
+                .and_then(|file| OpenSegment::resume(segment, file, &found).seal()),
+        };
+        sealed.err().map(|error| format!("{} stays unsealed: {error}", path.display()))
+    }
+}
+
 impl Contents {
     fn totals(&self) -> Totals {
         match self {
@@ -273,6 +300,15 @@ impl Contents {
             Contents::Saved(segment) => {
                 Totals { stored_bytes: segment.bytes, saved_bytes: segment.saved_bytes }
             }
+        }
+    }
+
+    /// As far as it is known before they are loaded.
+    fn live(&self) -> Live {
+        let records = self.footer_records() as u64;
+        match self {
+            Contents::Seen(_) => Live { records, bytes: self.totals().stored_bytes },
+            Contents::Saved(segment) => segment.live,
         }
     }
 
@@ -295,7 +331,7 @@ struct Filling {
 }
 
 impl Filling {
-    fn add(&self, one: &Adopted<'_>) -> Filled {
+    fn add(&self, one: &Adopted) -> Filled {
         let Adopted { segment, contents, .. } = one;
         let (number, generation) = (segment.number(), segment.generation());
         let trailer = match contents {

@@ -1,19 +1,21 @@
 //! What a clean stop saved of the key table, as far as it describes exactly the segments that are there.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::bucket::key_words;
 use crate::device::Device;
 use crate::fan_out::fan_out;
+use crate::live::Live;
 use crate::segment_files::LeftFile;
-use crate::table_builder::{Live, TableBuilder};
+use crate::sorted_list::Doubtful;
+use crate::table_builder::TableBuilder;
 use crate::table_image::{
     IMAGED_BYTES, ImageBreak, ImagedRecord, ImagedSegment, TableImage, buckets_of, chunk_count,
     nanoseconds,
 };
 use crate::table_memory::{buckets_for, capacity_of};
+use crate::{Location, RecordKey};
 
 /// A saved table may have this many times the buckets that its records need, before a smaller one is made anew.
 const ROOMY: usize = 8;
@@ -30,6 +32,8 @@ struct DeviceImage {
     image: TableImage,
     /// Index of a segment in its list.
     by_id: HashMap<[u8; 16], usize>,
+    /// By that index; empty where the file of one could not be opened after all.
+    names: Vec<Name>,
 }
 
 /// What a segment has now: number and generation.
@@ -75,21 +79,42 @@ impl SavedTable {
 
     /// Whether its buckets are as many as its records and `others` want, and not far too many.
     pub fn fits(&self, others: usize) -> bool {
-        let records: usize = self.images.iter().map(|of| of.image.head.records()).sum();
-        let wanted = records + others;
+        let wanted = self.records() + others;
         let most = buckets_for(wanted).saturating_mul(ROOMY).max(SMALL_BUCKETS);
         wanted <= capacity_of(self.buckets()) && self.buckets() <= most
     }
 
-    /// Puts all records where they were, of segments that are named by `name` now. Answers with the devices whose image
-    /// was found damaged: what was placed of those is right, but it is not all.
-    pub fn fill(
+    /// Its segments are named so now.
+    pub fn name(&mut self, names: &HashMap<[u8; 16], Name>) {
+        for DeviceImage { image, names: own, .. } in &mut self.images {
+            let named = image.head.segments.iter().map(|segment| names.get(&segment.id).copied());
+            *own = named.collect::<Option<_>>().unwrap_or_default();
+        }
+    }
+
+    /// Where the record of a key is, by what nobody has checked yet.
+    pub fn locate(
         &self,
-        builder: &mut TableBuilder,
-        names: &HashMap<[u8; 16], Name>,
-        notices: &mut Vec<String>,
-    ) -> Vec<u32> {
-        let fillings: Vec<_> = self.images.iter().map(|of| Filling::of(of, names)).collect();
+        key: &RecordKey,
+        reads_left: &AtomicI64,
+    ) -> Result<Option<Location>, Doubtful> {
+        for of in &self.images {
+            if let Some(record) = of.image.find(key, reads_left)? {
+                let name = of.names.get(record.segment as usize).ok_or(Doubtful)?;
+                return Ok(Some(record.location(*name)));
+            }
+        }
+        Ok(None)
+    }
+
+    pub fn records(&self) -> usize {
+        self.images.iter().map(|of| of.image.head.records()).sum()
+    }
+
+    /// Puts all records where they were. Answers with the devices whose image was found damaged: what was placed of
+    /// those is right, but it is not all.
+    pub fn fill(&self, builder: &mut TableBuilder, notices: &mut Vec<String>) -> Vec<u32> {
+        let fillings: Vec<_> = self.images.iter().map(Filling::of).collect();
         let buffers = Mutex::new(Vec::new());
         let chunks: Vec<_> = (0..chunk_count(self.buckets())).collect();
         fan_out(&chunks, |chunk| {
@@ -108,11 +133,8 @@ impl SavedTable {
                 damaged.push(device.index);
             }
             let live = filling.live.into_inner().unwrap_or_else(PoisonError::into_inner);
-            filling
-                .names
-                .iter()
-                .zip(live)
-                .for_each(|((number, _), live)| builder.count(*number, live));
+            let names = filling.of.names.iter();
+            names.zip(live).for_each(|((number, _), live)| builder.count(*number, live));
         }
         damaged
     }
@@ -150,36 +172,29 @@ impl DeviceImage {
         if files != list.len() {
             return Err(format!("of its {} segments {files} are there", list.len()));
         }
-        Ok(Some(DeviceImage { device: device.clone(), image, by_id }))
+        Ok(Some(DeviceImage { device: device.clone(), image, by_id, names: Vec::new() }))
     }
 }
 
 /// What all threads know of one image.
 struct Filling<'a> {
     of: &'a DeviceImage,
-    /// By the index of a segment in its list.
-    names: Vec<Name>,
     live: Mutex<Vec<Live>>,
     is_damaged: AtomicBool,
 }
 
 impl<'a> Filling<'a> {
-    fn of(of: &'a DeviceImage, names: &HashMap<[u8; 16], Name>) -> Filling<'a> {
-        let list = &of.image.head.segments;
-        let named: Option<Vec<_>> =
-            list.iter().map(|segment| names.get(&segment.id).copied()).collect();
-        // One whose file could not be opened after all.
-        let is_damaged = named.is_none().into();
-        let names = named.unwrap_or_default();
-        let live = Mutex::new(vec![Live::default(); names.len()]);
-        Filling { of, names, live, is_damaged }
+    fn of(of: &'a DeviceImage) -> Filling<'a> {
+        let is_damaged = of.names.len() != of.image.head.segments.len();
+        let live = Mutex::new(vec![Live::default(); of.names.len()]);
+        Filling { of, live, is_damaged: is_damaged.into() }
     }
 
     fn fill_chunk(&self, chunk: usize, builder: &TableBuilder, bytes: &mut Vec<u8>) {
         if self.is_damaged.load(Ordering::Relaxed) {
             return;
         }
-        let mut live = vec![Live::default(); self.names.len()];
+        let mut live = vec![Live::default(); self.of.names.len()];
         let is_whole = self.of.image.read_chunk(chunk, bytes).is_some_and(|records| {
             records
                 .chunks_exact(IMAGED_BYTES)
@@ -200,13 +215,14 @@ impl<'a> Filling<'a> {
         builder: &TableBuilder,
         live: &mut [Live],
     ) -> bool {
-        let Some(record) = ImagedRecord::decode(record, &self.of.image.head.segments) else {
+        let DeviceImage { image, names, .. } = self.of;
+        let Some(record) = ImagedRecord::decode(record, &image.head.segments) else {
             return false;
         };
-        let bucket = builder.homes(key_words(&record.key))[usize::from(record.in_second)];
+        let bucket = record.bucket(image.head.buckets);
         let segment = record.segment as usize;
-        let is_placed = buckets_of(chunk, self.of.image.head.buckets).contains(&bucket)
-            && builder.put(bucket, record.entry(self.names[segment]));
+        let is_placed = buckets_of(chunk, image.head.buckets).contains(&bucket)
+            && builder.put(bucket, record.entry(names[segment]));
         if is_placed {
             live[segment].add(record.stored_len);
         }

@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::Identity;
 use crate::device::{Device, sync_directory};
 use crate::extent::SegmentLabel;
+use crate::live::Live;
 use crate::record_entry::{BLOCK_BYTES, RecordEntry, Totals};
 use crate::segment_contents::examine;
 use crate::tenant::Tenant;
@@ -181,9 +182,9 @@ impl Segment {
     }
 
     /// Of one that a start has found.
-    pub fn set_live(&self, records: u64, bytes: u64) {
-        self.live_records.store(records, Ordering::Relaxed);
-        self.live_bytes.store(bytes, Ordering::Relaxed);
+    pub fn set_live(&self, live: Live) {
+        self.live_records.store(live.records, Ordering::Relaxed);
+        self.live_bytes.store(live.bytes, Ordering::Relaxed);
     }
 
     /// Says whether nothing is left.

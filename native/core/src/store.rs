@@ -14,6 +14,7 @@ use crate::device::{Device, DeviceConfig, DeviceStatus, Tier};
 use crate::extent::Record;
 use crate::fates::{Fate, Fates};
 use crate::lingering::LingeringStatus;
+use crate::loader::Loader;
 use crate::page_cache::cached_bytes;
 use crate::passing::Passing;
 use crate::placement::Placement;
@@ -57,7 +58,7 @@ pub struct Store {
     catalog: Arc<Catalog>,
     attachments: RwLock<HashMap<u32, Attachment>>,
     passing: Passing,
-    notices: Vec<String>,
+    loader: Loader,
     damaged: AtomicU64,
     segment_bytes: u32,
     stripe_set: [u8; 16],
@@ -72,12 +73,14 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// The second half of `Store::open`.
+    /// What earlier runs left may still be loaded when this returns. It is found meanwhile; what needs more than
+    /// look-ups waits, writing for one.
     pub fn open(self) -> Result<Arc<Store>> {
         let Claim { devices, writer, table_bytes } = self;
         let (segment_bytes, stripe_set) = (writer.segment_bytes, writer.stripe_set);
         let catalog = Arc::new(Catalog::new(FIRST_TABLE_RECORDS, table_bytes)?);
-        let notices = Recovery::new(&catalog).run(&devices)?;
+        let recovery = Recovery::begin(&catalog, &devices)?;
+        let loader = Loader::start(recovery, catalog.clone())?;
         let placement = Arc::new(Placement::default());
         let others = Arc::downgrade(&placement);
         let elsewhere = Arc::new(move |refused: u32, identity, record: Record| {
@@ -98,7 +101,7 @@ impl Claim {
             catalog,
             attachments,
             passing,
-            notices,
+            loader,
             damaged,
             segment_bytes,
             stripe_set,
@@ -115,13 +118,15 @@ struct Attachment {
 }
 
 impl Store {
-    /// Locks the directories, reads what earlier runs left in them, and starts their writers. `Exists` when another
+    /// Locks the directories, reads all that earlier runs left in them, and starts their writers. `Exists` when another
     /// process has one of them.
     pub fn open(config: StoreConfig) -> Result<Arc<Store>> {
-        Store::claim(config)?.open()
+        let store = Store::claim(config)?.open()?;
+        store.loader.wait();
+        Ok(store)
     }
 
-    /// The first half of `open`, which is short: from now on no other process has these directories.
+    /// The first step of `open`, which is short: from now on no other process has these directories.
     pub fn claim(config: StoreConfig) -> Result<Claim> {
         let StoreConfig { devices, extent_delay, idle_seal, table_bytes } = config;
         let fast = devices.iter().filter(|device| device.tier == Tier::Fast);
@@ -392,9 +397,15 @@ impl Store {
         self.writers().iter().map(|writer| writer.device.status()).collect()
     }
 
-    /// What a person should know of the opening: files that were set aside or could not be used.
+    /// What a person should know of the opening: files that were set aside or could not be used. Waits until all that
+    /// earlier runs left is loaded.
     pub fn notices(&self) -> &[String] {
-        &self.notices
+        self.loader.wait()
+    }
+
+    /// Not all that earlier runs left is in the key table yet. Look-ups then read from devices.
+    pub fn is_loading(&self) -> bool {
+        self.catalog.loading.is_under_way()
     }
 
     /// Its device is told of it.
@@ -450,6 +461,7 @@ impl Store {
     /// Writes what is queued, seals all open segments, saves the key table, gives the directories back. Says what a
     /// person should know of it. Idempotent.
     pub fn close(&self) -> Vec<String> {
+        self.loader.wait();
         self.writers().iter().for_each(Writer::close);
         if self.is_closed.swap(true, Ordering::AcqRel) {
             return Vec::new();

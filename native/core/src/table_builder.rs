@@ -4,6 +4,7 @@
 use crate::bucket::{Entry, key_words};
 use crate::cuckoo::Cuckoo;
 use crate::fan_out::fan_out;
+use crate::live::Live;
 use crate::prefetch::prefetch;
 use crate::record_entry::RecordEntry;
 use crate::table_memory::{ENTRIES_A_BUCKET, TableMemory};
@@ -15,30 +16,6 @@ const GROUP: usize = 16;
 const CROWDED_MAX: usize = 1 << 20;
 /// Buckets that a thread makes whole at once.
 const CHUNK: usize = 1 << 15;
-
-/// What of a segment can be found.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub(crate) struct Live {
-    pub records: u64,
-    pub bytes: u64,
-}
-
-impl Live {
-    pub fn add(&mut self, stored_len: u32) {
-        self.records += 1;
-        self.bytes += u64::from(stored_len);
-    }
-
-    pub fn merge(&mut self, other: Live) {
-        self.records += other.records;
-        self.bytes += other.bytes;
-    }
-
-    pub fn take(&mut self, stored_len: u32) {
-        self.records -= 1;
-        self.bytes -= u64::from(stored_len);
-    }
-}
 
 pub(crate) struct TableBuilder {
     memory: TableMemory,
@@ -79,10 +56,6 @@ impl TableBuilder {
     pub fn populate(&self) {
         let starts: Vec<_> = (0..self.memory.bucket_count).step_by(CHUNK).collect();
         fan_out(&starts, |start| self.memory.populate(*start..start + CHUNK));
-    }
-
-    pub fn homes(&self, key: [u64; 2]) -> [usize; 2] {
-        self.cuckoo().homes(key)
     }
 
     /// Into a bucket that no other thread has; false where it is full. Not counted, and no older copy is looked for.

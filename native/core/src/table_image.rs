@@ -5,19 +5,23 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::AtomicI64;
 use std::time::SystemTime;
 
 use crate::bucket::{Entry, key_words};
+use crate::cuckoo::homes;
 use crate::field::{bytes_at, put, u32_at, u64_at};
+use crate::live::Live;
 use crate::record_entry::{BLOCK_BYTES, UNIT_BYTES, alignment};
+use crate::sorted_list::{Doubtful, SortedList};
 use crate::table_memory::{ENTRIES_A_BUCKET, MIN_BUCKETS};
 use crate::{Codec, Identity, Location, PIECE_BYTES, RecordKey};
 
 const MAGIC: [u8; 8] = *b"MPTIMAGE";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER_BYTES: usize = BLOCK_BYTES as usize;
 const HEADER_CRC_AT: usize = 4092;
-const SEGMENT_BYTES: usize = 64;
+const SEGMENT_BYTES: usize = 80;
 const CHUNK_BYTES: usize = 8;
 pub(crate) const IMAGED_BYTES: usize = 32;
 /// Buckets whose records are read, checked and placed together.
@@ -39,6 +43,8 @@ pub(crate) struct ImagedSegment {
     pub last_read: u64,
     /// By codecs, over all its records.
     pub saved_bytes: u64,
+    /// What of it can be found.
+    pub live: Live,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,6 +96,8 @@ impl ImageHead {
             put(out, 40, &segment.changed_ns.to_le_bytes());
             put(out, 48, &segment.last_read.to_le_bytes());
             put(out, 56, &segment.saved_bytes.to_le_bytes());
+            put(out, 64, &segment.live.records.to_le_bytes());
+            put(out, 72, &segment.live.bytes.to_le_bytes());
         }
         for (chunk, out) in self.chunks.iter().zip(chunks.chunks_exact_mut(CHUNK_BYTES)) {
             put(out, 0, &chunk.records.to_le_bytes());
@@ -161,6 +169,7 @@ fn segment_of(bytes: &[u8]) -> ImagedSegment {
         changed_ns: u64_at(bytes, 40),
         last_read: u64_at(bytes, 48),
         saved_bytes: u64_at(bytes, 56),
+        live: Live { records: u64_at(bytes, 64), bytes: u64_at(bytes, 72) },
     }
 }
 
@@ -218,13 +227,24 @@ impl ImagedRecord {
         is_sound.then_some(record)
     }
 
-    /// As an entry of a table, of a segment that has this number and generation now. Nobody has verified it yet.
+    /// As an entry of a table, of a segment that has this number and generation now.
     #[inline]
-    pub fn entry(&self, (segment, generation): (u32, u32)) -> Entry {
+    pub fn entry(&self, name: (u32, u32)) -> Entry {
+        Entry::new(key_words(&self.key), &self.location(name))
+    }
+
+    /// Nobody has verified it yet.
+    #[inline]
+    pub fn location(&self, (segment, generation): (u32, u32)) -> Location {
         let ImagedRecord { offset, stored_len, crc, codec, .. } = *self;
         let verified = false;
-        let location = Location { segment, generation, offset, stored_len, crc, codec, verified };
-        Entry::new(key_words(&self.key), &location)
+        Location { segment, generation, offset, stored_len, crc, codec, verified }
+    }
+
+    /// Where it was among `buckets`.
+    #[inline]
+    pub fn bucket(&self, buckets: usize) -> usize {
+        homes(key_words(&self.key), buckets)[usize::from(self.in_second)]
     }
 }
 
@@ -275,6 +295,34 @@ impl TableImage {
         bytes.resize(records as usize * IMAGED_BYTES, 0);
         self.file.read_exact_at(bytes, self.chunks_at[chunk]).ok()?;
         (crc_fast::crc32_iscsi(bytes) == crc).then_some(bytes)
+    }
+
+    /// The record of one key, of which only its own soundness is checked.
+    pub fn find(
+        &self,
+        key: &RecordKey,
+        reads_left: &AtomicI64,
+    ) -> Result<Option<ImagedRecord>, Doubtful> {
+        let ImageHead { buckets, segments, chunks, .. } = &self.head;
+        let decode = |bytes: &[u8]| ImagedRecord::decode(bytes, segments);
+        for home in homes(key_words(key), *buckets) {
+            let chunk = home / CHUNK_BUCKETS;
+            let Range { start, end } = buckets_of(chunk, *buckets);
+            let list = SortedList {
+                file: &self.file,
+                at: self.chunks_at[chunk],
+                records: chunks[chunk].records as usize,
+                record_bytes: IMAGED_BYTES,
+                spread: start as u64..end as u64,
+                reads_left,
+            };
+            let order = |bytes: &[u8]| Some(decode(bytes)?.bucket(*buckets) as u64);
+            let is_it = |bytes: &[u8]| decode(bytes).filter(|record| record.key == *key);
+            if let Some(found) = list.find(home as u64, order, is_it)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 }
 

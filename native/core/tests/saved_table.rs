@@ -160,11 +160,11 @@ fn an_image_of_another_format_version_is_not_read() {
     let place = tempfile::tempdir().unwrap();
     filled(&[place.path().to_path_buf()]);
     let mut bytes = fs::read(image(place.path())).unwrap();
-    bytes[8] = 2;
+    bytes[8] = 1;
     let crc = crc_fast::crc32_iscsi(&bytes[..4092]);
     bytes[4092..4096].copy_from_slice(&crc.to_le_bytes());
     fs::write(image(place.path()), bytes).unwrap();
-    assert_not_believed(place.path(), "format version 2");
+    assert_not_believed(place.path(), "format version 1");
 }
 
 /// Between two starts the table of a device may be lost or damaged; those of the others are used.

@@ -246,10 +246,11 @@ impl NativeEngine {
         devices.collect()
     }
 
-    /// What a person should know of the opening, a sentence each.
+    /// When all that earlier runs left is loaded: what a person should know of the opening, a sentence each.
     #[napi(catch_unwind)]
-    pub fn notices(&self) -> Vec<String> {
-        self.0.store.notices().to_vec()
+    pub fn loaded<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
+        let parts = self.0.clone();
+        promise(env, move || Ok(parts.store.notices().to_vec()))
     }
 
     #[napi(catch_unwind)]

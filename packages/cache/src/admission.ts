@@ -1,4 +1,4 @@
-import type { DeviceStatus } from '@millpool/native';
+import type { DeviceStatus, EngineCounters } from '@millpool/native';
 import { formatBytes } from '@millpool/protocol';
 import type { CacheStatus } from '@millpool/protocol';
 
@@ -15,12 +15,13 @@ export function stateOf({ state, roomBytes }: DeviceStatus): DeviceStatus['state
 /** Whether anything is admitted, and what keeps it or a part of the devices from it. */
 export function admission(
   devices: readonly DeviceStatus[],
-  tableFull: boolean,
+  { tableFull, loading }: Pick<EngineCounters, 'tableFull' | 'loading'>,
   leftOut: readonly LeftOut[] = [],
 ): Pick<CacheStatus, 'state' | 'why'> {
   if (tableFull) return { state: 'full', why: whyTableFull };
   const lost = [...leftOut.map(({ reason }) => `${reason} `), ...devices.filter(isDead).map(whyDead)].join('');
-  if (devices.some((device) => stateOf(device) === 'ok')) return { state: 'on', why: lost.trim() };
+  const late = loading ? whyLoading : '';
+  if (devices.some((device) => stateOf(device) === 'ok')) return { state: 'on', why: `${lost}${late}`.trim() };
   if (devices.every(isDead)) return { state: 'off', why: `${lost}Replace the device or name another with --data.` };
   const reasons = devices.filter((device) => !isDead(device)).map(whyFull);
   const remedy = 'free something with `millpool free`, or give it more room with --size.';
@@ -38,6 +39,10 @@ function whyDead({ path, reason }: DeviceStatus): string {
 export const whyTableFull =
   'Nothing more is admitted, since the key table fills its part of the memory budget: ' +
   'raise MILLPOOL_BUDGET, or free something with `millpool free`.';
+
+/** It ends by itself. */
+const whyLoading =
+  'What earlier runs left is still being read: it is served, counted roughly, and nothing is written yet.';
 
 function whyFull({ path, reason, sizeBytes, usedBytes }: DeviceStatus): string {
   return reason === '' ? `${path} holds ${formatBytes(usedBytes)} of its ${formatBytes(sizeBytes)}` : reason;

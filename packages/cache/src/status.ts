@@ -86,11 +86,11 @@ function devicesOf({ engine, holders, leftOut }: Parts): readonly DeviceStatus[]
 }
 
 function cacheStatus({ engine, plans, tally, eviction, tiering, leftOut }: Parts): CacheStatus {
-  const { records, recordBytes, sourceBytes, gets, retries, errors, damagedRecords, tableFull, ...counted } =
-    engine.counters();
-  const { hedges, hedgesWon, hedgedBytes, hedgesHeld, rawBytes } = counted;
+  const counters = engine.counters();
+  const { records, recordBytes, sourceBytes, gets, retries, errors, damagedRecords } = counters;
+  const { hedges, hedgesWon, hedgedBytes, hedgesHeld, rawBytes } = counters;
   const devices = engine.devices();
-  const { state, why } = admission(devices, tableFull, leftOut);
+  const { state, why } = admission(devices, counters, leftOut);
   return {
     state,
     why,

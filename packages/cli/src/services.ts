@@ -42,7 +42,8 @@ export async function startServices(
   if (!heap.isSet) log.warn('the heap has no limit of its own', { node: process.version });
   const { store, metadata } = await openState(config, log, parts);
   const engine = await opening;
-  for (const notice of engine.notices()) log.warn('not used of a data directory', { notice });
+  const told = tellNotices(engine, log);
+  parts.onClose('the key table', () => told);
   const cache = await startCache(
     { ...config, socketMode, engineBytes, callBytes, version, leftOut },
     { engine, metadata, coordination: store, clock: systemClock, log: log.with({ part: 'cache' }), heap, onShutdown },
@@ -57,6 +58,11 @@ export async function startServices(
     parts.onClose('the metrics endpoint', () => endpoint.close());
   }
   return cache.handlers;
+}
+
+/** When it has read what earlier runs left, which may be long after it serves. */
+async function tellNotices(engine: Engine, log: Log): Promise<void> {
+  for (const notice of await engine.loaded()) log.warn('not used of a data directory', { notice });
 }
 
 async function openState(

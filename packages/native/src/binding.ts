@@ -107,7 +107,7 @@ export interface NativeEngine {
   counters(): NativeCounters;
   /** Of answers that no client has taken yet. */
   unsentBytes(): number;
-  notices(): string[];
+  loaded(): Promise<string[]>;
   residency(objects: Uint8Array): Float64Array;
   facts(objects: Uint8Array): Promise<NativeObjectFacts>;
   sourceTally(attachment: number): NativeSourceTally;
@@ -215,6 +215,7 @@ export interface NativeCounters {
   readonly rawBytes: number;
   readonly tableBytes: number;
   readonly tableFull: boolean;
+  readonly loading: boolean;
   readonly damagedRecords: number;
   readonly gets: number;
   readonly sourceBytes: number;

@@ -228,9 +228,13 @@ export class Engine {
     return called(() => this.#native.segmentBytes());
   }
 
-  /** What a person should know of the opening, a clause each: segment files that were removed or set aside. */
-  notices(): readonly string[] {
-    return called(() => this.#native.notices());
+  /**
+   * When the key table has all that earlier runs left; what a person should know of it, a clause each: segment files
+   * that were removed or set aside. Until then single records are found where they lie, what is evicted or forgotten
+   * waits, and nothing is written.
+   */
+  loaded(): Promise<readonly string[]> {
+    return settled(() => this.#native.loaded());
   }
 
   counters(): EngineCounters {

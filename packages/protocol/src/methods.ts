@@ -434,7 +434,10 @@ export interface CopyStatus {
 
 export interface CacheStatus {
   readonly state: 'on' | 'full' | 'off';
-  /** Empty when the state is `on`; else a sentence with the remedy. */
+  /**
+   * Empty when the state is `on`, all devices work, and what earlier runs left has been read; else a sentence with the
+   * remedy.
+   */
   readonly why: string;
   readonly records: number;
   /** As they are stored. */

@@ -82,7 +82,12 @@ impl ReadTask {
                 group.push((next, credit));
                 next += 1;
             }
-            self.serve(group);
+            if self.peer.shared.store.is_loading() {
+                // Its look-ups read from devices, or wait.
+                tokio::task::block_in_place(|| self.serve(group));
+            } else {
+                self.serve(group);
+            }
         }
     }
 
