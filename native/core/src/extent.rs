@@ -21,7 +21,12 @@ pub(crate) const EXTENT_PAYLOAD_BYTES: u32 = 4 << 20;
 /// What eight header blocks hold; with a gap behind each payload, as many slices as one pwritev takes (1,024).
 pub(crate) const EXTENT_RECORDS: usize = 511;
 const MAX_HEADER_BLOCKS: u32 = 8;
-const ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
+/// What the page cache holds in one piece, and a processor finds by one entry: a run of the file that begins at a
+/// multiple of this, where one write covered all of it.
+const FOLIO_BYTES: u32 = 2 << 20;
+/// Left blank at most, so that the next extent begins where such a run does.
+const BLANK_BYTES: u32 = 32 << 10;
+static ZEROS: [u8; (BLANK_BYTES + BLOCK_BYTES) as usize] = [0; _];
 
 /// Which segment an extent is part of; repeated in each, so that a stray block is never taken for one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,6 +151,25 @@ impl ExtentSize {
     pub fn bytes(&self) -> u32 {
         header_blocks(self.records) * BLOCK_BYTES + self.payload_bytes()
     }
+
+    /// Where an extent of this size at `at` ends at most.
+    pub fn end(&self, at: u32) -> u32 {
+        let payloads = at + header_blocks(self.records) * BLOCK_BYTES;
+        extent_end(payloads, payloads + self.payload_bytes())
+    }
+
+    /// Of an extent at `at`: whether it ends where a folio does, and would no more if it grew into `grown`.
+    pub fn is_best(&self, grown: &ExtentSize, at: u32) -> bool {
+        let end = self.end(at);
+        self.records > 0 && end.is_multiple_of(FOLIO_BYTES) && at + grown.bytes() > end
+    }
+}
+
+/// Where an extent ends whose payloads take what lies between these: where a folio does, if that is near.
+fn extent_end(start: u32, end: u32) -> u32 {
+    let folio_end = end.next_multiple_of(FOLIO_BYTES);
+    let is_near = folio_end - end <= BLANK_BYTES && folio_end - start <= EXTENT_PAYLOAD_BYTES;
+    if is_near { folio_end } else { end }
 }
 
 fn header_blocks(records: usize) -> u32 {
@@ -187,7 +211,8 @@ impl Extent {
         payloads: &mut [Payload<'_>],
     ) -> Extent {
         payloads.sort_by_key(|payload| alignment(payload.len()) < BLOCK_BYTES);
-        let mut offset = at + header_blocks(payloads.len()) * BLOCK_BYTES;
+        let start = at + header_blocks(payloads.len()) * BLOCK_BYTES;
+        let mut offset = start;
         let mut entries = Vec::with_capacity(payloads.len());
         for payload in payloads {
             let stored_len = payload.len();
@@ -198,7 +223,7 @@ impl Extent {
             entries.push(entry);
             offset += stored_len;
         }
-        let bytes = offset.next_multiple_of(BLOCK_BYTES) - at;
+        let bytes = extent_end(start, offset.next_multiple_of(BLOCK_BYTES)) - at;
         Extent { label, number, written_at: 0, bytes, entries }
     }
 
@@ -324,4 +349,65 @@ fn write_all(file: &File, mut at: u64, mut slices: &mut [IoSlice<'_>]) -> io::Re
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn payload(stored: &[u8]) -> Payload<'_> {
+        Payload {
+            key: RecordKey([7; 16]),
+            piece: 0,
+            stored,
+            crc: crc_fast::crc32_iscsi(stored),
+            raw_len: stored.len() as u32,
+            codec: Codec::Raw,
+            original: None,
+        }
+    }
+
+    #[test]
+    fn extents_of_small_records_end_where_folios_do() {
+        let record = BLOCK_BYTES - 100;
+        let (mut at, mut size) = (12 * BLOCK_BYTES, ExtentSize::default());
+        let mut ends = Vec::new();
+        for _ in 0..4 * EXTENT_RECORDS {
+            let grown = size.with(record).filter(|grown| !size.is_best(grown, at));
+            size = grown.unwrap_or_else(|| {
+                at = size.end(at);
+                ends.push(at);
+                ExtentSize::default().with(record).expect("one record fits")
+            });
+        }
+        assert_eq!(ends, [1, 2, 3, 4].map(|folios| folios * FOLIO_BYTES));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_anywhere_is_read_back_and_ends_where_it_may(
+            blocks in 0..3 * FOLIO_BYTES / BLOCK_BYTES,
+            lens in proptest::collection::vec(prop_oneof![1..5000u32, 1..600_000u32], 1..60),
+        ) {
+            let (at, bytes) = (blocks * BLOCK_BYTES, vec![3; 600_000]);
+            let mut size = ExtentSize::default();
+            let mut payloads = Vec::new();
+            for len in lens {
+                let Some(grown) = size.with(len) else { break };
+                size = grown;
+                payloads.push(payload(&bytes[..len as usize]));
+            }
+            let label = SegmentLabel { id: [1; 16], identity: Identity([2; 16]) };
+            let extent = Extent::lay_out(label, 0, at, &mut payloads);
+            let file = tempfile::tempfile().unwrap();
+            extent.write(&file, at, &payloads).unwrap();
+            let end = at + extent.bytes;
+            prop_assert!(end <= size.end(at));
+            prop_assert_eq!(file.metadata().unwrap().len(), u64::from(end));
+            let read = Extent::read(&file, at, end).unwrap();
+            prop_assert_eq!((read.bytes, read.entries), (extent.bytes, extent.entries));
+        }
+    }
 }

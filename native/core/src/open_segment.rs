@@ -98,7 +98,7 @@ impl OpenSegment {
     /// Writes `payloads` as one extent. Their entries may be published when this returns, not before.
     pub fn write(&mut self, payloads: &mut [Payload<'_>]) -> Result<Vec<RecordEntry>, Refusal> {
         let size = ExtentSize::of(payloads);
-        let end = self.at + size.bytes() + footer_bytes(self.records + size.records);
+        let end = size.end(self.at) + footer_bytes(self.records + size.records);
         if end > self.limit {
             return Err(Refusal::SegmentFull);
         }
@@ -114,6 +114,11 @@ impl OpenSegment {
         self.extents += 1;
         self.records += payloads.len();
         Ok(extent.entries)
+    }
+
+    /// Where the next extent goes.
+    pub fn at(&self) -> u32 {
+        self.at
     }
 
     pub fn is_empty(&self) -> bool {

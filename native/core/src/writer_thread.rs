@@ -139,10 +139,11 @@ impl WriterThread {
         last.is_some_and(|last| now.duration_since(last) >= self.config.idle_seal)
     }
 
-    /// Adds a record to its stream; a full extent is written first.
+    /// Adds a record to its stream; an extent that is full, or large enough, is written first.
     fn take(&mut self, identity: Identity, record: Record) {
-        let size = self.streams.entry(identity).or_default().size;
-        let grown = size.with(record.len());
+        let stream = self.streams.entry(identity).or_default();
+        let (size, at) = (stream.size, stream.open.as_ref().map_or(0, OpenSegment::at));
+        let grown = size.with(record.len()).filter(|grown| !size.is_best(grown, at));
         if grown.is_none() {
             self.write(&identity);
         }
