@@ -30,6 +30,7 @@ impl Codec {
 
     /// Whether a record of `raw_len` bytes may lie in `stored_len`. What is compressed is always shorter, so whoever
     /// knows no codec finds a record of another length than it wants, and asks the daemon.
+    #[inline]
     pub fn fits(self, stored_len: u32, raw_len: u32) -> bool {
         match self {
             Codec::Raw => stored_len == raw_len,

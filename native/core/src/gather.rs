@@ -67,6 +67,7 @@ impl<'a> Copy<'a> {
     ///
     /// # Safety
     /// `target` is writable for the length of `part`, and used by nobody else until the gather has returned.
+    #[inline]
     pub unsafe fn new(
         mapping: &'a Mapping,
         location: &Location,

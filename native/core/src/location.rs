@@ -31,6 +31,7 @@ impl Location {
     }
 
     /// Whether a piece of `len` bytes can lie there; what it cannot be is a miss.
+    #[inline]
     pub fn holds(&self, len: u32) -> bool {
         self.codec.fits(self.stored_len, len)
     }

@@ -73,7 +73,7 @@ pub struct Mapping {
     bytes: GuardedBytes,
     file: File,
     name: SegmentName,
-    /// Of the file when it was last looked at. The daemon cuts only what it never published.
+    /// Of the file when it was last looked at, as far as it is mapped. The daemon cuts only what it never published.
     known_len: AtomicU64,
 }
 
@@ -86,25 +86,27 @@ impl Mapping {
         let len = file.metadata().map_err(io)?.len();
         check_label(&file, len, name)?;
         let bytes = GuardedBytes::map(&file, MAX_SEGMENT_BYTES as usize)?;
-        Ok(Mapping { bytes, file, name: *name, known_len: AtomicU64::new(len) })
+        Ok(Mapping { bytes, file, name: *name, known_len: AtomicU64::new(mapped_len(len)) })
     }
 
+    #[inline]
     pub fn name(&self) -> &SegmentName {
         &self.name
     }
 
     /// Whether the file has `len` bytes at `offset`; looks again when it did not the last time.
+    #[inline]
     pub fn readable(&self, offset: u32, len: u32) -> bool {
         let end = u64::from(offset) + u64::from(len);
-        if end > u64::from(MAX_SEGMENT_BYTES) {
-            return false;
-        }
-        if end <= self.known_len.load(Ordering::Relaxed) {
-            return true;
-        }
+        end <= self.known_len.load(Ordering::Relaxed) || self.has_grown_to(end)
+    }
+
+    #[cold]
+    fn has_grown_to(&self, end: u64) -> bool {
         let Ok(metadata) = self.file.metadata() else { return false };
-        self.known_len.store(metadata.len(), Ordering::Relaxed);
-        end <= metadata.len()
+        let len = mapped_len(metadata.len());
+        self.known_len.store(len, Ordering::Relaxed);
+        end <= len
     }
 
     /// Whether all pages of these bytes are in memory, so that reading them waits for no device. By mincore, which says
@@ -143,6 +145,11 @@ impl Mapping {
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
+}
+
+/// What lies behind the largest possible length is not mapped.
+fn mapped_len(file_len: u64) -> u64 {
+    file_len.min(MAX_SEGMENT_BYTES.into())
 }
 
 fn check_label(file: &File, len: u64, name: &SegmentName) -> Result<()> {

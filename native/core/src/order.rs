@@ -9,6 +9,8 @@ const ROUNDS: usize = 8;
 /// With two, the orders of five samples come by up to a fifth more or less often than they should (chi-square).
 const LEAST_HALF_BITS: u32 = 3;
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Positions that are looked at together.
+const LANES: usize = 64;
 /// More samples than any dataset has; keeps a half below 32 bits.
 pub const MAX_SAMPLES: u64 = 1 << 48;
 
@@ -52,6 +54,62 @@ impl Permutation {
         x
     }
 
+    /// The samples from a position below n on, in order; behind the last position comes the first.
+    pub fn fill(&self, position: u64, samples: &mut [u64]) {
+        assert!(position < self.n || samples.is_empty(), "position {position} of {}", self.n);
+        let mut position = position;
+        for chunk in samples.chunks_mut(LANES) {
+            let mut lanes = [0; LANES];
+            for lane in &mut lanes[..chunk.len()] {
+                *lane = position;
+                position = if position + 1 == self.n { 0 } else { position + 1 };
+            }
+            self.walk(lanes, chunk);
+        }
+    }
+
+    /// As [`Permutation::at`], for all of them together: those of n or more move up, and are put through again.
+    fn walk(&self, mut lanes: [u64; LANES], samples: &mut [u64]) {
+        let mut owners: [usize; LANES] = std::array::from_fn(|lane| lane);
+        let mut left = samples.len();
+        while left > 0 {
+            self.forward_all(&mut lanes);
+            let walking = std::mem::take(&mut left);
+            for lane in 0..walking {
+                let (x, owner) = (lanes[lane], owners[lane]);
+                if x < self.n {
+                    samples[owner] = x;
+                } else {
+                    (lanes[left], owners[left]) = (x, owner);
+                    left += 1;
+                }
+            }
+        }
+    }
+
+    fn forward_all(&self, lanes: &mut [u64; LANES]) {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx512dq") {
+            // SAFETY: the processor has what it is compiled for.
+            return unsafe { self.wide_forward_all(lanes) };
+        }
+        self.forward_each(lanes);
+    }
+
+    /// These processors multiply eight words at once.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512dq")]
+    fn wide_forward_all(&self, lanes: &mut [u64; LANES]) {
+        self.forward_each(lanes);
+    }
+
+    #[inline(always)]
+    fn forward_each(&self, lanes: &mut [u64; LANES]) {
+        for x in lanes {
+            *x = self.forward(*x);
+        }
+    }
+
     /// Where a sample below n comes.
     pub fn position_of(&self, sample: u64) -> u64 {
         assert!(sample < self.n, "sample {sample} of {}", self.n);
@@ -62,6 +120,7 @@ impl Permutation {
         x
     }
 
+    #[inline(always)]
     fn forward(&self, x: u64) -> u64 {
         let (mut left, mut right) = self.halves(x);
         for key in self.keys {
@@ -78,20 +137,24 @@ impl Permutation {
         (left << self.half_bits) | right
     }
 
+    #[inline(always)]
     fn halves(&self, x: u64) -> (u64, u64) {
         (x >> self.half_bits, x & self.mask())
     }
 
+    #[inline(always)]
     fn round(&self, half: u64, key: u64) -> u64 {
         mix(half ^ key) & self.mask()
     }
 
+    #[inline(always)]
     fn mask(&self) -> u64 {
         (1 << self.half_bits) - 1
     }
 }
 
 /// The finalizer of splitmix64 (Steele, Lea, Flood 2014).
+#[inline(always)]
 pub(crate) fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -177,6 +240,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn many_are_filled_in_as_each_is_alone(n in 1..5000u64, seed: u64, from: u64, len in 0..300usize) {
+            let order = Permutation::new(n, seed, 0);
+            let mut samples = vec![0; len];
+            order.fill(from % n, &mut samples);
+            for (sample, position) in samples.iter().zip(from % n..) {
+                prop_assert_eq!(*sample, order.at(position % n));
+            }
+        }
+
         #[test]
         fn the_inverse_inverts(n in 1..MAX_SAMPLES, seed: u64, epoch: u64, at: u64) {
             let order = Permutation::new(n, seed, epoch);

@@ -13,8 +13,10 @@ pub(crate) fn invalid(message: impl Into<String>) -> napi::Error {
 
 /// A number from JavaScript that must be a whole one of 0 or more.
 pub(crate) fn whole(name: &str, value: f64) -> napi::Result<u64> {
-    if value >= 0.0 && value.fract() == 0.0 && value <= 9_007_199_254_740_991.0 {
-        return Ok(value as u64);
+    // A conversion there and back asks for no function of a library, as rounding does where processors differ.
+    let whole = value as i64;
+    if whole as f64 == value && (0..1 << 53).contains(&whole) {
+        return Ok(whole as u64);
     }
     Err(invalid(format!("{name} is {value}, not a whole number of 0 or more")))
 }

@@ -29,9 +29,10 @@ impl NativeOrder {
             return Err(invalid("an order of 0 samples has no positions"));
         }
         // SAFETY: JavaScript waits for this call.
-        for (at, sample) in (position..).zip(unsafe { samples.as_mut() }) {
-            *sample = self.0.at(at % len) as f64;
-        }
+        let samples = unsafe { samples.as_mut() };
+        let mut numbers = vec![0; samples.len()];
+        self.0.fill(position % len, &mut numbers);
+        samples.iter_mut().zip(numbers).for_each(|(sample, number)| *sample = number as f64);
         Ok(())
     }
 

@@ -30,11 +30,16 @@ impl Order {
         }
         let end = start.checked_add(count).filter(|_| count <= MAX_SAMPLES);
         let end = end.ok_or_else(|| invalid(format!("{count} positions from {start} on")))?;
-        let sample = |position: u64| match self.shuffle {
-            true => self.permutation.at(position % len),
-            false => position % len,
-        };
-        Ok(py.detach(|| (start..end).map(sample).collect::<Vec<u64>>()).into())
+        Ok(py
+            .detach(|| match self.shuffle {
+                true => {
+                    let mut samples = vec![0; count as usize];
+                    self.permutation.fill(start.checked_rem(len).unwrap_or(0), &mut samples);
+                    samples
+                }
+                false => (start..end).map(|position| position % len).collect::<Vec<u64>>(),
+            })
+            .into())
     }
 
     fn position_of(&self, sample: u64) -> PyResult<u64> {
