@@ -24,7 +24,7 @@ const suites = [
         2400,
       ),
   },
-  { name: 'python', run: () => runPythonTests([], 1200) },
+  { name: 'python', run: () => runPythonTests(['--ignore=tests/with_torch'], 1200) },
   { name: 'rust', run: () => runCargoTests(['--workspace'], { limitSeconds: 1800 }) },
   { name: 'loom', run: runLoom },
 ];

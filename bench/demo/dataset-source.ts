@@ -1,22 +1,12 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import {
-  awsEnvironment,
-  ensureImages,
-  ensureVersitygw,
-  generatedFiles,
-  imagesLicence,
-  startVersitygw,
-  WritableBucket,
-} from '@millpool/test/harness';
-import { MillpoolError } from '@millpool/protocol';
+import { awsEnvironment, ensureVersitygw, startVersitygw, WritableBucket } from '@millpool/test/harness';
 
 import type { Show } from './show.ts';
 
 const bucketName = 'millpool-demo';
-const generated = { count: 3000, seed: 1, bytesMin: 20 * 1024, bytesMax: 200 * 1024 };
 /** Objects are kept when they are older than this; the demo's are new. */
 const settleMs = 2200;
 
@@ -28,19 +18,22 @@ export interface DemoSource extends AsyncDisposable {
   readonly env: Readonly<Record<string, string>>;
 }
 
-interface File {
+export interface SourceFile {
   readonly key: string;
   readonly bytes: Uint8Array;
 }
 
-/** Puts real images and generated files into a real S3 server, or into a folder where there can be none. */
-export async function serveDataset(directory: string, show: Show, signal: AbortSignal): Promise<DemoSource> {
-  const getting = { say: (text: string): void => show.say(text), signal };
-  const files = await datasetFiles(show, getting);
-  const binary = await ensureVersitygw(getting);
+/** Puts files into a real S3 server, or into a folder where there can be none. Their keys begin with `data/`. */
+export async function serveDataset(
+  files: readonly SourceFile[],
+  directory: string,
+  show: Show,
+  signal: AbortSignal,
+): Promise<DemoSource> {
+  const binary = await ensureVersitygw({ say: (text) => show.say(text), signal });
   if (binary.kind === 'unavailable') {
     show.say(`No S3 server (${binary.why}): the same data is served from a folder.`);
-    return serveFolder(join(directory, 'demo'), files);
+    return serveFolder(join(directory, 'source'), files);
   }
   const server = await startVersitygw({ binary: binary.what, directory });
   try {
@@ -59,23 +52,7 @@ export async function serveDataset(directory: string, show: Show, signal: AbortS
   return { uri, kind: 's3', env: awsEnvironment(server), [Symbol.asyncDispose]: () => server.stop() };
 }
 
-async function datasetFiles(show: Show, getting: Parameters<typeof ensureImages>[0]): Promise<readonly File[]> {
-  const files: File[] = [];
-  for (const { name, bytes } of generatedFiles(generated)) files.push({ key: `data/generated/${name}`, bytes });
-  const images = await ensureImages(getting);
-  if (images.kind === 'unavailable') {
-    throw new MillpoolError({
-      code: 'source-unavailable',
-      message: `The demo's images cannot be fetched: ${images.why}.`,
-      remedy: 'Check that the npm registry can be reached, and run it again.',
-    });
-  }
-  show.say(imagesLicence);
-  for (const image of images.what) files.push({ key: `data/images/${image.name}`, bytes: await readFile(image.file) });
-  return files;
-}
-
-async function serveFolder(directory: string, files: readonly File[]): Promise<DemoSource> {
+async function serveFolder(directory: string, files: readonly SourceFile[]): Promise<DemoSource> {
   for (const { key, bytes } of files) {
     const path = join(directory, key);
     await mkdir(dirname(path), { recursive: true });
@@ -85,6 +62,6 @@ async function serveFolder(directory: string, files: readonly File[]): Promise<D
   return { uri: join(directory, 'data'), kind: 'folder', env: {}, [Symbol.asyncDispose]: async () => undefined };
 }
 
-function totalBytes(files: readonly File[]): number {
+function totalBytes(files: readonly SourceFile[]): number {
   return files.reduce((sum, file) => sum + file.bytes.length, 0);
 }

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 
-import type { Batch, Dataset, Mill, Report } from '@millpool/client';
+import { connect } from '@millpool/client';
+import type { Batch, Dataset, Report } from '@millpool/client';
 import { formatBytes } from '@millpool/protocol';
 
 import { ContentSum } from './content-sum.ts';
@@ -10,20 +11,26 @@ import type { Show } from './show.ts';
 const epochs = 3;
 const batchSize = 256;
 
-/** Three epochs over everything below `root`, shuffled anew each time, as a training script would read them. */
-export async function runEpochs(
-  mill: Mill,
-  what: { readonly root: string; readonly source: 's3' | 'folder'; readonly control: string },
-  show: Show,
-  stop: AbortSignal,
-): Promise<void> {
-  const data = await mill.dataset(what.root);
+/** The daemon of the demo, and what is attached there. */
+export interface DemoNode {
+  readonly socket: string;
+  readonly root: string;
+  readonly source: 's3' | 'folder';
+  /** For what the demo writes. */
+  readonly directory: string;
+}
+
+/** Three epochs over everything below the root, shuffled anew each time, as a training script would read them. */
+export async function readEpochs({ socket, root, source }: DemoNode, show: Show, stop: AbortSignal): Promise<void> {
+  await using mill = await connect({ socket });
+  const control = `${socket}.control`;
+  const data = await mill.dataset(root);
   show.say(`Dataset version ${data.version.slice(0, 12)}: ${data.length} files, ${formatBytes(data.bytes)}.`);
   const loader = data.loader({ batchSize, shuffle: true, seed: 7 });
-  let before = { report: loader.report(), cache: (await daemonStatus(what.control)).cache };
+  let before = { report: loader.report(), cache: (await daemonStatus(control)).cache };
   for (let epoch = 1; epoch <= epochs; epoch += 1) {
     const { seconds, checksum } = await runEpoch(loader, data, { show, epoch, stop });
-    const after = { report: loader.report(), cache: (await daemonStatus(what.control)).cache };
+    const after = { report: loader.report(), cache: (await daemonStatus(control)).cache };
     const samples = after.report.samples - before.report.samples;
     const bytes = after.report.bytes - before.report.bytes;
     const sourceBytes = after.cache.sourceBytes - before.cache.sourceBytes;
@@ -39,7 +46,7 @@ export async function runEpochs(
       hitRatio: Math.max(0, 1 - gets / samples),
       waitSeconds: waitsBetween(before.report, after.report),
       checksum,
-      source: what.source,
+      source,
     });
     before = after;
   }

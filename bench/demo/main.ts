@@ -2,23 +2,33 @@ import { mkdtemp, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { connect } from '@millpool/client';
 import { asMillpoolError, formatBytes, MillpoolError } from '@millpool/protocol';
 import { MillpoolNode } from '@millpool/test/harness';
 
 import { serveDataset } from './dataset-source.ts';
-import { runEpochs } from './epochs.ts';
+import { readEpochs } from './epochs.ts';
+import type { DemoNode } from './epochs.ts';
+import { labelledFiles, mixedFiles } from './files.ts';
 import { Show } from './show.ts';
+import { train } from './training.ts';
 
 /** The data once in the source and once in the cache, and room to work. */
 const neededBytes = 1.5 * 1024 ** 3;
 const root = '/demo';
 
-/**
- * The main job on real input: a bucket of small files, one daemon, and a training-like loop of three epochs. The first
- * epoch fetches and packs; the others come from the segments. Cleans up after itself, also when it is interrupted.
- */
-async function demo(show: Show, stop: AbortSignal): Promise<void> {
+/** What is shown: the data, and what is done with it. */
+interface Play {
+  readonly files: typeof mixedFiles;
+  readonly run: (node: DemoNode, show: Show, stop: AbortSignal) => Promise<void>;
+}
+
+/** Three epochs of a training-like loop. The first one fetches and packs; the others come from the segments. */
+const reading: Play = { files: mixedFiles, run: readEpochs };
+/** A real network learns real images, in Python. */
+const training: Play = { files: labelledFiles, run: train };
+
+/** The main job on real input: a bucket, one daemon, a loop. Cleans up after itself, also when it is interrupted. */
+async function demo({ files, run }: Play, show: Show, stop: AbortSignal): Promise<void> {
   const place = tmpdir();
   const { bavail, bsize } = await statfs(place);
   if (bavail * bsize < neededBytes) {
@@ -30,7 +40,7 @@ async function demo(show: Show, stop: AbortSignal): Promise<void> {
   }
   const directory = await mkdtemp(join(place, 'millpool-demo-'));
   try {
-    await using source = await serveDataset(join(directory, 'source'), show, stop);
+    await using source = await serveDataset(await files(show, stop), join(directory, 'source'), show, stop);
     show.say(`Starting: millpool up ${source.uri} --at ${root}`);
     const node = await MillpoolNode.start({
       directory,
@@ -39,8 +49,7 @@ async function demo(show: Show, stop: AbortSignal): Promise<void> {
       env: source.env,
     });
     try {
-      await using mill = await connect({ socket: node.socket });
-      await runEpochs(mill, { root, source: source.kind, control: `${node.socket}.control` }, show, stop);
+      await run({ socket: node.socket, root, source: source.kind, directory }, show, stop);
     } finally {
       await node.stop();
     }
@@ -49,10 +58,11 @@ async function demo(show: Show, stop: AbortSignal): Promise<void> {
   }
 }
 
-const help = `Usage: npm run demo [-- --json | --help]
+const help = `Usage: npm run demo [-- [--python] [--json] | --help]
 
-Three epochs over a bucket of small files, as a training script reads them. --json prints an object a line and nothing
-else on stdout (with npm run --silent).
+Three epochs over a bucket of small files, as a training script reads them. --python trains a small network on real
+images with torch instead, and stops and resumes it with another number of processes. --json prints an object a line
+and nothing else on stdout (with npm run --silent).
 `;
 
 const stop = new AbortController();
@@ -60,7 +70,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => stop.abort(new MillpoolError({ code: 'cancelled', message: 'Interrupted.', remedy: '' })));
 }
 const words = process.argv.slice(2);
-const unknown = words.find((word) => word !== '--json' && word !== '--help');
+const unknown = words.find((word) => !['--json', '--python', '--help'].includes(word));
 const show = new Show(words.includes('--json'));
 if (words.includes('--help')) {
   process.stdout.write(help);
@@ -68,7 +78,7 @@ if (words.includes('--help')) {
   show.failure({ code: 'invalid', message: `The demo has no ${unknown}.`, remedy: 'See `npm run demo -- --help`.' });
   process.exitCode = 2;
 } else {
-  await demo(show, stop.signal).catch((error: unknown) => {
+  await demo(words.includes('--python') ? training : reading, show, stop.signal).catch((error: unknown) => {
     // What fails because the demo is being ended is not what ended it.
     show.failure(asMillpoolError(stop.signal.aborted ? stop.signal.reason : error).shape);
     process.exitCode = stop.signal.aborted ? 130 : 1;

@@ -166,6 +166,10 @@ class Loader:
         )
         return self._account.report(around)
 
+    def copied(self, seconds: float) -> None:
+        """For who takes batches to a GPU: how long it stood still for them; the report counts it as ``copy``."""
+        self._account.copied(seconds)
+
     def close(self) -> None:
         """Ends the iteration under way. Batches stay readable. Idempotent."""
         self._end_iteration()

@@ -145,6 +145,10 @@ class StallAccount:
         self._source_seconds += max(0.0, came - begun)
         self._source_until = max(self._source_until, came)
 
+    def copied(self, seconds: float) -> None:
+        """For so long a GPU stood still for batches that were on their way to it."""
+        self.wait_seconds["copy"] += seconds
+
     def fetched_ahead(self, progress: Progress) -> None:
         """What the plan under way has fetched so far."""
         self._ahead_now = progress
