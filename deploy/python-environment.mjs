@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { run } from './command.mjs';
 import { root } from './places.mjs';
 
@@ -16,26 +16,29 @@ export class NoPython extends Error {}
 /**
  * An environment of its own with what tests and linters of packages/python need, made once and kept with the caches.
  * Programs in it are run as `python -m NAME`: it is put in place by rename, which their own paths do not survive.
+ * @param {string[]} more lists of packages, by their names in packages/python, beside what all tests need.
  * @returns {Promise<string>} its python.
  * @throws {NoPython}
  */
-export async function pythonEnvironment() {
-  const requirements = readFileSync(`${root}/packages/python/requirements-dev.txt`);
+export async function pythonEnvironment(more = []) {
+  const lists = ['requirements-dev.txt', ...more].map((name) => `${root}/packages/python/${name}`);
   const { program, version } = installedPython();
-  const digest = createHash('sha256').update(requirements).update(version).digest('hex').slice(0, 12);
+  const hash = createHash('sha256');
+  for (const list of lists) hash.update(readFileSync(list));
+  const digest = hash.update(version).digest('hex').slice(0, 12);
   const caches = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'millpool');
   const place = join(caches, `python-${version}-${digest}`);
-  if (!existsSync(place)) await make(place, caches, program);
+  if (!existsSync(place)) await make(place, lists, program);
   return join(place, 'bin/python');
 }
 
-async function make(place, caches, program) {
-  mkdirSync(caches, { recursive: true });
+async function make(place, lists, program) {
+  mkdirSync(dirname(place), { recursive: true });
   const next = mkdtempSync(`${place}-`);
   try {
     await step(program, ['-m', 'venv', next]);
-    const install = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--requirement'];
-    await step(join(next, 'bin/python'), [...install, `${root}/packages/python/requirements-dev.txt`]);
+    const install = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check'];
+    await step(join(next, 'bin/python'), [...install, ...lists.flatMap((list) => ['--requirement', list])]);
     if (!existsSync(place)) renameSync(next, place);
   } finally {
     rmSync(next, { recursive: true, force: true });

@@ -4,30 +4,39 @@ import { NoPython, pythonEnvironment } from './python-environment.mjs';
 import { Tally } from './tally.mjs';
 
 const folder = 'packages/python';
+const withTorch = 'tests/with_torch';
 
 /** Runs pytest over packages/python, each test counted; on a machine without Python it is one skip that says so. */
-export function runPythonTests(args, limitSeconds) {
-  return withPython('python', async (python) => {
-    const tally = new Tally();
-    const stray = [];
-    const onLine = (line) => {
-      const event = parse(line);
-      if (event === null) stray.push(line);
-      else count(tally, event);
-    };
-    const quiet = ['-p', 'pytest_reporter', '-p', 'no:terminal'];
-    const options = { cwd: `${root}/${folder}`, env: environment(), limitSeconds, onLine };
-    const { code, timedOut } = await run(python, ['-m', 'pytest', ...quiet, ...args], options);
-    if (timedOut) tally.fail(`pytest did not end within ${limitSeconds} s`, stray.slice(-40).join('\n'));
-    else if (code !== 0 && tally.failures.length === 0) tally.fail('pytest', stray.slice(-40).join('\n'));
-    else if (tally.size === 0) tally.fail('no test of Python ran', stray.slice(-40).join('\n'));
-    return tally;
-  });
+export function runPythonTests(limitSeconds) {
+  return withPython('python', [], (python) => runPytest(python, [`--ignore=${withTorch}`], limitSeconds));
+}
+
+/** Those that need torch, pandas and their like, which are installed for them. */
+export function runTorchTests(limitSeconds) {
+  const lists = ['requirements-torch.txt'];
+  return withPython('torch', lists, (python) => runPytest(python, [withTorch], limitSeconds));
+}
+
+async function runPytest(python, args, limitSeconds) {
+  const tally = new Tally();
+  const stray = [];
+  const onLine = (line) => {
+    const event = parse(line);
+    if (event === null) stray.push(line);
+    else count(tally, event);
+  };
+  const quiet = ['-p', 'pytest_reporter', '-p', 'no:terminal'];
+  const options = { cwd: `${root}/${folder}`, env: environment(), limitSeconds, onLine };
+  const { code, timedOut } = await run(python, ['-m', 'pytest', ...quiet, ...args], options);
+  if (timedOut) tally.fail(`pytest did not end within ${limitSeconds} s`, stray.slice(-40).join('\n'));
+  else if (code !== 0 && tally.failures.length === 0) tally.fail('pytest', stray.slice(-40).join('\n'));
+  else if (tally.size === 0) tally.fail('no test of Python ran', stray.slice(-40).join('\n'));
+  return tally;
 }
 
 /** Formatter, linter and both type checkers. */
 export function runPythonLinters(check) {
-  return withPython('python linters', async (python) => {
+  return withPython('python linters', [], async (python) => {
     const tally = new Tally();
     const module = (name, ...args) => check(name, python, ['-m', name, ...args]);
     const config = `${root}/${folder}/pyproject.toml`;
@@ -39,9 +48,9 @@ export function runPythonLinters(check) {
   });
 }
 
-async function withPython(name, body) {
+async function withPython(name, lists, body) {
   try {
-    return await body(await pythonEnvironment());
+    return await body(await pythonEnvironment(lists));
   } catch (error) {
     if (!(error instanceof NoPython)) throw error;
     const tally = new Tally();

@@ -6,9 +6,10 @@ import { run } from './command.mjs';
 import { FloorError } from './floors.mjs';
 import { runNodeTests, testFiles } from './node-suite.mjs';
 import { bin, root, targetDirectory } from './places.mjs';
-import { runPythonLinters, runPythonTests } from './python-suite.mjs';
+import { runPythonLinters, runPythonTests, runTorchTests } from './python-suite.mjs';
 import { Tally } from './tally.mjs';
 
+const withExtra = '--torch';
 const isTidy = (file) => file.startsWith('test/dist/tidy/');
 const all = () => testFiles(['packages', 'test', 'bench']);
 
@@ -24,7 +25,9 @@ const suites = [
         2400,
       ),
   },
-  { name: 'python', run: () => runPythonTests(['--ignore=tests/with_torch'], 1200) },
+  { name: 'python', run: () => runPythonTests(1200) },
+  // Installs 6 GB the first time, so it is run only where it is asked for: `npm test -- --torch`.
+  { name: 'torch', run: () => runTorchTests(1200), isExtra: true },
   { name: 'rust', run: () => runCargoTests(['--workspace'], { limitSeconds: 1800 }) },
   { name: 'loom', run: runLoom },
 ];
@@ -92,9 +95,12 @@ async function runSuite(name, body) {
   return tally;
 }
 
-async function main(wanted) {
+async function main(args) {
+  const wanted = args.filter((arg) => arg !== withExtra);
+  const isChosen = ({ name, isExtra }) =>
+    wanted.includes(name) || (isExtra ? args.includes(withExtra) : wanted.length === 0);
   const total = await runSuite('build and types', buildAndCheckTypes);
-  const chosen = suites.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+  const chosen = suites.filter(isChosen);
   if (total.failures.length === 0) {
     for (const suite of chosen) total.add(await runSuite(suite.name, suite.run));
   }

@@ -56,6 +56,13 @@ impl Ring {
         self.pool().state().waiting > 0
     }
 
+    /// The part of it that is in slots which somebody holds.
+    pub fn held_bytes(&self) -> usize {
+        let pool = self.pool();
+        let state = pool.state();
+        state.bytes - state.free.iter().map(|slot| slot.len()).sum::<usize>()
+    }
+
     /// A slot of at least `bytes`, nobody else's until it is dropped. Waits for one while the budget is held by others;
     /// `Timeout` says so, `Full` that it can never be had.
     pub fn lease(&self, bytes: usize, deadline: Instant) -> Result<Slot> {
@@ -224,6 +231,7 @@ mod tests {
         assert_ne!(first.as_ptr(), second.as_ptr());
         let place = first.as_ptr();
         drop(first);
+        assert_eq!(ring.held_bytes(), 4 << 20);
         assert_eq!(ring.lease(3 << 20, soon()).unwrap().as_ptr(), place);
         assert_eq!(ring.bytes(), 8 << 20);
     }

@@ -132,6 +132,12 @@ impl Client {
         py.detach(|| self.0.status().ring_bytes)
     }
 
+    /// Of these, in batches and views that are held.
+    #[getter]
+    fn ring_held_bytes(&self, py: Python<'_>) -> usize {
+        py.detach(|| self.0.status().ring_held_bytes)
+    }
+
     /// Ends calls under way, and all later ones. Batches stay readable.
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.0.close());

@@ -59,6 +59,8 @@ pub struct ClientStatus {
     pub maps: bool,
     pub mapped_segments: usize,
     pub ring_bytes: usize,
+    /// Of these, in batches that are held.
+    pub ring_held_bytes: usize,
 }
 
 /// A connection to this node's daemon that comes back by itself. All methods may be called at once from many threads,
@@ -145,6 +147,7 @@ impl Client {
             maps: session.maps(),
             mapped_segments: session.segments.mapped(),
             ring_bytes: session.ring.bytes(),
+            ring_held_bytes: session.ring.held_bytes(),
         }
     }
 

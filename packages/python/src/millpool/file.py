@@ -52,15 +52,20 @@ class File(io.RawIOBase):
     def read_at(self, offset: int, length: int | None = None) -> bytes:
         """``length`` bytes from ``offset`` on, fewer at its end; the caller's own."""
         wanted = slice(offset, None if length is None else offset + length)
-        return self._of_one_version(lambda: b"".join([bytes(piece) for piece in self._pieces(wanted)]))
+        return self._of_one_version(lambda: b"".join([bytes(piece) for piece in self._pieces([wanted])]))
 
     def read_into(self, buffer: Buffer, offset: int = 0) -> int:
         """Fills a writable buffer from ``offset`` on; returns how many bytes that were, fewer at the file's end."""
-        with memoryview(buffer) as given, given.cast("B") as target:
+        with memoryview(buffer) as given:
+            return self.read_ranges_into(given, [slice(offset, offset + given.nbytes)])
+
+    def read_ranges_into(self, buffer: Buffer, ranges: Sequence[slice]) -> int:
+        """Writes ``data[start:stop]`` of each, one after the other; returns how many bytes that were."""
+        with memoryview(buffer) as given, given.cast("B") if given.nbytes else given as target:
 
             def fill() -> int:
                 filled = 0
-                for piece in self._pieces(slice(offset, offset + len(target))):
+                for piece in self._pieces(ranges):
                     target[filled : filled + len(piece)] = piece
                     filled += len(piece)
                 return filled
@@ -112,9 +117,9 @@ class File(io.RawIOBase):
         errors = dict(native.failures()) if native.failed else {}
         return settled(native, Rows(range(len(spans)), lambda _: self._path, errors), "raise")
 
-    def _pieces(self, wanted: slice) -> Iterator[memoryview]:
-        spans = Spans(self._connection, self._objects, [span_of(0, self.size, wanted)], self._timeout)
-        for _, _, piece in spans.pieces():
+    def _pieces(self, ranges: Sequence[slice]) -> Iterator[memoryview]:
+        spans = [span_of(0, self.size, wanted) for wanted in ranges]
+        for _, _, piece in Spans(self._connection, self._objects, spans, self._timeout).pieces():
             if isinstance(piece, MillpoolError):
                 raise with_path(piece, self._path)
             yield piece

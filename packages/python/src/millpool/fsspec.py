@@ -6,7 +6,6 @@ datasets, zarr or ``torch.distributed.checkpoint`` take a URL.
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -15,15 +14,13 @@ from typing import Any, Never
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from millpool.connection import connection_to
 from millpool.entry import Info
 from millpool.errors import Invalid, MillpoolError, NotFound, Refused
 from millpool.file import File
-from millpool.mill import RING_BYTES, Mill
+from millpool.mill import DEFAULT_TIMEOUT, Mill, shared
 
 #: Read ahead by a file that is read in small steps. More would be copied for nothing where the steps are not in order.
 _BLOCK_BYTES = 1 << 20
-_TIMEOUT = 30.0
 
 
 class MillpoolFileSystem(AbstractFileSystem):
@@ -37,19 +34,14 @@ class MillpoolFileSystem(AbstractFileSystem):
     protocol = "millpool"
     root_marker = "/"
 
-    def __init__(self, socket: str | None = None, timeout: float = _TIMEOUT, **storage_options: Any) -> None:
+    def __init__(self, socket: str | None = None, timeout: float = DEFAULT_TIMEOUT, **storage_options: Any) -> None:
         super().__init__(socket=socket, timeout=timeout, **storage_options)
-        # Resolved here: a name in the environment is that of the process which made the file system.
-        self._place = (connection_to(socket, timeout, RING_BYTES).socket, timeout)
-
-    @property
-    def mill(self) -> Mill:
-        """What it reads through."""
-        return _mill(*self._place)
+        #: What it reads through; connected when it is first needed.
+        self.mill: Mill = shared(socket, timeout)
 
     @property
     def fsid(self) -> str:
-        return f"millpool_{self._place[0]}"
+        return f"millpool_{self.mill.socket}"
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
@@ -249,12 +241,6 @@ def _reopened(fs: MillpoolFileSystem, file: File, options: dict[str, Any], posit
     opened = MillpoolFile(fs, file, **options)
     opened.seek(position)
     return opened
-
-
-@functools.cache
-def _mill(socket: str, timeout: float) -> Mill:
-    """One of a process: fsspec makes a file system for each thread."""
-    return Mill(connection_to(socket, timeout, RING_BYTES))
 
 
 def _row(entry: Info) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -23,17 +24,31 @@ from millpool.spans import Span, Spans, span_of
 _FIRST_PAGE_ENTRIES = 256
 _PAGE_ENTRIES = 5_000
 RING_BYTES = 1 << 30
+DEFAULT_TIMEOUT = 30.0
 
 Path = str | os.PathLike[str]
 
 
-def connect(socket: Path | None = None, *, timeout: float = 30.0, ring_bytes: int = RING_BYTES) -> Mill:
+def connect(socket: Path | None = None, *, timeout: float = DEFAULT_TIMEOUT, ring_bytes: int = RING_BYTES) -> Mill:
     """Connects to this node's daemon; raises ``Unreachable`` where none answers.
 
     ``socket``: without it MILLPOOL_SOCKET, then the node's default. ``timeout``: seconds, of every call that brings
     none of its own. ``ring_bytes``: memory for batches, in use and read ahead; it is taken only as it is needed.
     """
     return Mill(connection_to(socket, timeout, ring_bytes)).ready()
+
+
+def shared(socket: str | None = None, timeout: float = DEFAULT_TIMEOUT) -> Mill:
+    """The one of this process for a socket and a timeout: of ``millpool.fsspec`` and ``millpool.safetensors``.
+
+    It connects when it is first used. Nobody closes it.
+    """
+    return _shared(connection_to(socket, timeout, RING_BYTES).socket, timeout)
+
+
+@functools.cache
+def _shared(socket: str, timeout: float) -> Mill:
+    return Mill(connection_to(socket, timeout, RING_BYTES))
 
 
 class Mill:
@@ -51,6 +66,21 @@ class Mill:
         """Itself, once the daemon has answered."""
         self._road.client  # noqa: B018  connects
         return self
+
+    @property
+    def socket(self) -> str:
+        """Where its daemon listens."""
+        return self._connection.socket
+
+    @property
+    def ring_bytes(self) -> int:
+        """What batches of this process may take together."""
+        return self._connection.ring_bytes
+
+    @property
+    def ring_held_bytes(self) -> int:
+        """What of it is held now, by batches and views of them."""
+        return self._road.client.ring_held_bytes
 
     def list(self, path: Path, *, recursive: bool = False, timeout: float | None = None) -> Iterator[Info]:
         """Entries of a directory in name order, or every file below it in path order. Raises ``NotFound``."""

@@ -1,0 +1,3 @@
+from fsspec.spec import AbstractFileSystem
+
+def register_implementation(name: str, cls: type[AbstractFileSystem], clobber: bool = False) -> None: ...
