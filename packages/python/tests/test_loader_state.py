@@ -26,7 +26,7 @@ def test_a_field_that_is_missing_or_of_another_type_or_version_is_named() -> Non
     wrong: dict[str, list[Any]] = {
         "format": ["millpool-loader-2", 1],
         "orderVersion": [2, "1", True],
-        "datasets": [[], [{"version": "x", "weight": 1}], GOLDEN["datasets"] * 2, "all"],
+        "datasets": [[], [{"version": "x", "weight": 1}], GOLDEN["datasets"] * 9, "all"],
         "seed": [-1, 1.5, "7", 2**60, True],
         "epoch": [-1, math.nan],
         "position": [-1, None],

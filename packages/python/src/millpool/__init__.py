@@ -34,6 +34,7 @@ from millpool.errors import (
 )
 from millpool.loader import Loader
 from millpool.mill import Mill, connect
+from millpool.mixture import Mixture
 from millpool.report import Report
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Loader",
     "Mill",
     "MillpoolError",
+    "Mixture",
     "NotFound",
     "Refused",
     "Report",

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, SupportsIndex
 
-from millpool._native import DatasetFile, Samples
+from millpool._native import DatasetFile, Order, Samples
 from millpool.batch import Batch, OnError, Rows, settled
 from millpool.connection import Connection
 
@@ -88,6 +88,14 @@ class Dataset:
         native = connection.client.read_samples(file, samples, connection.seconds(timeout))
         errors = dict(native.failures()) if native.failed else {}
         return settled(native, Rows(samples, self.path, errors), on_error)
+
+    def order(self, seed: int, epoch: int, shuffle: bool) -> Order:
+        """Which sample comes at which position of an epoch."""
+        return Order(len(self), seed, epoch, shuffle)
+
+    def shares(self) -> tuple[tuple[str, float], ...]:
+        """Version and weight, as a loader's state names what it reads."""
+        return ((self._version, 1),)
 
     def prefetch(self, indices: Iterable[int], *, timeout: float | None = None) -> int:
         """Tells the daemon which samples will be asked for soon, in an order of the caller's own.

@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 from millpool.batch import Batch, OnError, Rows, settled
 from millpool.dataset import Dataset
 from millpool.errors import Closed, MillpoolError
+from millpool.mixture import Mixture
+from millpool.mixture_hints import MixtureHints
 from millpool.plan import Plan
 from millpool.read_ahead import Read, ReadAhead
 from millpool.stage_probe import StageProbe
@@ -28,9 +30,9 @@ _TRANSFORMED_AHEAD = 3
 class Passage:
     """What an iteration goes through, and whom it tells."""
 
-    data: Dataset
+    data: Dataset | Mixture
     ahead: ReadAhead
-    plan: Plan | None
+    plan: Plan | MixtureHints | None
     #: None where samples are given as they are.
     stage: TransformStage | None
     account: StallAccount

@@ -5,14 +5,16 @@ from __future__ import annotations
 import weakref
 from typing import Any, Literal
 
-from millpool._native import Order, Schedule
+from millpool._native import Schedule
 from millpool.batch import OnError
 from millpool.cache_facts import CacheFacts, cache_facts_of
 from millpool.dataset import Dataset
 from millpool.errors import Closed, Invalid, MillpoolError
 from millpool.iteration import Iteration, Passage
 from millpool.loader_settings import LoaderSettings
-from millpool.loader_state import LoaderState, parse_loader_state
+from millpool.loader_state import LoaderState, check_datasets, datasets_of, parse_loader_state
+from millpool.mixture import Mixture
+from millpool.mixture_hints import MixtureHints
 from millpool.plan import Plan
 from millpool.read_ahead import Course, ReadAhead
 from millpool.report import Report
@@ -33,7 +35,7 @@ class Loader:
     that a loader goes on exactly where ``state_dict()`` says, in any process and any world.
 
     Args:
-        data: what ``mill.dataset(...)`` gave.
+        data: what ``mill.dataset(...)`` gave, or a ``Mixture`` of several.
         batch_size: samples a step on this rank.
         shuffle: else samples come in path order.
         seed: of the order.
@@ -56,7 +58,7 @@ class Loader:
 
     def __init__(
         self,
-        data: Dataset,
+        data: Dataset | Mixture,
         batch_size: int = 256,
         shuffle: bool = False,
         *,
@@ -73,8 +75,8 @@ class Loader:
         num_threads: int | None = None,
         timeout: float | None = None,
     ) -> None:
-        if not isinstance(data, Dataset):
-            raise Invalid(f"the loader's data is {data!r}", "Give what mill.dataset(...) returned.")
+        if not isinstance(data, (Dataset, Mixture)):
+            raise Invalid(f"the loader's data is {data!r}", "Give what mill.dataset(...) returned, or a Mixture of it.")
         self._settings = LoaderSettings(
             batch_size=batch_size,
             shuffle=shuffle,
@@ -102,7 +104,7 @@ class Loader:
         self._is_closed = False
 
     @property
-    def dataset(self) -> Dataset:
+    def dataset(self) -> Dataset | Mixture:
         return self._data
 
     @property
@@ -145,11 +147,7 @@ class Loader:
         over the whole world) takes the place of what this loader was made with; rank and world are its own.
         """
         loaded = parse_loader_state(state)
-        if loaded.version != self._data.version:
-            raise Invalid(
-                f"the state is of dataset version {loaded.version}; this dataset is {self._data.version}",
-                "Open the dataset with version= of the state, or start a new epoch on the new version.",
-            )
+        check_datasets(loaded.datasets, self._data.shares())
         if loaded.position > len(self._data):
             raise Invalid(
                 f"the loader state's position is {loaded.position}; it must be at most {len(self._data)}",
@@ -162,7 +160,7 @@ class Loader:
         """How fast the loop went and what it waited for, since the loader was made."""
         file, probe = self._data.file, self._stage_probe
         around = Surroundings(
-            file.root, file.bytes, probe.gather, probe.device, self._cache, threads=self._settings.threads
+            self._data.root, file.bytes, probe.gather, probe.device, self._cache, threads=self._settings.threads
         )
         return self._account.report(around)
 
@@ -196,7 +194,7 @@ class Loader:
     def _state(self) -> LoaderState:
         settings, loaded = self._settings, self._loaded
         return LoaderState(
-            version=self._data.version,
+            datasets=datasets_of(self._data.shares()),
             seed=settings.seed if loaded is None else loaded.seed,
             epoch=self._epoch,
             position=self._position,
@@ -231,18 +229,11 @@ class Loader:
             )
         )
 
-    def _course(self, plan: Plan | None) -> Course:
-        settings, state, world, count = self._settings, self._state, self._world, len(self._data)
+    def _course(self, plan: Plan | MixtureHints | None) -> Course:
+        settings, state, world = self._settings, self._state, self._world
         return Course(
-            order=Order(count, state.seed, state.epoch, state.shuffle),
-            steps=Schedule(
-                count=count,
-                global_batch=state.global_batch,
-                world=world.size,
-                rank=world.rank,
-                drop_last=state.drop_last,
-                position=state.position,
-            ),
+            order=self._data.order(state.seed, state.epoch, state.shuffle),
+            steps=self._steps(),
             batch_size=-(-state.global_batch // world.size),
             plan=plan,
             prefetch=settings.prefetch_batches,
@@ -250,11 +241,25 @@ class Loader:
             at_once=not settings.transforms,
         )
 
-    def _opened_plan(self) -> Plan | None:
+    def _steps(self) -> Schedule:
+        state, world = self._state, self._world
+        return Schedule(
+            count=len(self._data),
+            global_batch=state.global_batch,
+            world=world.size,
+            rank=world.rank,
+            drop_last=state.drop_last,
+            position=state.position,
+        )
+
+    def _opened_plan(self) -> Plan | MixtureHints | None:
         """Tells the daemon what will be read, so that it fetches ahead of the loop."""
         if not self._settings.hints or len(self._data) == 0:
             return None
         state, world = self._state.as_dict(), self._world
+        if isinstance(self._data, Mixture):
+            mixed = self._data.order(self._state.seed, self._state.epoch, self._state.shuffle)
+            return MixtureHints(self._data, mixed, self._steps(), world.size)
         order = {name: state[name] for name in ("seed", "epoch", "shuffle", "dropLast", "position", "globalBatch")}
         request = {"version": self._data.version, **order, "rank": world.rank, "world": world.size}
         return Plan(self._data.connection, request, self._account.wait_seconds)

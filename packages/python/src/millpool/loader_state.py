@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -15,14 +16,17 @@ ORDER_VERSION = 1
 WHOLE_MAX = 2**53 - 1
 
 _FORMAT = "millpool-loader-1"
-_VERSION = re.compile(r"[0-9a-f]{64}")
+#: More would make a state of more than 1 kB.
+_LISTED_MAX = 8
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class LoaderState:
     """It names no rank and no world: whoever resumes brings those, and the order does not depend on them."""
 
-    version: str
+    #: As ``datasets_of`` gives it.
+    datasets: Any
     seed: int
     epoch: int
     #: Samples delivered to the whole world in this epoch; a step boundary.
@@ -33,11 +37,11 @@ class LoaderState:
     drop_last: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """As ``loader.state()`` of the TypeScript SDK gives it."""
+        """As ``loader.state()`` of the TypeScript SDK gives it, which reads no mixtures yet."""
         return {
             "format": _FORMAT,
             "orderVersion": ORDER_VERSION,
-            "datasets": [{"version": self.version, "weight": 1}],
+            "datasets": self.datasets,
             "seed": self.seed,
             "epoch": self.epoch,
             "position": self.position,
@@ -45,6 +49,30 @@ class LoaderState:
             "shuffle": self.shuffle,
             "dropLast": self.drop_last,
         }
+
+
+def datasets_of(shares: tuple[tuple[str, float], ...]) -> Any:
+    """Versions and weights; of more than would fit into a state, their digest."""
+    listed = [{"version": version, "weight": weight} for version, weight in shares]
+    if len(listed) <= _LISTED_MAX:
+        return listed
+    return {"digest": hashlib.sha256(json.dumps(listed).encode()).hexdigest()}
+
+
+def check_datasets(found: Any, shares: tuple[tuple[str, float], ...]) -> None:
+    """Whether a state's ``datasets`` are those of a loader."""
+    wanted = datasets_of(shares)
+    if found == wanted:
+        return
+    if isinstance(found, list) and len(found) == len(shares) == 1:
+        raise Invalid(
+            f"the state is of dataset version {found[0]['version']}; this dataset is {shares[0][0]}",
+            "Open the dataset with version= of the state, or start a new epoch on the new version.",
+        )
+    raise Invalid(
+        f"the state is of {json.dumps(found)}; this loader reads {json.dumps(wanted)}",
+        "Give the same datasets, by version=, with the same weights and in the same order.",
+    )
 
 
 def parse_loader_state(value: Any) -> LoaderState:
@@ -62,8 +90,10 @@ def parse_loader_state(value: Any) -> LoaderState:
     for field in ("shuffle", "dropLast"):
         if not isinstance(state.get(field), bool):
             raise _wrong(state, field, "true or false")
+    if not _is_datasets(state.get("datasets")):
+        raise _wrong(state, "datasets", "a list of dataset versions with their weights")
     return LoaderState(
-        _version_of(state),
+        state["datasets"],
         state["seed"],
         state["epoch"],
         state["position"],
@@ -73,13 +103,20 @@ def parse_loader_state(value: Any) -> LoaderState:
     )
 
 
-def _version_of(state: dict[str, Any]) -> str:
-    datasets = state.get("datasets")
-    if isinstance(datasets, list) and len(datasets) == 1 and isinstance(datasets[0], dict):
-        version = datasets[0].get("version")
-        if isinstance(version, str) and _VERSION.fullmatch(version):
-            return version
-    raise _wrong(state, "datasets", "a list of one dataset version")
+def _is_datasets(value: Any) -> bool:
+    if isinstance(value, dict):
+        return _is_digest(value.get("digest"))
+    return isinstance(value, list) and 0 < len(value) <= _LISTED_MAX and all(map(_is_share, value))
+
+
+def _is_share(value: Any) -> bool:
+    if not isinstance(value, dict) or isinstance(value.get("weight"), bool):
+        return False
+    return _is_digest(value.get("version")) and isinstance(value.get("weight"), (int, float))
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
 def _is_whole(value: Any) -> bool:

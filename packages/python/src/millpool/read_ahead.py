@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from millpool._native import Batch, Order, Samples, Schedule
 from millpool.at_once import AtOnce
 from millpool.dataset import Dataset
+from millpool.mixture import Mixture, MixtureEpoch
+from millpool.mixture_hints import MixtureHints
 from millpool.plan import Plan
 from millpool.run_length import AHEAD_MAX, RunLength
 
@@ -26,12 +28,12 @@ class Read:
 class Course:
     """What one iteration reads, and how."""
 
-    order: Order
+    order: Order | MixtureEpoch
     steps: Schedule
     #: Of this rank, at most.
     batch_size: int
     #: None where the daemon is told nothing.
-    plan: Plan | None
+    plan: Plan | MixtureHints | None
     #: Batches under way or ready; None: as many as serve.
     prefetch: int | None
     #: Seconds of one read.
@@ -41,7 +43,7 @@ class Course:
 
 
 class ReadAhead:
-    def __init__(self, data: Dataset, course: Course) -> None:
+    def __init__(self, data: Dataset | Mixture, course: Course) -> None:
         file, connection = data.file, data.connection
         self._course = course
         self._ahead = connection.client.ahead(file, min(course.prefetch or AHEAD_MAX, AHEAD_MAX))

@@ -6,7 +6,7 @@ import time
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from millpool._native import DatasetFile, Samples
+from millpool._native import DatasetFile, MixtureFile, Samples
 from millpool.connection import Connection
 from millpool.errors import MillpoolError
 
@@ -34,7 +34,7 @@ class StageProbe:
     away: the loop sees no sample twice.
     """
 
-    def __init__(self, connection: Connection, file: DatasetFile) -> None:
+    def __init__(self, connection: Connection, file: DatasetFile | MixtureFile) -> None:
         self._connection = connection
         self._file = file
         #: All replays together.
