@@ -20,6 +20,8 @@ use crate::{Codec, Location, Mapping};
 const PREFETCH_COPIES: usize = 4;
 const PREFETCH_LINES: u32 = 4;
 const LINE_BYTES: u32 = 64;
+/// Read ahead by one call: of more, a kernel forgets what its device does not take at once. Each takes as much as this.
+const AHEAD_BYTES: usize = 128 << 10;
 /// Of compressed records that are read past the page cache at once, beside those that one of them may have more.
 const PACKED_BYTES: usize = 4 << 20;
 
@@ -107,10 +109,12 @@ impl<'a> Copy<'a> {
     /// Starts the device on what is not in memory, and does not wait for it.
     pub fn read_ahead(&self) {
         let part = self.stored_part();
-        let at = u64::from(self.offset) + u64::from(part.start);
-        let len = NonZeroU64::new(part.len() as u64);
-        // A filesystem that knows no such thing is read when it is read.
-        let _ = rustix::fs::fadvise(self.mapping.file(), at, len, rustix::fs::Advice::WillNeed);
+        for start in part.clone().step_by(AHEAD_BYTES) {
+            let at = u64::from(self.offset) + u64::from(start);
+            let len = NonZeroU64::new(u64::from(part.end - start).min(AHEAD_BYTES as u64));
+            // A filesystem that knows no such thing is read when it is read.
+            let _ = rustix::fs::fadvise(self.mapping.file(), at, len, rustix::fs::Advice::WillNeed);
+        }
     }
 
     fn len(&self) -> usize {
