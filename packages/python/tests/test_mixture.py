@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Bed
-from harness.files import random_files
 
 import millpool
+from conftest import Bed
+from harness.files import random_files
 from millpool._native import MixtureOrder
 
 VECTORS = Path(__file__).parents[3] / "test/vectors/mixture.tsv"
