@@ -177,7 +177,9 @@ def test_a_stream_over_more_than_the_ring_goes_on_whatever_is_kept(small_ring: m
     assert np.array_equal(large["large"], np.arange(5 << 18))
     assert np.array_equal(large["last"], np.arange(3))
     # Every slot is free again once nothing is kept: all of the ring can be had in one.
-    del kept, again, large
+    opened = [safe_open("/weights/layers.safetensors", "np", mill=small_ring).get_tensors() for _ in range(2)]
+    assert all((tensors[f"layer.{n}"] == n).all() for n in range(24) for tensors in opened)
+    del kept, again, large, opened
     gc.collect()
     with small_ring.read_many(["/weights/layers.safetensors"], [slice(0, 15 << 20)]) as batch:
         assert batch.nbytes == 15 << 20

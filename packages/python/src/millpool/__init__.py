@@ -32,6 +32,7 @@ from millpool.errors import (
     Unreachable,
     Unsupported,
 )
+from millpool.file import File
 from millpool.loader import Loader
 from millpool.mill import Mill, connect
 from millpool.mixture import Mixture
@@ -44,6 +45,7 @@ __all__ = [
     "Corrupt",
     "Dataset",
     "Exists",
+    "File",
     "Full",
     "Info",
     "Internal",

@@ -1,7 +1,13 @@
 """The namespace as an fsspec file system: ``millpool://train/a.parquet`` wherever pandas, pyarrow, Hugging Face
 datasets, zarr or ``torch.distributed.checkpoint`` take a URL.
 
-``millpool://train/a`` and ``millpool:///train/a`` are the path ``/train/a``. Reading only.
+    pandas.read_parquet("millpool://tables/a.parquet")
+    datasets.load_dataset("parquet", data_files="millpool://tables/*.parquet")
+    pyarrow.dataset.dataset("/tables", filesystem=MillpoolFileSystem(), format="parquet")
+    checkpoint.load(state, storage_reader=FsspecReader("millpool://models/checkpoint"))
+
+``millpool://train/a`` and ``millpool:///train/a`` are the path ``/train/a``; ``storage_options={"socket": ...}`` names
+the daemon's socket. Many paths or ranges at once (``cat``, ``cat_ranges``) are one read. Nothing can be written.
 """
 
 from __future__ import annotations

@@ -13,16 +13,15 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from millpool.errors import Closed, Invalid
 from millpool.mill import Mill, Path, shared
 from millpool.safetensors_header import SafetensorsHeader, TensorPlace
 from millpool.tensor_framework import TensorFramework
+from millpool.tensor_memory import TensorMemory
 from millpool.tensor_slice import TensorSlice
 from millpool.tensor_stream import TensorStream
 
-__all__ = ["safe_open", "stream"]
+__all__ = ["TensorSlice", "safe_open", "stream"]
 
 
 def stream(
@@ -35,8 +34,9 @@ def stream(
     """``for name, tensor in stream(path)``: every tensor of one file or several, in the order in which they lie there.
 
     Files are read ahead, at the rate of the device or source. A tensor that the loop drops costs no memory beside the
-    ring's; those that it keeps are its own. ``framework``: ``pt`` or ``np``. ``mill``: without it the one of this
-    process. Raises ``Invalid`` for what is not a safetensors file, before any tensor of it is given out.
+    ring's; those that it keeps hold half of the ring at most, and further ones memory of their own. ``framework``:
+    ``pt`` or ``np``. ``mill``: without it the one of this process. Raises ``Invalid`` for what is not a safetensors
+    file, before any tensor of it is given out.
     """
     through = shared() if mill is None else mill
     names = [paths] if isinstance(paths, (str, os.PathLike)) else paths
@@ -53,7 +53,9 @@ class safe_open:  # noqa: N801  the name that people know
 
     def __init__(self, filename: Path, framework: str, device: Any = "cpu", *, mill: Mill | None = None) -> None:
         self._framework = TensorFramework(framework, device)
-        self._file = (shared() if mill is None else mill).open(_path(filename))
+        through = shared() if mill is None else mill
+        self._memory = TensorMemory(through)
+        self._file = through.open(_path(filename))
         self._header = SafetensorsHeader(self._file)
         self._places = {place.name: place for place in self._header.places}
 
@@ -71,11 +73,9 @@ class safe_open:  # noqa: N801  the name that people know
         return self._header.metadata
 
     def get_tensor(self, name: str) -> Any:
-        """A tensor, in memory of its own."""
+        """A tensor, the caller's own: it may be written, and kept."""
         place = self._place(name)
-        raw = np.empty(place.nbytes, dtype=np.uint8)
-        self._file.read_into(raw.data, place.start)
-        return self._framework.tensor(raw, place)
+        return self._framework.tensor(self._memory.read(self._file, place), place)
 
     def get_tensors(self) -> dict[str, Any]:
         """All of them, by name."""

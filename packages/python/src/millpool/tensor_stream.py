@@ -13,11 +13,12 @@ from millpool.file import File
 from millpool.mill import Mill
 from millpool.safetensors_header import SafetensorsHeader, TensorPlace
 from millpool.tensor_framework import TensorFramework
+from millpool.tensor_memory import TensorMemory
 
 #: Tensors that lie together are read together, up to this; and a large one in steps of it.
 _PART_BYTES = 16 << 20
 _READERS = 3
-#: Of the ring: what is read ahead, and twice as much is what may be held before tensors are copied.
+#: Of the ring: what is read ahead.
 _RING_SHARE = 4
 #: Slots are whole huge pages.
 _SLOT_STEP_BYTES = 2 << 20
@@ -34,28 +35,16 @@ class _Part(NamedTuple):
     read: Callable[[], list[Any]]
 
 
-class _SlotBytes:
-    """A view of a slot as numpy takes it. What is written there changes nothing but that tensor: nobody else reads it
-    until the tensor is gone."""
-
-    def __init__(self, view: memoryview) -> None:
-        self._kept = flat = np.frombuffer(view, dtype=np.uint8)
-        address, _ = flat.__array_interface__["data"]
-        self.__array_interface__ = {**flat.__array_interface__, "data": (address, False)}
-
-
 class TensorStream:
-    """``for name, tensor in stream``. Tensors lie in slots of the ring. While half of it is held, as batches or as
-    tensors that the program keeps, they are copied into memory of their own, and so is one that would take an eighth
-    of the ring."""
+    """``for name, tensor in stream``: in slots of the ring as far as ``TensorMemory`` allows."""
 
     def __init__(self, files: Iterable[File], framework: TensorFramework, mill: Mill) -> None:
         """Opens nothing. ``files`` are asked for one by one."""
         self._files = files
         self._framework = framework
-        self._mill = mill
-        self._share_bytes = mill.ring_bytes // _RING_SHARE
-        self._part_bytes = min(_PART_BYTES, max(1, self._share_bytes // 2))
+        self._memory = TensorMemory(mill)
+        self._ahead_bytes = mill.ring_bytes // _RING_SHARE
+        self._part_bytes = min(_PART_BYTES, max(1, self._memory.slot_bytes_max))
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         parts = self._parts()
@@ -74,7 +63,7 @@ class TensorStream:
     def _has_room(self, under_way: deque[tuple[_Part, Future[list[Any]]]], upcoming: _Part) -> bool:
         if len(under_way) > _READERS:
             return False
-        return not under_way or sum(part.nbytes for part, _ in under_way) + upcoming.nbytes <= self._share_bytes
+        return not under_way or sum(part.nbytes for part, _ in under_way) + upcoming.nbytes <= self._ahead_bytes
 
     def _tensors(self, part: _Part, future: Future[list[Any]]) -> Iterator[tuple[str, Any]]:
         raws = deque(future.result())
@@ -91,7 +80,7 @@ class TensorStream:
                 if group and nbytes + place.nbytes > self._part_bytes:
                     yield self._together(file, group)
                     group, nbytes = [], 0
-                if place.nbytes > self._share_bytes // 2:
+                if place.nbytes > self._memory.slot_bytes_max:
                     yield from self._in_steps(file, place)
                 else:
                     group.append(place)
@@ -102,13 +91,10 @@ class TensorStream:
     def _together(self, file: File, places: list[TensorPlace]) -> _Part:
         """In one slot, or copied out of it where the program keeps much of the ring."""
         slot = -(-(places[-1].stop - places[0].start) // _SLOT_STEP_BYTES) * _SLOT_STEP_BYTES
-        is_copied = self._mill.ring_held_bytes > 2 * self._share_bytes
+        is_copied = self._memory.is_scarce
 
         def read() -> list[Any]:
-            with file.read_ranges([slice(place.start, place.stop) for place in places]) as batch:
-                if is_copied:
-                    return [np.array(np.frombuffer(view, dtype=np.uint8)) for view in batch]
-                return [np.asarray(_SlotBytes(view)) for view in batch]
+            return self._memory.read_together(file, places, is_copied=is_copied)
 
         return _Part(places, slot, read)
 
