@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn a_name_that_is_not_its_key_s_bytes_is_left_to_the_caller() {
         let names = ["a", "b.txt", "c%", "d"];
-        let mut writer = FileRowsWriter::default();
+        let mut writer = FileRowsWriter::new(names.len());
         for name in names {
             let key = format!("dir/{name}");
             let row = FileRow { size: 1.0, modified_ms: 2.0, key: key.as_bytes(), tag: b"m:1" };

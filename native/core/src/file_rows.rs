@@ -9,6 +9,8 @@ const COUNT_BYTES: usize = 4;
 const START_BYTES: usize = 4;
 /// Size, time and the length of the key.
 const HEAD_BYTES: usize = 18;
+/// Of most rows, with its head: room for so much is made at first.
+const ROW_BYTES_USUAL: usize = 96;
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct FileRow<'a> {
@@ -18,35 +20,46 @@ pub struct FileRow<'a> {
     pub tag: &'a [u8],
 }
 
-#[derive(Default)]
+/// Fills the rows of a page, of which it is known how many there will be at most.
 pub struct FileRowsWriter {
-    ends: Vec<usize>,
-    rows: Vec<u8>,
+    bytes: Vec<u8>,
+    count: usize,
+    count_max: usize,
 }
 
 impl FileRowsWriter {
-    /// `None` where the key is longer than a row can say.
+    pub fn new(count_max: usize) -> FileRowsWriter {
+        let head = COUNT_BYTES + START_BYTES * (count_max + 1);
+        let mut bytes = Vec::with_capacity(head + ROW_BYTES_USUAL * count_max);
+        bytes.resize(head, 0);
+        FileRowsWriter { bytes, count: 0, count_max }
+    }
+
+    /// `None` where the key is longer than a row can say, or there are more than there should be.
     pub fn push(&mut self, row: FileRow<'_>) -> Option<()> {
         let key_len = u16::try_from(row.key.len()).ok()?;
-        self.rows.extend_from_slice(&row.size.to_le_bytes());
-        self.rows.extend_from_slice(&row.modified_ms.to_le_bytes());
-        self.rows.extend_from_slice(&key_len.to_le_bytes());
-        self.rows.extend_from_slice(row.key);
-        self.rows.extend_from_slice(row.tag);
-        self.ends.push(self.rows.len());
+        (self.count < self.count_max).then_some(())?;
+        self.set_start();
+        self.bytes.extend_from_slice(&row.size.to_le_bytes());
+        self.bytes.extend_from_slice(&row.modified_ms.to_le_bytes());
+        self.bytes.extend_from_slice(&key_len.to_le_bytes());
+        self.bytes.extend_from_slice(row.key);
+        self.bytes.extend_from_slice(row.tag);
+        self.count += 1;
         Some(())
     }
 
-    pub fn finish(self) -> Vec<u8> {
-        let count = self.ends.len();
-        let head = COUNT_BYTES + START_BYTES * (count + 1);
-        let mut bytes = Vec::with_capacity(head + self.rows.len());
-        bytes.extend_from_slice(&(count as u32).to_le_bytes());
-        for end in std::iter::once(0).chain(self.ends) {
-            bytes.extend_from_slice(&((head + end) as u32).to_le_bytes());
-        }
-        bytes.extend_from_slice(&self.rows);
-        bytes
+    pub fn finish(mut self) -> Vec<u8> {
+        self.set_start();
+        self.bytes[..COUNT_BYTES].copy_from_slice(&(self.count as u32).to_le_bytes());
+        self.bytes
+    }
+
+    /// Where the next row begins, or the last one ends.
+    fn set_start(&mut self) {
+        let start = self.bytes.len() as u32;
+        let at = COUNT_BYTES + START_BYTES * self.count;
+        self.bytes[at..at + START_BYTES].copy_from_slice(&start.to_le_bytes());
     }
 }
 
@@ -108,7 +121,7 @@ mod tests {
                     tag: tag.as_bytes(),
                 })
                 .collect();
-            let mut writer = FileRowsWriter::default();
+            let mut writer = FileRowsWriter::new(rows.len());
             for row in &rows {
                 prop_assert!(writer.push(*row).is_some());
             }

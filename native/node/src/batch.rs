@@ -12,7 +12,7 @@ use napi::bindgen_prelude::{Float64Array, ObjectFinalize, Uint8Array};
 use napi::{Env, Result, sys};
 use napi_derive::napi;
 
-use crate::failure::{NativeFailure, failure, invalid};
+use crate::failure::{NativeFailure, check, failure, invalid};
 
 /// Shared by the batch and by the finalizer of its ArrayBuffer: whoever lets go of the slot first has let go of it.
 type Held = Arc<Mutex<Option<Arc<Slot>>>>;
@@ -199,14 +199,6 @@ impl ObjectFinalize for NativeBatch {
     fn finalize(mut self, env: Env) -> Result<()> {
         // SAFETY: the environment of a finalizer.
         unsafe { self.forget_buffer(&env) }
-    }
-}
-
-fn check(status: sys::napi_status) -> Result<()> {
-    if status == sys::Status::napi_ok {
-        Ok(())
-    } else {
-        Err(napi::Error::from_status(status.into()))
     }
 }
 

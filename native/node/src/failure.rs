@@ -11,6 +11,15 @@ pub(crate) fn invalid(message: impl Into<String>) -> napi::Error {
     thrown(Error::new(Code::Invalid, message))
 }
 
+/// What the API of Node says of a call.
+pub(crate) fn check(status: napi::sys::napi_status) -> napi::Result<()> {
+    if status == napi::sys::Status::napi_ok {
+        Ok(())
+    } else {
+        Err(napi::Error::from_status(status.into()))
+    }
+}
+
 /// A number from JavaScript that must be a whole one of 0 or more.
 pub(crate) fn whole(name: &str, value: f64) -> napi::Result<u64> {
     // A conversion there and back asks for no function of a library, as rounding does where processors differ.

@@ -1,12 +1,15 @@
 //! Pages of listings, and the blocks that a first listing fills.
 
+use std::cell::RefCell;
+use std::ptr::null_mut;
+
 use millpool_core::{EntryDealer, FileRows};
 use millpool_source::ListPage;
-use napi::Result;
-use napi::bindgen_prelude::{Buffer, Uint32ArraySlice};
+use napi::bindgen_prelude::{Buffer, JsValue, Uint8ArraySlice, Uint32ArraySlice};
+use napi::{Env, Result, sys};
 use napi_derive::napi;
 
-use crate::failure::thrown;
+use crate::failure::{check, thrown};
 
 #[napi(object)]
 pub struct NativeListPage {
@@ -18,20 +21,64 @@ pub struct NativeListPage {
     pub token: Option<String>,
 }
 
-/// Nothing where the answer is in any way unusual.
+thread_local! {
+    /// An answer whole. Its memory is used again: the kernel's pages would cost as much as reading it.
+    static BODY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The answer in `chunks`, which are gone from then on: V8 counts what they take as its own until it collects them, and
+/// so collects everything every few pages. Nothing where the answer is in any way unusual; then they stay.
 #[napi(catch_unwind)]
-pub fn read_list_page(body: &[u8], prefix: &[u8]) -> Option<NativeListPage> {
-    let ListPage { files, directories, markers, last, truncated, token } =
-        ListPage::read(body, prefix)?;
+pub fn read_list_page(
+    env: &Env,
+    chunks: Vec<Uint8ArraySlice<'_>>,
+    prefix: &[u8],
+) -> Result<Option<NativeListPage>> {
+    let page = BODY.with_borrow_mut(|body| {
+        body.clear();
+        chunks.iter().for_each(|chunk| body.extend_from_slice(chunk));
+        ListPage::read(body, prefix)
+    });
+    let Some(page) = page else {
+        return Ok(None);
+    };
+    for chunk in chunks {
+        let_go(env, chunk)?;
+    }
+    let ListPage { files, directories, markers, last, truncated, token } = page;
     let buffers = |names: Vec<Vec<u8>>| names.into_iter().map(Buffer::from).collect();
-    Some(NativeListPage {
+    Ok(Some(NativeListPage {
         files: files.into(),
         directories: buffers(directories),
         markers: buffers(markers),
         last: last.map(Buffer::from),
         truncated,
         token,
-    })
+    }))
+}
+
+/// Frees the memory of a view, if that is all of its buffer and so nobody else's.
+fn let_go(env: &Env, view: Uint8ArraySlice<'_>) -> Result<()> {
+    let len = view.len();
+    // SAFETY: values of this call; `view` is not used again.
+    unsafe {
+        let mut buffer = null_mut();
+        let (mut whole, mut start) = (0, null_mut());
+        check(sys::napi_get_typedarray_info(
+            env.raw(),
+            view.raw(),
+            null_mut(),
+            null_mut(),
+            null_mut(),
+            &mut buffer,
+            null_mut(),
+        ))?;
+        check(sys::napi_get_arraybuffer_info(env.raw(), buffer, &mut start, &mut whole))?;
+        if whole == len && len > 0 {
+            check(sys::napi_detach_arraybuffer(env.raw(), buffer))?;
+        }
+    }
+    Ok(())
 }
 
 #[napi]

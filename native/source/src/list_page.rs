@@ -79,7 +79,7 @@ struct Answer<'a> {
 struct Object<'a> {
     key: Option<&'a [u8]>,
     size: Option<f64>,
-    etag: Option<Cow<'a, [u8]>>,
+    etag: Option<&'a [u8]>,
     modified_ms: Option<f64>,
 }
 
@@ -135,14 +135,14 @@ impl<'a> Answer<'a> {
 
     /// With everything that could hide a file looked for.
     fn page(self, prefix: &[u8]) -> Option<ListPage> {
-        let mut files = FileRowsWriter::default();
+        let mut files = FileRowsWriter::new(self.objects.len());
         let mut markers = Vec::new();
         let mut last_key: Option<Cow<'_, [u8]>> = None;
         let mut tag = Vec::new();
         for Object { key, size, etag, modified_ms } in &self.objects {
             let (key, size) = (self.name((*key)?)?, (*size)?);
             check_order(last_key.as_deref(), &key, prefix)?;
-            write_tag(etag.as_deref(), *modified_ms, &mut tag)?;
+            write_tag(*etag, *modified_ms, &mut tag)?;
             if key.last() != Some(&b'/') {
                 let modified_ms = modified_ms.unwrap_or(0.0);
                 files.push(FileRow { size, modified_ms, key: &key, tag: &tag })?;
@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
             match name {
                 b"Key" if object.key.is_none() => object.key = Some(self.content()?),
                 b"Size" if object.size.is_none() => object.size = Some(whole(self.content()?)?),
-                b"ETag" if object.etag.is_none() => object.etag = Some(resolved(self.content()?)?),
+                b"ETag" if object.etag.is_none() => object.etag = Some(self.content()?),
                 b"LastModified" if object.modified_ms.is_none() => {
                     let text = self.content()?;
                     if last_time.0 != text {
@@ -291,27 +291,31 @@ fn position(text: &[u8], byte: u8) -> Option<usize> {
     text.iter().position(|other| *other == byte)
 }
 
-/// With its entities as what they stand for. Ends of lines are for a parser that knows what becomes of them.
+/// With its entities as what they stand for.
 fn resolved(text: &[u8]) -> Option<Cow<'_, [u8]>> {
-    let Some(mut at) = text.iter().position(|byte| matches!(byte, b'&' | b'\r' | b'\n')) else {
+    if !text.iter().any(is_special) {
         return Some(Cow::Borrowed(text));
-    };
-    let mut result = text[..at].to_vec();
-    while let Some(byte) = text.get(at) {
-        match byte {
-            b'\r' | b'\n' => return None,
-            b'&' => {
-                let len = position(&text[at..], b';')?;
-                push_entity(&text[at + 1..at + len], &mut result)?;
-                at += len + 1;
-            }
-            _ => {
-                result.push(*byte);
-                at += 1;
-            }
-        }
     }
+    let mut result = Vec::with_capacity(text.len());
+    resolve(text, &mut result)?;
     Some(Cow::Owned(result))
+}
+
+/// Ends of lines are for a parser that knows what becomes of them.
+fn is_special(byte: &u8) -> bool {
+    matches!(byte, b'&' | b'\r' | b'\n')
+}
+
+fn resolve(mut text: &[u8], to: &mut Vec<u8>) -> Option<()> {
+    while let Some(at) = text.iter().position(is_special) {
+        to.extend_from_slice(&text[..at]);
+        (text[at] == b'&').then_some(())?;
+        let end = at + position(&text[at..], b';')?;
+        push_entity(&text[at + 1..end], to)?;
+        text = &text[end + 1..];
+    }
+    to.extend_from_slice(text);
+    Some(())
 }
 
 fn push_entity(entity: &[u8], to: &mut Vec<u8>) -> Option<()> {
@@ -373,22 +377,23 @@ fn whole(text: &[u8]) -> Option<f64> {
 /// in `If-Match`, the second it was modified. `None` where the source gives neither.
 fn write_tag(etag: Option<&[u8]>, modified_ms: Option<f64>, tag: &mut Vec<u8>) -> Option<()> {
     tag.clear();
-    if let Some(etag) = etag.and_then(strong) {
-        tag.push(b'"');
-        tag.extend_from_slice(etag);
-        tag.push(b'"');
-    } else {
+    resolve(etag.unwrap_or_default(), tag)?;
+    if !is_strong(tag) {
+        tag.clear();
         tag.extend_from_slice(format!("m:{}", (modified_ms? / 1_000.0).floor()).as_bytes());
+    } else if !tag.starts_with(b"\"") {
+        tag.insert(0, b'"');
+        tag.push(b'"');
     }
     Some(())
 }
 
-/// Without its quotes. A weak ETag (`W/"…"`) never matches; an empty one is what servers send for files put behind
-/// their back.
-fn strong(etag: &[u8]) -> Option<&[u8]> {
-    let inner = etag.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(etag);
+/// A weak ETag (`W/"…"`) never matches; an empty one is what servers send for files put behind their back.
+fn is_strong(etag: &[u8]) -> bool {
+    let quoted = etag.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    let inner = quoted.unwrap_or(etag);
     let is_plain = !inner.is_empty() && inner.iter().all(|byte| matches!(byte, 0x21 | 0x23..=0x7e));
-    (is_plain && !etag.starts_with(b"W/") && etag.len() <= ETAG_BYTES_MAX).then_some(inner)
+    is_plain && !etag.starts_with(b"W/") && etag.len() <= ETAG_BYTES_MAX
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ export interface Binding {
   directFault(directory: string): string | null;
   measureCopy(threads: number, seconds: number): Promise<NativeRate>;
   measureDevice(directory: string, trial: NativeDeviceTrial): Promise<NativeDeviceRates>;
-  readListPage(body: Uint8Array, prefix: Uint8Array): NativeListPage | null;
+  readListPage(chunks: readonly Uint8Array[], prefix: Uint8Array): NativeListPage | null;
   readonly NativeBatch: new () => NativeBatch;
   readonly NativeEntryDealer: new (present: Uint8Array) => NativeEntryDealer;
   /** False where this Node.js has no way to do it. */

@@ -16,10 +16,11 @@ export interface ListedPage {
 }
 
 /**
- * The answer to a LIST of keys that begin with `prefix`, in the form in which servers send it. Null for everything that
- * is not so, what only a real XML parser would get right, and what a list must not contain.
+ * The answer to a LIST of keys that begin with `prefix`, in the form in which servers send it. Its chunks are detached.
+ * Null for everything that is not so, what only a real XML parser would get right, and what a list must not contain;
+ * then they are as they were.
  */
-export function readListPage(body: Uint8Array, prefix: Uint8Array): ListedPage | null {
-  const page = called(() => binding().readListPage(body, prefix));
+export function readListPage(chunks: readonly Uint8Array[], prefix: Uint8Array): ListedPage | null {
+  const page = called(() => binding().readListPage(chunks, prefix));
   return page === null ? null : { ...page, last: page.last ?? null, token: page.token ?? null };
 }

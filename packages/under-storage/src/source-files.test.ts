@@ -40,5 +40,5 @@ test('they are packed here as the native side packs them', () => {
       `<ETag>${tag}</ETag><Size>${size}</Size></Contents>`,
   );
   const body = `<ListBucketResult><Name>bucket</Name>${objects.join('')}</ListBucketResult>`;
-  assert.deepEqual(readListPage(Buffer.from(body), Buffer.alloc(0))?.files, SourceFiles.of(files).packed);
+  assert.deepEqual(readListPage([Buffer.from(body)], Buffer.alloc(0))?.files, SourceFiles.of(files).packed);
 });

@@ -66,7 +66,7 @@ export class Bucket {
       ...this.#payer,
     });
     const doing = `the LIST of s3://${this.address.bucket}/${query.prefix}`;
-    const own = readFirst(command, prefix, this.#client);
+    const own = readFirst(command, prefix);
     const output = await this.#asked(doing, this.#client.send(command, { abortSignal: signal }));
     return own.answer ?? readListAnswer(listOf(output), prefix, this.address);
   }
@@ -118,23 +118,25 @@ const nothingListed = Buffer.from('<ListBucketResult/>');
  * Has the body of a LIST read natively before the SDK does, whose parser costs fifty times as much; it gets what is in
  * any way unusual. What is asked, how often and with which errors is the SDK's as ever.
  */
-function readFirst(
-  command: ListObjectsV2Command,
-  prefix: Buffer,
-  client: S3Client,
-): { readonly answer: ListAnswer | null } {
+function readFirst(command: ListObjectsV2Command, prefix: Buffer): { readonly answer: ListAnswer | null } {
   const own: { answer: ListAnswer | null } = { answer: null };
   command.middlewareStack.add(
     (next) => async (args) => {
       const result = await next(args);
       const { response } = result;
       if (!HttpResponse.isInstance(response) || response.statusCode !== ok) return result;
-      const body = await client.config.streamCollector(response.body);
-      own.answer = listAnswerIn(body, prefix);
-      response.body = own.answer === null ? body : nothingListed;
+      const chunks = await chunksOf(response.body);
+      own.answer = listAnswerIn(chunks, prefix);
+      response.body = own.answer === null ? Buffer.concat(chunks) : nothingListed;
       return result;
     },
     { step: 'deserialize', priority: 'low' },
   );
   return own;
+}
+
+async function chunksOf(body: AsyncIterable<Buffer>): Promise<Buffer[]> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of body) chunks.push(chunk);
+  return chunks;
 }

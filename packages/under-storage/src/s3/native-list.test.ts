@@ -42,7 +42,7 @@ async function bySdk(text: string | Buffer): Promise<object> {
 }
 
 function byUs(text: string | Buffer): object | null {
-  const answer = listAnswerIn(Buffer.from(text as string), none);
+  const answer = listAnswerIn([Buffer.from(text as string)], none);
   return answer === null ? null : plainly(answer);
 }
 
@@ -144,7 +144,7 @@ test('what is unusual is left to the SDK', () => {
 });
 
 test('a name that is a newline is one, though the SDK reads it as none', () => {
-  const answer = listAnswerIn(Buffer.from(page(fixed + object('&#10;'))), none);
+  const answer = listAnswerIn([Buffer.from(page(fixed + object('&#10;')))], none);
   assert.deepEqual(Array.from(answer?.files.keys() ?? [], String), ['\n']);
 });
 
@@ -171,8 +171,18 @@ test('random answers read as the SDK reads them, or not at all', async (context)
 });
 
 test('an answer with a key that does not begin as was asked is left to the SDK', () => {
-  const text = Buffer.from(page(fixed + object('a/b') + prefix('a/c/')));
+  const text = [Buffer.from(page(fixed + object('a/b') + prefix('a/c/')))];
   assert.notEqual(listAnswerIn(text, Buffer.from('a/')), null);
   assert.equal(listAnswerIn(text, Buffer.from('a/b')), null);
   assert.equal(listAnswerIn(text, Buffer.from('b')), null);
+});
+
+test('chunks that were read are gone, and those that are a part of something stay', () => {
+  const text = Buffer.from(page(fixed + object('a')));
+  const whole = Buffer.from(text.buffer.slice(text.byteOffset, text.byteOffset + 100));
+  const part = text.subarray(100);
+  assert.equal(listAnswerIn([whole, part.subarray(0, -1)], none), null);
+  assert.equal(whole.length, 100);
+  assert.equal(listAnswerIn([whole, part], none)?.files.length, 1);
+  assert.deepEqual([whole.length, part.length], [0, text.length - 100]);
 });
