@@ -4,8 +4,8 @@ import { SourceFiles } from '../source-files.ts';
 import type { ListAnswer } from './list-answer.ts';
 
 /**
- * An answer in the form in which servers send it, with nothing in it that could be wrong; its chunks are gone then. Null
- * for any other.
+ * An answer in the form in which servers send it, with nothing in it that could be wrong; its chunks are gone then.
+ * Null for any other.
  */
 export function listAnswerIn(chunks: readonly Uint8Array[], prefix: Uint8Array): ListAnswer | null {
   const page = readListPage(chunks, prefix);
