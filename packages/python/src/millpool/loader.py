@@ -13,6 +13,7 @@ from millpool.errors import Closed, Invalid, MillpoolError
 from millpool.iteration import Iteration, Passage
 from millpool.loader_settings import LoaderSettings
 from millpool.loader_state import LoaderState, check_datasets, datasets_of, parse_loader_state
+from millpool.metrics import exposition
 from millpool.mixture import Mixture
 from millpool.mixture_hints import MixtureHints
 from millpool.plan import Plan
@@ -163,6 +164,11 @@ class Loader:
             self._data.root, file.bytes, probe.gather, probe.device, self._cache, threads=self._settings.threads
         )
         return self._account.report(around)
+
+    def metrics(self, **labels: str) -> str:
+        """The report as Prometheus reads it; ``labels`` are added to the dataset's path and the rank."""
+        own = {"path": self._data.root, "rank": str(self._world.rank)}
+        return exposition(self.report(), {**own, **labels})
 
     def copied(self, seconds: float) -> None:
         """For who takes batches to a GPU: how long it stood still for them; the report counts it as ``copy``."""

@@ -105,6 +105,10 @@ class DataLoader:
         """Rates, waits by cause, ceilings and one sentence of advice."""
         return self._loader.report()
 
+    def metrics(self, **labels: str) -> str:
+        """The report as Prometheus reads it."""
+        return self._loader.metrics(**labels)
+
     def close(self) -> None:
         """Ends what is under way."""
         self._loader.close()
