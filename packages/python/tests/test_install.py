@@ -37,6 +37,12 @@ assert os.waitpid(pid, 0)[1] == 0
 print(millpool.__version__)
 """
 
+OPENS_A_URL = """
+import sys, fsspec
+with fsspec.open("millpool:/" + sys.argv[2], socket=sys.argv[1]) as file:
+    sys.stdout.buffer.write(file.read())
+"""
+
 
 def reads(python: str, paths: list[Path], bed: Bed) -> None:
     """That interpreter reads all of a bed; it has what is needed of these folders."""
@@ -88,3 +94,8 @@ def test_pip_builds_and_installs_it(bed: Bed, tmp_path: Path) -> None:
     subprocess.run([*pip, "install", "--no-deps", "--target", str(place), str(wheel)], env=env, check=True)
     assert (place / "millpool/py.typed").exists()
     reads(sys.executable, [place, msgpack_folder()], bed)
+    # fsspec finds what opens such a URL by the entry point of the installed package.
+    path, body = in_path_order(bed.files)[0]
+    command = [sys.executable, "-c", OPENS_A_URL, bed.socket, f"{bed.root}/{path}"]
+    opened = subprocess.run(command, env={**env, "PYTHONPATH": str(place)}, capture_output=True, timeout=60)
+    assert (opened.stdout, opened.stderr) == (body, b"")
