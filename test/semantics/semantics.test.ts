@@ -24,6 +24,7 @@ function statementsOf(text: string): Statement[] {
 /** Whether a source has a test of this name; a name that ends in `…` is the beginning of one. */
 function hasTest(source: string, path: string, name: string): boolean {
   if (path.endsWith('.rs')) return new RegExp(`#\\[test\\]\\s+fn ${name}\\(`).test(source);
+  if (path.endsWith('.py')) return new RegExp(`^def ${name}\\(`, 'm').test(source);
   const isBeginning = name.endsWith('…');
   const text = isBeginning ? name.slice(0, -1).trimEnd() : name;
   return ["'", '"', '`'].some((quote) => source.includes(`test(${quote}${text}${isBeginning ? '' : quote}`));
@@ -65,4 +66,6 @@ test('a proof that is gone is found', () => {
   assert.ok(!hasTest("test('it holds no more', f);", 'a.test.ts', 'it holds'));
   assert.ok(hasTest('#[test]\n    fn it_holds() {}', 'b.rs', 'it_holds'));
   assert.ok(!hasTest('fn it_holds() {}', 'b.rs', 'it_holds'));
+  assert.ok(hasTest('def test_it_holds() -> None:', 'test_c.py', 'test_it_holds'));
+  assert.ok(!hasTest('def test_it_holds_no_more() -> None:', 'test_c.py', 'test_it_holds'));
 });

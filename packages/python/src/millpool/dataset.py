@@ -25,14 +25,14 @@ class Dataset:
 
     @property
     def file(self) -> DatasetFile:
-        """The mapped version."""
+        """For ``Loader``: the mapped version."""
         if self._opened is None:
             self._opened = self._connection.client.dataset(self._version, self._connection.timeout)
         return self._opened
 
     @property
     def connection(self) -> Connection:
-        """What it is read through."""
+        """For ``Loader``: what it is read through."""
         return self._connection
 
     @property

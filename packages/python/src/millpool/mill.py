@@ -63,7 +63,7 @@ class Mill:
         self._closed = False
 
     def ready(self) -> Mill:
-        """Itself, once the daemon has answered."""
+        """For ``connect``: itself, once the daemon has answered."""
         self._road.client  # noqa: B018  connects
         return self
 
