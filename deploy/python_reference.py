@@ -120,7 +120,7 @@ def table(kinds: list[tuple[Source, ast.ClassDef]]) -> str:
     rows = ["| kind | is also | when |", "|---|---|---|"]
     for _, node in kinds:
         also = ", ".join(ast.unparse(base) for base in node.bases if ast.unparse(base) != "MillpoolError")
-        rows.append(f"| {node.name} | {also or '–'} | {ast.get_docstring(node)} |")
+        rows.append(f"| {node.name} | {also or '-'} | {ast.get_docstring(node)} |")
     return "\n".join(rows)
 
 

@@ -90,11 +90,11 @@ class Dataset:
         return settled(native, Rows(samples, self.path, errors), on_error)
 
     def order(self, seed: int, epoch: int, shuffle: bool) -> Order:
-        """Which sample comes at which position of an epoch."""
+        """For ``Loader``: which sample comes at which position of an epoch."""
         return Order(len(self), seed, epoch, shuffle)
 
     def shares(self) -> tuple[tuple[str, float], ...]:
-        """Version and weight, as a loader's state names what it reads."""
+        """For ``Loader``: version and weight, as a state names what it reads."""
         return ((self._version, 1),)
 
     def prefetch(self, indices: Iterable[int], *, timeout: float | None = None) -> int:

@@ -48,12 +48,12 @@ class Mixture:
 
     @property
     def connection(self) -> Connection:
-        """What all of them are read through."""
+        """For ``Loader``: what all of them are read through."""
         return self._datasets[0].connection
 
     @cached_property
     def file(self) -> MixtureFile:
-        """The mapped versions; samples are numbered one dataset behind the other."""
+        """For ``Loader``: the mapped versions; samples are numbered one dataset behind the other."""
         return MixtureFile([data.file for data in self._datasets])
 
     @property
@@ -75,11 +75,11 @@ class Mixture:
         return self._datasets[source].path(index)
 
     def order(self, seed: int, epoch: int, shuffle: bool) -> MixtureEpoch:
-        """Without ``shuffle`` each dataset comes in path order; which one is next is dealt all the same."""
+        """For ``Loader``. Without ``shuffle`` each dataset comes in path order; which is next is dealt all the same."""
         return MixtureEpoch(self._order(seed, shuffle), epoch * len(self))
 
     def shares(self) -> tuple[tuple[str, float], ...]:
-        """Version and weight of each, as a state names them."""
+        """For ``Loader``: version and weight of each, as a state names them."""
         return tuple((data.version, weight) for data, weight in zip(self._datasets, self._weights, strict=True))
 
     def __repr__(self) -> str:
