@@ -5,15 +5,11 @@ import { isDeepStrictEqual } from 'node:util';
 import { ensurePythonEnvironment } from '@millpool/test/harness';
 import { MillpoolError } from '@millpool/protocol';
 
+import { torchEnvironment } from '../src/python-program.ts';
 import type { DemoNode } from './epochs.ts';
 import type { EpochLine, Show } from './show.ts';
 import { Trainer } from './trainer.ts';
 
-const environment = {
-  name: 'torch',
-  title: 'torch (540 MB to fetch, 5 GB on disk)',
-  requirements: ['torch==2.15.0', 'pillow==13.0.0', 'numpy==2.4.6', 'msgpack==1.2.4'],
-};
 const epochs = 6;
 /** The run that is stopped, and the one that it is compared with. */
 const short = { epochs: 2, stopAfter: 17, stoppedWorld: 2, resumedWorld: 3 };
@@ -23,7 +19,7 @@ type Trace = ReadonlyMap<string, readonly number[]>;
 
 /** Trains a network on the demo's images, measures it, and shows that a stopped run goes on exactly. */
 export async function train(node: DemoNode, show: Show, stop: AbortSignal): Promise<void> {
-  const had = await ensurePythonEnvironment(environment, { say: (text) => show.say(text), signal: stop });
+  const had = await ensurePythonEnvironment(torchEnvironment, { say: (text) => show.say(text), signal: stop });
   if (had.kind === 'unavailable') {
     throw new MillpoolError({
       code: 'source-unavailable',

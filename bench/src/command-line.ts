@@ -11,14 +11,18 @@ export interface CommandLine {
   readonly help: boolean;
 }
 
+/** `python` chooses all of these. */
+const pythonPrefix = 'py-';
+
 /** Throws `invalid`, which names the figures that there are. */
 export function parseCommandLine(args: readonly string[], figures: readonly Figure[]): CommandLine {
   const options = { json: { type: 'string' }, help: { type: 'boolean', short: 'h' } } as const;
   const { values, positionals } = parsed(() => parseArgs({ args: [...args], options, allowPositionals: true }));
   const known = new Map(figures.map((figure) => [figure.id, figure]));
-  const chosen = positionals.map((name) => {
+  const chosen = positionals.flatMap((name) => {
     const figure = known.get(name);
-    if (figure !== undefined) return figure;
+    if (figure !== undefined) return [figure];
+    if (name === 'python') return figures.filter(({ id }) => id.startsWith(pythonPrefix));
     throw wrong(`There is no figure ${name}.`, `Choose of: ${[...known.keys()].join(', ')}.`);
   });
   const all = chosen.length === 0;
@@ -31,7 +35,7 @@ export function usage(figures: readonly Figure[]): string {
     'npm run bench [-- NAME…] [--json FILE]',
     '',
     'Ratios of pairs that run side by side, each with its 90 % interval; docs/bench.md says how to read them.',
-    'Without names every figure is measured, and the report is kept in bench/results.',
+    'Without names every figure is measured, and the report is kept in bench/results; `python` is those of the Python SDK.',
     '',
     ...figures.map(({ id, measures }) => `  ${id.padEnd(width)}  ${measures}`),
     '',

@@ -10,6 +10,7 @@ import { orderCache } from './figures/order-cache.ts';
 import { reportCost } from './figures/report-cost.ts';
 import { memoryBound } from './figures/memory-bound.ts';
 import { order100m } from './figures/order-100m.ts';
+import { pyVsDataLoader, pyVsDataLoaderCollated, pyWarmBatch } from './figures/py-warm-batch.ts';
 import { restartClean, restartCrash } from './figures/restart.ts';
 import { slowTier } from './figures/slow-tier.ts';
 import { warmBatch } from './figures/warm-batch.ts';
@@ -33,4 +34,7 @@ export const figures: readonly Figure[] = [
   order100m,
   restartClean,
   restartCrash,
+  pyWarmBatch,
+  pyVsDataLoader,
+  pyVsDataLoaderCollated,
 ];

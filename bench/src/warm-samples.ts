@@ -13,6 +13,7 @@ import { cpuSecondsOf } from './cpu-time.ts';
 import type { Bench } from './figure.ts';
 import { LineProcess } from './line-process.ts';
 import type { Contender } from './pairs.ts';
+import type { PythonPrograms } from './python-program.ts';
 import { SampleOrder, seed } from './sample-order.ts';
 
 const run = promisify(execFile);
@@ -113,6 +114,18 @@ export class WarmSamples implements AsyncDisposable {
     const args = [method, this.folder, String(this.shape.sizeBytes), String(batchSize)];
     const started = await LineProcess.start([...lapProgram('node-files'), ...args]);
     return laps(started, (number) => this.order.file(number));
+  }
+
+  /** Batches through the Python SDK; its CPU time is the training process's alone. */
+  async pythonSdk(programs: PythonPrograms, method: string): Promise<Contender & AsyncDisposable> {
+    const args = [this.#node.socket, path, String(batchSize), String(seed), method];
+    const started = await LineProcess.start(programs.command('millpool_batches', ...args), { env: programs.env });
+    return laps(started, async (number) => String(number));
+  }
+
+  /** The same batches by a program that is told their order. */
+  async byOrder(command: readonly string[]): Promise<Contender & AsyncDisposable> {
+    return laps(await LineProcess.start(command), (number) => this.order.file(number));
   }
 
   get #sdkCommand(): readonly string[] {
