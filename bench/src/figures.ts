@@ -7,7 +7,7 @@ import { halfCache } from './figures/half-cache.ts';
 import { list1m } from './figures/list-1m.ts';
 import { loaderOverhead } from './figures/loader-overhead.ts';
 import { orderCache } from './figures/order-cache.ts';
-import { reportCost } from './figures/report-cost.ts';
+import { pyReportCost, reportCost } from './figures/report-cost.ts';
 import { memoryBound } from './figures/memory-bound.ts';
 import { order100m } from './figures/order-100m.ts';
 import { pyVsDataLoader, pyVsDataLoaderCollated, pyWarmBatch } from './figures/py-warm-batch.ts';
@@ -37,4 +37,5 @@ export const figures: readonly Figure[] = [
   pyWarmBatch,
   pyVsDataLoader,
   pyVsDataLoaderCollated,
+  pyReportCost,
 ];

@@ -6,11 +6,12 @@ import { formatBytes } from '@millpool/protocol';
 import { benchProgram, lapProgram } from '../bench-program.ts';
 import type { Bench, Figure, Result } from '../figure.ts';
 import { comparison } from '../pairs.ts';
+import type { Contender } from '../pairs.ts';
+import { PythonPrograms } from '../python-program.ts';
 import { batchSize, WarmSamples } from '../warm-samples.ts';
 import type { SampleShape } from '../warm-samples.ts';
 
 const run = promisify(execFile);
-const id = 'report-cost';
 const goal = 0.99;
 const laps = 9;
 const warmUpLaps = 3;
@@ -24,17 +25,43 @@ const variants: readonly (SampleShape & { readonly way: Way })[] = [
   { count: 65_536, sizeBytes: 4 << 10, way: 'known' },
 ];
 
+/** Whose report it is. */
+interface Sdk {
+  readonly id: string;
+  loop(samples: WarmSamples): Promise<Contender & AsyncDisposable>;
+  /** The program that counts what an account of a batch takes. */
+  readonly account: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+const measures = 'CPU time of a warm batch ÷ the same with what the stall report adds to it, which is counted';
+
 export const reportCost: Figure = {
-  id,
-  measures: 'CPU time of a warm batch ÷ the same with what the stall report adds to it, which is counted',
+  id: 'report-cost',
+  measures,
   async *measure(bench) {
-    for (const { way, ...shape } of variants) yield await measureShape(shape, way, bench);
+    const loop = (samples: WarmSamples): ReturnType<Sdk['loop']> => samples.sdk();
+    const sdk = { id: 'report-cost', loop, account: lapProgram('report-account'), env: {} };
+    for (const { way, ...shape } of variants) yield await measureShape(sdk, shape, way, bench);
   },
 };
 
-async function measureShape(shape: SampleShape, way: Way, bench: Bench): Promise<Result> {
+export const pyReportCost: Figure = {
+  id: 'py-report-cost',
+  measures: `${measures}; by the Python SDK`,
+  async *measure(bench) {
+    const id = 'py-report-cost';
+    const programs = await PythonPrograms.have(bench);
+    if (!(programs instanceof PythonPrograms)) return void (yield { id, why: programs.why });
+    const loop = (samples: WarmSamples): ReturnType<Sdk['loop']> => samples.pythonSdk(programs, 'views');
+    const sdk = { id, loop, account: programs.command('report_account'), env: programs.env };
+    for (const { way, ...shape } of variants) yield await measureShape(sdk, shape, way, bench);
+  },
+};
+
+async function measureShape(sdk: Sdk, shape: SampleShape, way: Way, bench: Bench): Promise<Result> {
   await using samples = await WarmSamples.make(shape, bench);
-  await using loop = await samples.sdk();
+  await using loop = await sdk.loop(samples);
   for (let lap = 0; lap < warmUpLaps; lap += 1) await loop.lap(lap);
   const bare: number[] = [];
   const reported: number[] = [];
@@ -43,13 +70,13 @@ async function measureShape(shape: SampleShape, way: Way, bench: Bench): Promise
     bench.signal.throwIfAborted();
     const lap = await loop.lap(number);
     const batchMicros = (lap.cpuSeconds / lap.samples) * batchSize * 1e6;
-    added = (await accountMicros(way, bench)) + replayShare * batchMicros;
+    added = (await accountMicros(sdk, way, bench)) + replayShare * batchMicros;
     // More is better: batches a CPU second, with the report as ours.
     reported.push(1e6 / batchMicros);
     bare.push(1e6 / (batchMicros - added));
   }
   return {
-    id,
+    id: sdk.id,
     variant: formatBytes(shape.sizeBytes),
     ...comparison(reported, bare),
     referenceName: 'the same batch without what the report adds',
@@ -61,11 +88,11 @@ async function measureShape(shape: SampleShape, way: Way, bench: Bench): Promise
 }
 
 /** Of both sides of the border. */
-async function accountMicros(way: Way, { signal }: Bench): Promise<number> {
+async function accountMicros({ account, env }: Sdk, way: Way, { signal }: Bench): Promise<number> {
   const args = [String(batchSize), String(times)];
-  const [program = '', ...script] = lapProgram('report-account');
+  const [program = '', ...script] = account;
   const sides = [
-    await run(program, [...script, ...args], { signal }),
+    await run(program, [...script, ...args], { signal, env: { ...process.env, ...env } }),
     await run(benchProgram, ['account', ...args, way], { signal }),
   ];
   return sides.reduce((sum, { stdout }) => sum + microsOf(stdout), 0);
