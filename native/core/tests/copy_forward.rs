@@ -173,10 +173,7 @@ fn what_is_forgotten_or_comes_anew_while_it_is_copied_stays_so() {
         assert_eq!((copied.records, copied.left, copied.retired), (FEW - 10, 0, true));
     });
     assert_found(&store, |n| n < FEW && !(10..20).contains(&n));
-    assert_eq!(
-        store.segments().iter().map(|segment| segment.live_records).sum::<u64>(),
-        FEW as u64 - 10
-    );
+    assert_eq!(store.segments().iter().map(|segment| segment.live_records).sum::<u64>(), FEW - 10);
 }
 
 #[test]
