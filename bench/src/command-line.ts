@@ -35,7 +35,7 @@ export function usage(figures: readonly Figure[]): string {
     'npm run bench [-- NAME…] [--json FILE]',
     '',
     'Ratios of pairs that run side by side, each with its 90 % interval; docs/bench.md says how to read them.',
-    'Without names every figure is measured, and the report is kept in bench/results; the name `python` is all those of',
+    'Without names every figure is measured, and the report is kept in bench/results; the name `python` is those of',
     'the Python SDK.',
     '',
     ...figures.map(({ id, measures }) => `  ${id.padEnd(width)}  ${measures}`),
