@@ -140,10 +140,11 @@ fn what_a_device_refuses_goes_to_another_that_has_room() {
     let elsewhere = tempfile::tempdir().unwrap();
     let small = Path::new(&directory).to_path_buf();
     let store = open_at(&[small.clone(), elsewhere.path().to_path_buf()], 1 << 30);
+    // Each in an extent of its own: a device that refused a large extent is full until a small one fits.
     for n in 0..60 {
         assert_eq!(put(&store, n, 100_000), Admission::Queued);
+        store.flush(SECONDS).unwrap();
     }
-    store.flush(SECONDS).unwrap();
     assert!((0..60).all(|n| get(&store, n) == Some(content(n, 100_000))));
     assert_eq!(
         (store.devices()[0].state, store.devices()[1].state),
