@@ -58,11 +58,6 @@ impl Mixture {
         Ok(Mixture { seed, shuffle, sources })
     }
 
-    /// Positions of each block that are a source's own.
-    pub fn quota(&self, source: usize) -> u64 {
-        self.sources[source].quota
-    }
-
     pub fn at(&self, position: u64) -> Drawn {
         let (block, place) = (position / BLOCK, position % BLOCK);
         let slot = Permutation::new(BLOCK, self.seed ^ DEAL, block).at(place);
@@ -147,12 +142,16 @@ mod tests {
         }
     }
 
+    fn quotas_of(mixture: &Mixture) -> Vec<u64> {
+        mixture.sources.iter().map(|source| source.quota).collect()
+    }
+
     #[test]
     fn shares_are_those_asked_for() {
         let mixture = Mixture::new(&[9, 9, 9], &[1.0, 1.0, 1.0], 0, true).unwrap();
-        assert_eq!([0, 1, 2].map(|n| mixture.quota(n)), [3_334, 3_333, 3_333]);
+        assert_eq!(quotas_of(&mixture), [3_334, 3_333, 3_333]);
         let mixture = Mixture::new(&[9, 9], &[0.7, 0.3], 0, true).unwrap();
-        assert_eq!([0, 1].map(|n| mixture.quota(n)), [7_000, 3_000]);
+        assert_eq!(quotas_of(&mixture), [7_000, 3_000]);
     }
 
     proptest! {
@@ -178,7 +177,7 @@ mod tests {
                     here[source] += 1;
                     *given[source].entry(sample).or_default() += 1;
                 }
-                let quotas: Vec<u64> = (0..counts.len()).map(|n| mixture.quota(n)).collect();
+                let quotas = quotas_of(&mixture);
                 prop_assert_eq!(&here, &quotas);
                 for ((given, count), quota) in given.iter().zip(&counts).zip(&quotas) {
                     let total = (block + 1) * quota;

@@ -88,6 +88,16 @@ impl MixtureFile {
         let Drawn { source, sample } = self.0.numbers.drawn(number)?;
         Ok((source, sample))
     }
+
+    /// The numbers that samples have in their own datasets, by dataset, each in the order given.
+    fn by_source(&self, samples: PyRef<'_, Samples>) -> PyResult<Vec<Samples>> {
+        let mut found = vec![Vec::new(); self.0.datasets.len()];
+        for number in &samples.numbers {
+            let Drawn { source, sample } = self.0.numbers.drawn(*number)?;
+            found[source].push(sample);
+        }
+        Ok(found.into_iter().map(Samples::from).collect())
+    }
 }
 
 /// The order of a mixture, over all epochs.
@@ -117,14 +127,5 @@ impl MixtureOrder {
         let end = end.ok_or_else(|| invalid(format!("{count} positions from {start} on")))?;
         let number = |position| self.numbers.number(self.mixture.at(position));
         Ok(py.detach(|| (start..end).map(number).collect::<Vec<u64>>()).into())
-    }
-
-    /// Of a dataset, in each block of 10,000 positions.
-    fn quota(&self, source: usize) -> PyResult<u64> {
-        let sources = self.numbers.0.len() - 1;
-        if source >= sources {
-            return Err(PyIndexError::new_err(format!("source {source} of {sources}")));
-        }
-        Ok(self.mixture.quota(source))
     }
 }

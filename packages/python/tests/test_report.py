@@ -12,10 +12,9 @@ import pytest
 from harness.node import ROOT
 from millpool.cache_facts import CacheFacts, Hedges, cache_facts_of
 from millpool.figures import fixed, format_bytes
-from millpool.plan import Progress
 from millpool.report import Report
-from millpool.stage_probe import Replayed
 from millpool.stall_account import Delivery, StallAccount, Surroundings
+from millpool.tally import Tally
 
 VECTORS: list[dict[str, Any]] = json.loads((ROOT / "test/vectors/stall-report.json").read_text())
 
@@ -68,8 +67,8 @@ def report_of(vector: dict[str, Any]) -> Report:
         account.delivered(counted(one["batch"], came), delivery)
     if vector["ahead"] is not None:
         ahead = vector["ahead"]
-        account.fetched_ahead(Progress(ahead["fetchedSamples"], ahead["fetchedBytes"], ahead["fetchSeconds"]))
-    gather, device = (Replayed(**vector["replays"][stage]) for stage in ("gather", "device"))
+        account.fetched_ahead(Tally(ahead["fetchedSamples"], ahead["fetchedBytes"], ahead["fetchSeconds"]))
+    gather, device = (Tally(**vector["replays"][stage]) for stage in ("gather", "device"))
     dataset = vector["dataset"]
     return account.report(Surroundings(dataset["path"], dataset["bytes"], gather, device, facts_of(vector["cache"])))
 
@@ -102,7 +101,7 @@ def test_a_transform_has_its_share_of_the_wait_and_a_ceiling_of_all_its_threads(
     for n in range(3):
         delivery = Delivery(n, n + 0.4, n + 0.4, 0, transform=0.3, transform_work=0.5)
         account.delivered(Counted(10, waits=(0, 0, 0, 0.1, 0)), delivery)
-    report = account.report(Surroundings("/data", 1000, Replayed(), Replayed(), None, threads=2))
+    report = account.report(Surroundings("/data", 1000, Tally(), Tally(), None, threads=2))
     assert report.wait_seconds["transform"] == pytest.approx(0.9)
     assert report.wait_seconds["gather"] == pytest.approx(0.3)
     assert report.ceilings.transform == pytest.approx(2 * 30 / 1.5)

@@ -9,6 +9,12 @@ from typing import Any, SupportsIndex
 from millpool._native import DatasetFile, Order, Samples
 from millpool.batch import Batch, OnError, Rows, settled
 from millpool.connection import Connection
+from millpool.errors import MillpoolError
+
+#: A hint is no reason to wait.
+_HINT_SECONDS = 1.0
+#: Of one message.
+_HINTED_MAX = 65_536
 
 
 class Dataset:
@@ -103,10 +109,20 @@ class Dataset:
         A ``Loader`` tells its order by itself. Gives how many of the first ones were taken: not all where the cache has
         no room, or is busy with others. At most 65,536 at once.
         """
-        samples = bytes(Samples(self._number(index) for index in indices))
-        request = {"version": self._version, "samples": samples}
+        request = {"version": self._version, "samples": bytes(Samples(indices))}
         accepted: int = self._connection.call("prefetch", request, timeout)["accepted"]
         return accepted
+
+    def hint(self, indices: list[int]) -> list[int]:
+        """For ``Loader``: ``prefetch`` as far as the daemon is there to hear it; gives those that it did not take."""
+        told = indices[:_HINTED_MAX]
+        if not told:
+            return indices
+        try:
+            return indices[self.prefetch(told, timeout=_HINT_SECONDS) :]
+        except MillpoolError:
+            # The reads meet whatever it is.
+            return indices
 
     def __repr__(self) -> str:
         if self._opened is None:

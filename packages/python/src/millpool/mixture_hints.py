@@ -5,10 +5,9 @@ from __future__ import annotations
 from concurrent.futures import Executor
 
 from millpool._native import Schedule
-from millpool.errors import MillpoolError
 from millpool.mixture import Mixture, MixtureEpoch
-from millpool.plan import NOTHING_FETCHED, Progress
 from millpool.report import WaitCause
+from millpool.tally import Tally
 
 #: Samples of this rank that are told before they are asked for, and how many at once.
 _AHEAD = 4096
@@ -20,10 +19,10 @@ class MixtureHints:
 
     #: Reads name no plan, and nothing is known of what was fetched for them.
     number = 0
-    progress: Progress = NOTHING_FETCHED
+    progress = Tally()
 
     def __init__(self, mixture: Mixture, order: MixtureEpoch, steps: Schedule, world: int) -> None:
-        self._mixture = mixture
+        self._datasets, self._file = mixture.datasets, mixture.file
         self._order = order
         self._steps = steps
         self._world = world
@@ -31,12 +30,14 @@ class MixtureHints:
         self._told: int | None = None
         self._delivered: int | None = None
         self._untold: list[list[int]] = [[] for _ in mixture.datasets]
+        #: All of the epoch was told, or tried to be.
+        self._is_over = False
         self._tell()
 
     def delivered(self, position: int, _now: float, _waited: dict[WaitCause, float], aside: Executor) -> None:
         """A batch was: now and then the next ones are told, beside the loop."""
         self._delivered = position
-        if self._samples_ahead < _AHEAD - _CHUNK:
+        if not self._is_over and self._samples_ahead < _AHEAD - _CHUNK:
             aside.submit(self._tell)
 
     def close(self, _waited: dict[WaitCause, float]) -> None:
@@ -49,16 +50,15 @@ class MixtureHints:
 
     def _tell(self) -> None:
         """The next steps, dataset by dataset. What a daemon does not take now it is told again, as long as it helps."""
-        while self._samples_ahead < _AHEAD and (step := next(self._steps, None)) is not None:
+        while self._samples_ahead < _AHEAD:
+            step = next(self._steps, None)
+            if step is None:
+                self._is_over = True
+                break
             start, count, _padded, position, self._told = step
             self._delivered = position if self._delivered is None else self._delivered
-            for number in self._order.samples(start, count):
-                source, index = self._mixture.source(number)
-                self._untold[source].append(index)
-        for source, data in enumerate(self._mixture.datasets):
-            try:
-                accepted = data.prefetch(self._untold[source])
-            except MillpoolError:
-                # The reads meet whatever it is.
-                return
-            self._untold[source] = self._untold[source][accepted:][-_CHUNK:]
+            step_samples = self._file.by_source(self._order.samples(start, count))
+            for untold, indices in zip(self._untold, step_samples, strict=True):
+                untold.extend(indices)
+        for source, (data, untold) in enumerate(zip(self._datasets, self._untold, strict=True)):
+            self._untold[source] = data.hint(untold)[-_CHUNK:]

@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import Any
 
 from millpool.connection import Connection
 from millpool.errors import MillpoolError, NotFound
 from millpool.report import WAIT_CAUSES, WaitCause
+from millpool.tally import Tally
 
 #: How often a loader asks what was fetched ahead of it, and tells what it waited for.
 _PROGRESS_EVERY = 1.0
 #: For last words: a daemon that is away is not waited for.
 _FAREWELL_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What was fetched ahead of a loop."""
-
-    samples: int = 0
-    bytes: int = 0
-    #: While some fetch of it was under way.
-    seconds: float = 0.0
-
-    def __add__(self, other: Progress) -> Progress:
-        return Progress(self.samples + other.samples, self.bytes + other.bytes, self.seconds + other.seconds)
-
-
-NOTHING_FETCHED = Progress()
 
 
 class Plan:
@@ -45,13 +29,13 @@ class Plan:
         self._position: int = request["position"]
         self._told = dict(waited)
         #: By daemons before a restart, and by the one of now.
-        self._before = self._now = NOTHING_FETCHED
+        self._before = self._now = Tally()
         self._asked = time.monotonic()
         #: By which reads name it.
         self.number: int = connection.call("plan-open", request)["plan"]
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> Tally:
         """What was fetched ahead so far, as of the last second or so."""
         return self._before + self._now
 
@@ -85,14 +69,14 @@ class Plan:
         since = {cause: max(0.0, waited[cause] - told[cause]) for cause in WAIT_CAUSES}
         self._connection.call("plan-report", {"plan": self.number, "waitSeconds": since}, timeout)
 
-    def _fetched(self, method: str, timeout: float | None = None) -> Progress:
+    def _fetched(self, method: str, timeout: float | None = None) -> Tally:
         reply = self._connection.call(method, {"plan": self.number}, timeout)
-        return Progress(reply["fetchedSamples"], reply["fetchedBytes"], reply["fetchSeconds"])
+        return Tally(reply["fetchedSamples"], reply["fetchedBytes"], reply["fetchSeconds"])
 
     def _open_again(self) -> None:
         try:
             opened = self._connection.call("plan-open", {**self._request, "position": self._position})
         except MillpoolError:
             return
-        self._before, self._now = self.progress, NOTHING_FETCHED
+        self._before, self._now = self.progress, Tally()
         self.number = opened["plan"]

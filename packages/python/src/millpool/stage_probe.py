@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Executor
-from dataclasses import dataclass
 
 from millpool._native import DatasetFile, MixtureFile, Samples
 from millpool.connection import Connection
 from millpool.errors import MillpoolError
+from millpool.tally import Tally
 
 #: The first replay comes so long after the loop began, later ones after as long at least.
 _FIRST_AFTER = 1.0
@@ -17,16 +17,6 @@ _AGAIN_AFTER = 10.0
 _REST_TIMES = 500
 _REPLAY_BYTES = 16 << 20
 _SAMPLES_MAX = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    samples: int = 0
-    bytes: int = 0
-    seconds: float = 0.0
-
-    def __add__(self, other: Replayed) -> Replayed:
-        return Replayed(self.samples + other.samples, self.bytes + other.bytes, self.seconds + other.seconds)
 
 
 class StageProbe:
@@ -38,8 +28,8 @@ class StageProbe:
         self._connection = connection
         self._file = file
         #: All replays together.
-        self.gather = Replayed()
-        self.device = Replayed()
+        self.gather = Tally()
+        self.device = Tally()
         #: Delivered when the last replay was: by now other batches have taken its place in the processor's caches.
         self._old: Samples | None = None
         self._due = 0.0
@@ -62,8 +52,8 @@ class StageProbe:
         start = time.monotonic()
         try:
             gather, device = connection.client.replay(self._file, samples, connection.timeout)
-            self.gather += Replayed(*gather)
-            self.device += Replayed(*device)
+            self.gather += Tally(*gather)
+            self.device += Tally(*device)
         except MillpoolError:
             # No slot was free, or the loop has ended: the next one may find better times.
             pass

@@ -7,9 +7,8 @@ from typing import NamedTuple, Protocol
 
 from millpool.advice import Findings, advice_for
 from millpool.cache_facts import CacheFacts
-from millpool.plan import NOTHING_FETCHED, Progress
 from millpool.report import WAIT_CAUSES, Ceilings, Report, Tier, Tiers, WaitCause
-from millpool.stage_probe import Replayed
+from millpool.tally import Tally
 
 #: A batch whose consumer waited for less of its reading was ready.
 _READY_SHARE = 0.25
@@ -57,8 +56,8 @@ class Surroundings:
 
     dataset_path: str
     dataset_bytes: int
-    gather: Replayed
-    device: Replayed
+    gather: Tally
+    device: Tally
     #: None where the daemon has not said.
     cache: CacheFacts | None
     #: That transform.
@@ -71,7 +70,7 @@ class StallAccount:
         self._bytes = self._fetched_bytes = self._device_bytes = 0
         self._transformed = 0
         #: By plans that ended, and by the one of now.
-        self._ahead_before = self._ahead_now = NOTHING_FETCHED
+        self._ahead_before = self._ahead_now = Tally()
         #: What the loop waited for, since the loader was made.
         self.wait_seconds: dict[WaitCause, float] = dict.fromkeys(WAIT_CAUSES, 0.0)
         self._device_cost = self._gather_cost = self._queue_cost = self._transform_cost = 0.0
@@ -149,15 +148,15 @@ class StallAccount:
         """For so long a GPU stood still for batches that were on their way to it."""
         self.wait_seconds["copy"] += seconds
 
-    def fetched_ahead(self, progress: Progress) -> None:
+    def fetched_ahead(self, progress: Tally) -> None:
         """What the plan under way has fetched so far."""
         self._ahead_now = progress
 
     def plan_ended(self) -> None:
-        self._ahead_before, self._ahead_now = self._ahead, NOTHING_FETCHED
+        self._ahead_before, self._ahead_now = self._ahead, Tally()
 
     @property
-    def _ahead(self) -> Progress:
+    def _ahead(self) -> Tally:
         return self._ahead_before + self._ahead_now
 
     def report(self, around: Surroundings) -> Report:

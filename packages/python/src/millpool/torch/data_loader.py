@@ -72,8 +72,7 @@ class DataLoader:
         return (self._tensors(batch) for batch in self._loader)
 
     def _to_device(self, copies: DeviceCopies) -> Iterator[Any]:
-        if self._given is not None:
-            self._loader.load_state_dict(self._given)
+        self._return_to_given()
         states: deque[dict[str, Any]] = deque()
 
         def read() -> Iterator[Any]:
@@ -88,8 +87,8 @@ class DataLoader:
         self._given = None
 
     def set_epoch(self, epoch: int) -> None:
-        """The next iteration is of this epoch, from its beginning."""
-        self._given = None
+        """The next iteration is this epoch: from its beginning, or the current one from where it stands."""
+        self._return_to_given()
         self._loader.set_epoch(epoch)
 
     def state_dict(self) -> dict[str, Any]:
@@ -112,6 +111,12 @@ class DataLoader:
     def close(self) -> None:
         """Ends what is under way."""
         self._loader.close()
+
+    def _return_to_given(self) -> None:
+        """What an iteration that was left had read ahead is read again."""
+        if self._given is not None:
+            self._loader.load_state_dict(self._given)
+            self._given = None
 
     def _tensors(self, batch: Any) -> Any:
         if self._transforms:

@@ -60,5 +60,4 @@ class PlannedSampler(Sampler[Any]):
 
     def _tell(self, untold: list[int]) -> list[int]:
         """Those that the daemon did not take yet, and that are not about to be asked for anyway."""
-        accepted = self._dataset.prefetch(untold)
-        return untold[accepted:][-self._ahead :]
+        return self._dataset.hint(untold)[-self._ahead :]
