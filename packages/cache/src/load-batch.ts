@@ -1,7 +1,10 @@
 import type { ResolvedEntry } from '@millpool/metadata';
 
-/** Few enough that what is done is settled soon, and each failure is told. */
-export const filesAtOnce = 1_000;
+/**
+ * Few enough that what is done is settled soon, and each failure is told; so many that the flush behind each cuts few
+ * extents short.
+ */
+export const filesAtOnce = 8_192;
 const bytesAtOnce = 256 * 1024 ** 2;
 /**
  * So many under way: a source has something to do while the last files of one batch arrive, and while another is
