@@ -2,9 +2,9 @@
 // npm links a command when it installs, which is before anything is built: so this file is there from the beginning.
 import { readdirSync, statSync } from 'node:fs';
 
+import { bundleMadeMs, compileBundle } from './bundle.mjs';
+
 const packages = new URL('../../', import.meta.url);
-/** All of the program in a few files: some 250 small ones take longer to load than most verbs to run. */
-const bundle = new URL('../bundle/main.js', import.meta.url);
 const built = new URL('../dist/main.js', import.meta.url);
 
 const changedMs = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? null;
@@ -15,9 +15,9 @@ function isNewest(madeMs) {
   return stamps.every((stamp) => (changedMs(stamp) ?? 0) <= madeMs);
 }
 
-const madeMs = changedMs(bundle);
+const madeMs = bundleMadeMs();
 if (madeMs !== null && isNewest(madeMs)) {
-  await import(bundle.href);
+  compileBundle().run();
 } else if (changedMs(built) !== null) {
   await import(built.href);
 } else {

@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
+import { dirname, join } from 'node:path';
 
 import { MillpoolError } from '@millpool/protocol';
 
 import type { Binding } from './binding.ts';
 
+const require = createRequire(import.meta.url);
 let loaded: Binding | undefined;
 
 /** The addon, loaded at the first call. Throws `unsupported` with what to do when it is missing or does not load. */
@@ -17,7 +18,7 @@ export function binding(): Binding {
 /** Where `npm run build` puts the addon of this platform; this file may have become a part of another one. */
 export function addonPath(): string {
   const name = `millpool.${process.platform}-${process.arch}.node`;
-  return fileURLToPath(new URL(`../${name}`, import.meta.resolve('@millpool/native')));
+  return join(dirname(dirname(require.resolve('@millpool/native'))), name);
 }
 
 function load(path: string): Binding {
@@ -29,7 +30,7 @@ function load(path: string): Binding {
     });
   }
   try {
-    const addon: Binding = createRequire(import.meta.url)(path);
+    const addon: Binding = require(path);
     return addon;
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
