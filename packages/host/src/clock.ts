@@ -1,3 +1,4 @@
+import { uptime } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { MillpoolError } from '@millpool/protocol';
 
@@ -7,6 +8,8 @@ export interface Clock {
   nowMs(): number;
   /** Milliseconds since some moment; never goes back. For durations, ages and deadlines. */
   monotonicMs(): number;
+  /** Milliseconds since the machine started; goes on while it sleeps, in steps of 10 ms. For what others hold us to. */
+  bootMs(): number;
   /** Runs `ring` once, `delayMs` from now, unless cancelled before. A timer alone does not keep a process alive. */
   after(delayMs: number, ring: () => void): Timer;
   /** Resolves `delayMs` from now, or rejects with the signal's error as soon as it aborts. Keeps the process alive. */
@@ -24,6 +27,7 @@ const timerMsMax = 2 ** 31 - 1;
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
+  bootMs: () => uptime() * 1_000,
   after(delayMs, ring) {
     const timer = setTimeout(ring, Math.min(delayMs, timerMsMax)).unref();
     return { cancel: () => clearTimeout(timer) };

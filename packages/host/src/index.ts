@@ -1,4 +1,4 @@
-export { abortError, systemClock } from './clock.ts';
+export { abortError, sleepUntil, systemClock } from './clock.ts';
 export type { Clock, Timer } from './clock.ts';
 export { timeoutError, unlessAborted, withDeadline } from './deadline.ts';
 export type { Wait } from './deadline.ts';

@@ -26,6 +26,10 @@ export class HandClock implements Clock {
     return this.#elapsedMs;
   }
 
+  bootMs(): number {
+    return this.#elapsedMs;
+  }
+
   after(delayMs: number, ring: () => void): Timer {
     const alarm = { atMs: this.#elapsedMs + Math.max(0, delayMs), ring };
     this.#alarms.add(alarm);

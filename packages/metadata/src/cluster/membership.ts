@@ -1,0 +1,122 @@
+import { HeldLease } from '@millpool/coordination';
+import type { CoordStore, LeaseTimes } from '@millpool/coordination';
+import { withDeadline } from '@millpool/host';
+import type { Clock, Log } from '@millpool/host';
+import { asMillpoolError, MillpoolError } from '@millpool/protocol';
+
+import { encodeNode, nodeKey } from './node-record.ts';
+import type { NodeRecord } from './node-record.ts';
+
+const retryMs = 500;
+const joinTimeoutMs = 5_000;
+
+interface Parts {
+  readonly node: Omit<NodeRecord, 'joinedAt'>;
+  readonly store: CoordStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly times: LeaseTimes;
+  /** Awaited after each joining, before the node acts on it: what it knows may be from before it was put out. */
+  readonly onJoined: () => Promise<void>;
+}
+
+/**
+ * A node's place in the cluster: its record lives by its lease, and nobody gives its shards away while that record is
+ * there. A node that was put out, as it was frozen or cut off, joins again.
+ */
+export class Membership {
+  readonly #parts: Parts;
+  readonly #stop = new AbortController();
+  /** Null while it is not a member, or does not know yet what became of its shards. */
+  #lease: HeldLease | null = null;
+  #ended: Promise<void> = Promise.resolve();
+
+  private constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Rejects with `exists` where a living node has this id: one that outlives the lease of a former run of this one. */
+  static async join(parts: Parts): Promise<Membership> {
+    const { clock, times } = parts;
+    const membership = new Membership(parts);
+    const deadlineMs = clock.monotonicMs() + 2 * times.ttlSeconds * 1_000;
+    for (;;) {
+      try {
+        const lease = await membership.#joinOnce();
+        membership.#ended = membership.#stay(lease);
+        return membership;
+      } catch (error) {
+        if (asMillpoolError(error).code !== 'exists' || clock.monotonicMs() >= deadlineMs) throw error;
+        await clock.sleep(retryMs);
+      }
+    }
+  }
+
+  /** Whether the node may act as a member, now. */
+  get isClear(): boolean {
+    return this.#lease?.isClearlyAlive ?? false;
+  }
+
+  /** Gives up its place: others may have its shards at once. */
+  async leave(): Promise<void> {
+    const lease = this.#lease;
+    this.#lease = null;
+    this.#stop.abort();
+    await lease?.release();
+    await this.#ended;
+  }
+
+  async #stay(first: HeldLease): Promise<void> {
+    const { clock, log } = this.#parts;
+    const { signal } = this.#stop;
+    for (let lease: HeldLease | null = first; !signal.aborted;) {
+      if (lease !== null) await ended(AbortSignal.any([lease.ended, signal]));
+      this.#lease = null;
+      if (signal.aborted) return;
+      try {
+        lease = await this.#joinOnce();
+      } catch (error) {
+        lease = null;
+        log.warn('the cluster cannot be joined', { error });
+        await clock.sleep(retryMs, signal).catch(() => undefined);
+      }
+    }
+  }
+
+  async #joinOnce(): Promise<HeldLease> {
+    const { store, clock, log, times, node, onJoined } = this.#parts;
+    const lease = await HeldLease.grant({ store, clock, log, times });
+    try {
+      const value = encodeNode({ ...node, joinedAt: new Date(clock.nowMs()).toISOString() });
+      const key = nodeKey(node.id);
+      const wait = { name: 'the cluster to take the node in', timeoutMs: joinTimeoutMs, clock };
+      const { succeeded } = await withDeadline(wait, () =>
+        store.txn({
+          compare: [{ kind: 'exists', key, exists: false }],
+          then: [{ kind: 'put', key, value, lease: lease.id }],
+          otherwise: [],
+        }),
+      );
+      if (!succeeded) throw existsError(node.id);
+      await withDeadline(wait, onJoined);
+      this.#lease = lease;
+      return lease;
+    } catch (error) {
+      await lease.release();
+      throw asMillpoolError(error);
+    }
+  }
+}
+
+function ended(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+function existsError(id: string): MillpoolError {
+  return new MillpoolError({
+    code: 'exists',
+    message: `a node with the id ${id} is in the cluster already`,
+    remedy: 'Wait 6 s if it has just ended; else give this one a state directory of its own.',
+  });
+}

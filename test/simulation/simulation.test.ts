@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import type { CoordStore, RangeReply } from '@millpool/coordination';
+import { leaseTimes } from '@millpool/metadata/cluster';
+
+import { runCluster } from './cluster-run.ts';
+import type { Planted } from './cluster-run.ts';
+
+const seeds = Number(process.env['MILLPOOL_TEST_SEEDS'] ?? 1_000);
+/** Within so many a fault of the program is found. */
+const seedsToFind = 1_000;
+
+test(`no shard ever has two owners, and each has one soon: ${seeds} seeds`, { timeout: 1_800_000 }, async () => {
+  for (let seed = 0; seed < seeds; seed += 1) {
+    const { failure } = await runCluster(seed);
+    assert.equal(failure, null, `seed ${seed}; again with npm run simulate -- --seed ${seed}`);
+  }
+});
+
+test('a seed gives the same run each time', { timeout: 120_000 }, async () => {
+  assert.deepEqual(await runCluster(7), await runCluster(7));
+});
+
+/** Faults that the program could have. Each must be found. */
+const faults: Readonly<Record<string, Planted>> = {
+  'acts on a lease longer than the store keeps it': { times: { ...leaseTimes, actSeconds: 9 } },
+  'gives shards away without a look whether their owner is gone': { store: withoutGoneChecks },
+  'swaps an owner whatever the shard was by then': { store: withoutRevisions },
+  'joins again, and goes by what it knew before it was put out': { store: withStaleRanges },
+};
+
+for (const [fault, planted] of Object.entries(faults)) {
+  test(`the simulation finds a program that ${fault}`, { timeout: 600_000 }, async () => {
+    for (let seed = 0; seed < seedsToFind; seed += 1) {
+      if ((await runCluster(seed, planted)).failure !== null) return;
+    }
+    assert.fail(`not found in ${seedsToFind} seeds`);
+  });
+}
+
+function withoutGoneChecks(store: CoordStore): CoordStore {
+  return wrapped(store, {
+    txn: (txn) => {
+      const compare = txn.compare.filter((one) => !(one.kind === 'exists' && !one.exists && txn.then.length > 1));
+      return store.txn({ ...txn, compare });
+    },
+  });
+}
+
+function withoutRevisions(store: CoordStore): CoordStore {
+  return wrapped(store, {
+    txn: (txn) => store.txn({ ...txn, compare: txn.compare.filter(({ kind }) => kind !== 'mod-revision') }),
+  });
+}
+
+/** The first answer for a prefix that has anything in it, for ever. */
+function withStaleRanges(store: CoordStore): CoordStore {
+  const first = new Map<string, RangeReply>();
+  return wrapped(store, {
+    range: async (request) => {
+      const reply = first.get(request.prefix) ?? (await store.range(request));
+      if (reply.entries.length > 0) first.set(request.prefix, reply);
+      return reply;
+    },
+  });
+}
+
+function wrapped(store: CoordStore, wrong: Partial<CoordStore>): CoordStore {
+  return new Proxy(store, {
+    get: (target, name) => {
+      const method: unknown = Reflect.get(wrong, name) ?? Reflect.get(target, name);
+      return typeof method === 'function' ? method.bind(name in wrong ? wrong : target) : method;
+    },
+  });
+}
