@@ -13,15 +13,19 @@ from typing import TypeVar
 Prepared = TypeVar("Prepared")
 
 
-def answer_laps(prepare: Callable[[str], Prepared], lap: Callable[[Prepared], int]) -> None:
-    """``lap`` returns how many samples it read."""
+def answer_laps(
+    prepare: Callable[[str], Prepared],
+    lap: Callable[[Prepared], int],
+    beside: Callable[[], dict[str, float]] = dict,
+) -> None:
+    """``lap`` returns how many samples it read, ``beside`` what else there is to tell of it."""
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         prepared = prepare(line.rstrip("\n"))
         cpu_before, start = _cpu_seconds(), time.perf_counter()
         samples = lap(prepared)
         seconds = time.perf_counter() - start
-        told = {"samples": samples, "seconds": seconds, "cpuSeconds": _cpu_seconds() - cpu_before}
+        told = {"samples": samples, "seconds": seconds, "cpuSeconds": _cpu_seconds() - cpu_before, **beside()}
         print(json.dumps(told), flush=True)
 
 

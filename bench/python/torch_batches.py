@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from lap_lines import answer_laps, order_of
+from sample_files import place_of, read_file
 from torch.utils.data import DataLoader, Dataset
 
-FILES_PER_FOLDER = 1000
 folder, batch_text, method, workers = sys.argv[1:]
 # The bytes of a file are nobody else's.
 warnings.filterwarnings("ignore", message="The given buffer is not writable")
@@ -21,9 +21,7 @@ warnings.filterwarnings("ignore", message="The given buffer is not writable")
 
 class Files(Dataset[Any]):
     def __getitem__(self, number: int) -> Any:
-        place = f"{folder}/part-{number // FILES_PER_FOLDER:04}/file-{number:07}.bin"
-        with open(place, "rb", buffering=0) as file:
-            body = file.read()
+        body = read_file(place_of(folder, number))
         return body if method == "bytes" else torch.frombuffer(body, dtype=torch.uint8)
 
 

@@ -15,6 +15,7 @@ import { LineProcess } from './line-process.ts';
 import { bucketOf, environmentFor, ObjectServer } from './object-server.ts';
 import type { ObjectSet } from './object-server.ts';
 import type { Contender, Lap } from './pairs.ts';
+import type { PythonPrograms } from './python-program.ts';
 import { SampleOrder, seed } from './sample-order.ts';
 
 const run = promisify(execFile);
@@ -33,6 +34,11 @@ interface Parts {
   readonly link: DelayLink;
   readonly server: ObjectServer;
   readonly signal: AbortSignal;
+}
+
+interface Command {
+  readonly command: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A bucket at the far end of a link with delay; whoever measures is at the near end. */
@@ -73,7 +79,32 @@ export class ColdSource implements AsyncDisposable {
 
   /** The first epoch of a node that has nothing yet. CPU time is the daemon's and the training process's. */
   sdk(): Contender {
-    return { lap: (number) => this.#onNewNode((node) => this.#firstEpoch(node, number)) };
+    const commandOn = ({ socket }: MillpoolNode): Command => ({
+      command: [...lapProgram('millpool'), socket, path, String(batchSize), String(seed)],
+    });
+    return { lap: (number) => this.#onNewNode((node) => this.#firstEpoch(node, number, commandOn(node))) };
+  }
+
+  /** The same by the Python SDK. */
+  pythonSdk(programs: PythonPrograms): Contender {
+    const commandOn = ({ socket }: MillpoolNode): Command => ({
+      command: programs.command('millpool_batches', socket, path, String(batchSize), String(seed), 'views'),
+      env: programs.env,
+    });
+    return { lap: (number) => this.#onNewNode((node) => this.#firstEpoch(node, number, commandOn(node))) };
+  }
+
+  /** Another loader in Python that reads the objects where they are: `PROGRAM URL ENDPOINT SCRATCH BATCH WAY…`. */
+  async pythonReader(programs: PythonPrograms, program: string, way: readonly string[]): Promise<LineProcess> {
+    const scratch = await mkdtemp(join(this.#directory, 'scratch-'));
+    const { endpoint } = this.#server;
+    const args = [`s3://${bucketOf(objects)}/data`, endpoint, scratch, String(batchSize), ...way];
+    const env = { ...programs.env, ...environmentFor(endpoint) };
+    return LineProcess.start(programs.command(program, ...args), {
+      within: this.#link.near,
+      env,
+      signal: this.#signal,
+    });
   }
 
   /** `millpool load` of everything on such a node, from when it is asked for to when every byte is here and checked. */
@@ -119,9 +150,8 @@ export class ColdSource implements AsyncDisposable {
     }
   }
 
-  async #firstEpoch(node: MillpoolNode, number: number): Promise<Lap> {
-    const command = [...lapProgram('millpool'), node.socket, path, String(batchSize), String(seed)];
-    await using loop = await LineProcess.start(command, { signal: this.#signal });
+  async #firstEpoch(node: MillpoolNode, number: number, { command, env = {} }: Command): Promise<Lap> {
+    await using loop = await LineProcess.start(command, { env, signal: this.#signal });
     await this.#touchMemory();
     const before = await cpuSecondsOf(node.pid);
     const lap = await loop.lap(String(number));

@@ -14,7 +14,7 @@ import { LineProcess } from './line-process.ts';
 import { seed } from './sample-order.ts';
 
 const run = promisify(execFile);
-const path = '/samples';
+export const path = '/samples';
 export const batchSize = 256;
 /** A source's files are kept when they are older than this. */
 const settleMs = 2200;
@@ -35,6 +35,11 @@ export interface CachedReader {
   readonly world: number;
   /** What a step takes beside its read. */
   readonly stepMs: number;
+  /** Another program than the loop by the TypeScript SDK, which speaks as it does. */
+  readonly program?: (socket: string) => {
+    readonly command: readonly string[];
+    readonly env: Readonly<Record<string, string>>;
+  };
 }
 
 /** A folder of files to read, gone afterwards. */
@@ -57,7 +62,7 @@ export async function withSampleFolder<T>(
 /** What comes from the source in each epoch, shuffled, after the first ones, which fill the cache. */
 export async function fetchedBytes(
   directory: string,
-  { policy, cacheBytes, slowBytes = 0, world, stepMs }: CachedReader,
+  { policy, cacheBytes, slowBytes = 0, world, stepMs, program }: CachedReader,
   { first, epochs, signal }: { readonly first: number; readonly epochs: number; readonly signal: AbortSignal },
 ): Promise<number[]> {
   const own = join(directory, `${policy}-${cacheBytes}-${slowBytes}-${world}`);
@@ -68,7 +73,9 @@ export async function fetchedBytes(
   const node = await MillpoolNode.start({ directory: own, sources, args });
   try {
     const reader = [path, String(batchSize), String(seed), '0', String(world), String(stepMs)];
-    await using loop = await LineProcess.start([...lapProgram('millpool'), node.socket, ...reader], { signal });
+    const typescript = { command: [...lapProgram('millpool'), node.socket, ...reader], env: {} };
+    const { command, env } = program?.(node.socket) ?? typescript;
+    await using loop = await LineProcess.start(command, { env, signal });
     const fetched: number[] = [];
     let before = 0;
     for (let epoch = 0; epoch < first + epochs; epoch += 1) {

@@ -10,6 +10,11 @@ import { orderCache } from './figures/order-cache.ts';
 import { pyReportCost, reportCost } from './figures/report-cost.ts';
 import { memoryBound } from './figures/memory-bound.ts';
 import { order100m } from './figures/order-100m.ts';
+import { pyStall } from './figures/py-stall.ts';
+import { pyCold, pyColdLitDataRaw, pyColdS3TorchConnector } from './figures/py-cold.ts';
+import { pyHalfCache } from './figures/py-half-cache.ts';
+import { pyResume } from './figures/py-resume.ts';
+import { pyVsGrain, pyVsLitData, pyVsMosaic, pyVsWebDataset } from './figures/py-vs-loaders.ts';
 import { pyVsDataLoader, pyVsDataLoaderCollated, pyWarmBatch } from './figures/py-warm-batch.ts';
 import { restartClean, restartCrash } from './figures/restart.ts';
 import { slowTier } from './figures/slow-tier.ts';
@@ -37,5 +42,15 @@ export const figures: readonly Figure[] = [
   pyWarmBatch,
   pyVsDataLoader,
   pyVsDataLoaderCollated,
+  pyVsLitData,
+  pyVsWebDataset,
+  pyVsMosaic,
+  pyVsGrain,
+  pyCold,
+  pyColdLitDataRaw,
+  pyColdS3TorchConnector,
+  pyHalfCache,
+  pyResume,
+  pyStall,
   pyReportCost,
 ];

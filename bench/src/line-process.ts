@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
-import type { Lap } from './pairs.ts';
+import type { Contender, Lap } from './pairs.ts';
 
 const stderrBytesMax = 16 << 10;
 
@@ -81,4 +81,15 @@ export class LineProcess implements AsyncDisposable {
     await this.#closed;
     throw new Error(`${this.#name} ended: ${this.#stderr.trim()}`);
   }
+}
+
+/** A side that such a program is, which ends with it; `lineFor` names a lap to it. */
+export function lapsOf(
+  program: LineProcess,
+  lineFor: (number: number) => Promise<string> | string = String,
+): Contender & AsyncDisposable {
+  return {
+    lap: async (number) => program.lap(await lineFor(number)),
+    [Symbol.asyncDispose]: () => program[Symbol.asyncDispose](),
+  };
 }

@@ -1,12 +1,13 @@
 import { join } from 'node:path';
 
 import { ensurePythonEnvironment } from '@millpool/test/harness';
+import type { PythonEnvironment } from '@millpool/test/harness';
 
 import { repository } from './bench-program.ts';
 import type { Bench } from './figure.ts';
 
 /** What torch and the loaders that are built on it need. */
-export const torchEnvironment = {
+export const torchEnvironment: PythonEnvironment = {
   name: 'torch',
   title: 'torch (540 MB to fetch, 5 GB on disk)',
   requirements: ['torch==2.15.0', 'pillow==13.0.0', 'numpy==2.4.6', 'msgpack==1.2.4'],
@@ -20,8 +21,11 @@ export class PythonPrograms {
     this.#python = python;
   }
 
-  static async have({ say, signal }: Bench): Promise<PythonPrograms | { readonly why: string }> {
-    const had = await ensurePythonEnvironment(torchEnvironment, { say, signal });
+  static async have(
+    { say, signal }: Bench,
+    environment: PythonEnvironment = torchEnvironment,
+  ): Promise<PythonPrograms | { readonly why: string }> {
+    const had = await ensurePythonEnvironment(environment, { say, signal });
     return had.kind === 'unavailable' ? { why: had.why } : new PythonPrograms(join(had.what, 'bin', 'python'));
   }
 

@@ -11,7 +11,7 @@ import { MillpoolNode } from '@millpool/test/harness';
 import { benchProgram, lapProgram } from './bench-program.ts';
 import { cpuSecondsOf } from './cpu-time.ts';
 import type { Bench } from './figure.ts';
-import { LineProcess } from './line-process.ts';
+import { LineProcess, lapsOf } from './line-process.ts';
 import type { Contender } from './pairs.ts';
 import type { PythonPrograms } from './python-program.ts';
 import { SampleOrder, seed } from './sample-order.ts';
@@ -94,7 +94,7 @@ export class WarmSamples implements AsyncDisposable {
 
   /** Batches through the TypeScript SDK; its CPU time is the training process's alone. */
   async sdk(): Promise<Contender & AsyncDisposable> {
-    return laps(await LineProcess.start(this.#sdkCommand), async (number) => String(number));
+    return lapsOf(await LineProcess.start(this.#sdkCommand), async (number) => String(number));
   }
 
   /** Of the daemon, so far. */
@@ -106,26 +106,26 @@ export class WarmSamples implements AsyncDisposable {
   async bareGather(): Promise<Contender & AsyncDisposable> {
     const { count, sizeBytes } = this.shape;
     const args = ['gather', this.#directory, String(count), String(sizeBytes), String(batchSize)];
-    return laps(await LineProcess.start([benchProgram, ...args]), (number) => this.order.file(number));
+    return lapsOf(await LineProcess.start([benchProgram, ...args]), (number) => this.order.file(number));
   }
 
   /** The same batches by one of Node's ways to read files. */
   async nodeFiles(method: string): Promise<Contender & AsyncDisposable> {
     const args = [method, this.folder, String(this.shape.sizeBytes), String(batchSize)];
     const started = await LineProcess.start([...lapProgram('node-files'), ...args]);
-    return laps(started, (number) => this.order.file(number));
+    return lapsOf(started, (number) => this.order.file(number));
   }
 
   /** Batches through the Python SDK; its CPU time is the training process's alone. */
   async pythonSdk(programs: PythonPrograms, method: string): Promise<Contender & AsyncDisposable> {
     const args = [this.#node.socket, path, String(batchSize), String(seed), method];
     const started = await LineProcess.start(programs.command('millpool_batches', ...args), { env: programs.env });
-    return laps(started, async (number) => String(number));
+    return lapsOf(started, async (number) => String(number));
   }
 
   /** The same batches by a program that is told their order. */
   async byOrder(command: readonly string[]): Promise<Contender & AsyncDisposable> {
-    return laps(await LineProcess.start(command), (number) => this.order.file(number));
+    return lapsOf(await LineProcess.start(command), (number) => this.order.file(number));
   }
 
   get #sdkCommand(): readonly string[] {
@@ -136,11 +136,4 @@ export class WarmSamples implements AsyncDisposable {
     await this.#node.stop();
     await rm(this.#directory, { recursive: true, force: true, maxRetries: 3 });
   }
-}
-
-function laps(program: LineProcess, lineFor: (number: number) => Promise<string>): Contender & AsyncDisposable {
-  return {
-    lap: async (number) => program.lap(await lineFor(number)),
-    [Symbol.asyncDispose]: () => program[Symbol.asyncDispose](),
-  };
 }

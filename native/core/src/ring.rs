@@ -209,9 +209,12 @@ impl Drop for Slot {
         let mut state = pool.state();
         state.held -= 1;
         state.free.push(memory);
+        let is_waited_for = state.waiting > 0;
         drop(state);
         // Waiters want different sizes: the first of them may have no use for this one.
-        pool.freed.notify_all();
+        if is_waited_for {
+            pool.freed.notify_all();
+        }
     }
 }
 
