@@ -162,3 +162,19 @@ def test_a_schedule_deals_every_position_once() -> None:
     assert sorted(read) == list(range(4, 100))
     with pytest.raises(ValueError, match="rank 3"):
         Schedule(count=100, global_batch=7, world=3, rank=3, drop_last=False, position=0)
+
+
+def test_a_hint_is_told_as_far_as_somebody_hears_it(new_bed: Callable[[dict[str, bytes]], Bed]) -> None:
+    bed = new_bed(random_files(40, seed=6))
+    with millpool.connect(bed.socket) as mill:
+        data = mill.dataset(bed.root)
+        assert data.hint([]) == []
+        # More than one message holds: what it does not is left.
+        many = [n % len(data) for n in range(70_000)]
+        assert data.hint(many)[-4_464:] == many[65_536:]
+        with pytest.raises(millpool.Invalid):
+            data.prefetch(many)
+        bed.node.stop()
+        assert data.hint([1, 2, 3]) == [1, 2, 3]
+        bed.node.start()
+        assert data.hint([1, 2, 3]) == []

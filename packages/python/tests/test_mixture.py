@@ -124,3 +124,19 @@ def test_what_comes_next_is_fetched_ahead(new_bed: Callable[[dict[str, bytes]], 
     deadline = time.monotonic() + 60
     while not all(mill.stat(path).cached for path in wanted):
         assert time.monotonic() < deadline, "all of it is told, and comes though nobody asks for it"
+
+
+def test_a_mixture_is_read_on_from_a_daemon_that_was_restarted(new_bed: Callable[[dict[str, bytes]], Bed]) -> None:
+    bed = new_bed(random_files(300, seed=9))
+    with millpool.connect(bed.socket, timeout=60) as mill:
+        data: list[Any] = [mill.dataset(bed.root, include=f"**/*{n}*") for n in (1, 2)]
+        loader = millpool.Loader(millpool.Mixture(data), 4, shuffle=True, seed=1, prefetch=1)
+        wanted = [batch.indices for batch in loader]
+        loader.set_epoch(0)
+        seen = []
+        for batch in loader:
+            seen.append(batch.indices)
+            if len(seen) == 3:
+                bed.node.stop()
+                bed.node.start()
+        assert seen == wanted

@@ -91,6 +91,25 @@ def test_a_planned_sampler_changes_no_order_and_tells_it(new_bed) -> None:
     assert [first, *given] == plain
 
 
+def test_a_planned_sampler_ends_no_loop_of_a_daemon_that_is_away(new_bed) -> None:
+    bed = new_bed({f"f{i:04}": bytes(10) for i in range(1000)})
+    data = millpool.connect(bed.socket).dataset(bed.root)
+    bed.node.stop()
+    assert list(millpool.torch.PlannedSampler(range(1000), data)) == list(range(1000))
+
+
+def test_an_epoch_that_was_left_goes_on_where_its_last_batch_was_given(sized: millpool.Dataset) -> None:
+    loader = millpool.torch.DataLoader(sized, batch_size=8, shuffle=True, seed=3)
+    whole = [batch.tolist() for batch in loader]
+    loader.set_epoch(0)
+    given = [batch.tolist() for batch, _ in zip(loader, range(2), strict=False)]
+    position = loader.state_dict()["position"]
+    # The epoch under way is no other one.
+    loader.set_epoch(0)
+    assert loader.state_dict()["position"] == position
+    assert given + [batch.tolist() for batch in loader] == whole
+
+
 def test_a_planned_batch_sampler_gives_lists(data: millpool.Dataset) -> None:
     batches = [[3, 1, 2], [0, 5], [7]]
     loader = DataLoader(data, batch_sampler=millpool.torch.PlannedSampler(batches, data), collate_fn=list)
