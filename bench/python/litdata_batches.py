@@ -6,12 +6,12 @@ Each line is a lap.
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from typing import Any
 
 from lap_lines import answer_laps
 from litdata import StreamingDataLoader, StreamingDataset, optimize
+from packed_samples import write_or_read
 from sample_files import place_of, read_file
 
 CHUNK_BYTES = "64MB"
@@ -45,8 +45,4 @@ def read(out: str, batch_size: int, workers: int) -> None:
 
 
 if __name__ == "__main__":
-    what, folder, count, out, *rest = sys.argv[1:]
-    if what == "write":
-        write(folder, int(count), out)
-    else:
-        read(out, *(int(text) for text in rest))
+    write_or_read(write, read)

@@ -16,9 +16,7 @@ from torch.utils.data import DataLoader
 url, endpoint, scratch, batch, workers = sys.argv[1:]
 # There is no public way to an endpoint without TLS.
 downloader._OBSTORE_CLIENT_OPTIONS = {**downloader._OBSTORE_CLIENT_OPTIONS, "allow_http": True}
-dataset = StreamingRawDataset(
-    url, cache_dir=scratch, cache_files=False, storage_options={"endpoint_url": endpoint, "region_name": "us-east-1"}
-)
+dataset = StreamingRawDataset(url, cache_dir=scratch, cache_files=False, storage_options={"endpoint_url": endpoint})
 count = int(workers)
 loader: DataLoader[Any] = DataLoader(
     dataset,

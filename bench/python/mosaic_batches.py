@@ -6,10 +6,10 @@ Each line is a lap.
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from lap_lines import answer_laps
+from packed_samples import write_or_read
 from sample_files import bodies
 from streaming import MDSWriter, StreamingDataset
 from streaming.base.util import clean_stale_shared_memory
@@ -34,8 +34,4 @@ def read(out: str, batch_size: int, workers: int) -> None:
 
 
 if __name__ == "__main__":
-    what, folder, count, out, *rest = sys.argv[1:]
-    if what == "write":
-        write(folder, int(count), out)
-    else:
-        read(out, *(int(text) for text in rest))
+    write_or_read(write, read)

@@ -20,7 +20,7 @@ async function measure({ chosen }: CommandLine, signal: AbortSignal): Promise<Re
   return reportOf(outcomes, await describeMachine(), measured);
 }
 
-/** What was measured before an interruption is told and kept. */
+/** What was measured before an interruption or a fault is told and kept, and the other figures go on after a fault. */
 async function outcomesOf(figure: Figure, signal: AbortSignal): Promise<readonly Outcome[]> {
   const say = (text: string): void => void process.stderr.write(`${figure.id}: ${text}\n`);
   const outcomes: Outcome[] = [];
@@ -31,8 +31,11 @@ async function outcomesOf(figure: Figure, signal: AbortSignal): Promise<readonly
       say(hasRun(outcome) ? `${outcome.variant}: ${outcome.ratio.toFixed(2)}` : `not run: ${outcome.why}`);
     }
   } catch (error) {
-    if (!signal.aborted) throw error;
-    outcomes.push({ id: figure.id, why: 'interrupted' });
+    if (!signal.aborted) {
+      say(asMillpoolError(error).shape.message);
+      process.exitCode = 1;
+    }
+    outcomes.push({ id: figure.id, why: signal.aborted ? 'interrupted' : 'it failed' });
   }
   return outcomes;
 }

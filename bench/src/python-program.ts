@@ -29,6 +29,17 @@ export class PythonPrograms {
     return had.kind === 'unavailable' ? { why: had.why } : new PythonPrograms(join(had.what, 'bin', 'python'));
   }
 
+  /** Those of the SDK, and those of another loader in its environment. */
+  static async beside(
+    bench: Bench,
+    environment: PythonEnvironment,
+  ): Promise<{ readonly programs: PythonPrograms; readonly theirs: PythonPrograms } | { readonly why: string }> {
+    const programs = await PythonPrograms.have(bench);
+    if (!(programs instanceof PythonPrograms)) return programs;
+    const theirs = await PythonPrograms.have(bench, environment);
+    return theirs instanceof PythonPrograms ? { programs, theirs } : theirs;
+  }
+
   command(name: string, ...args: readonly string[]): readonly string[] {
     return [this.#python, join(repository, 'bench/python', `${name}.py`), ...args];
   }

@@ -31,6 +31,7 @@ const loadersEnvironment: PythonEnvironment = {
     'grain==0.2.18',
     's3torchconnector==1.5.0',
     's3fs==2026.9.0',
+    'zstd==1.5.7.2',
     'obstore==0.12.1',
     'uvloop==0.23.0',
   ],

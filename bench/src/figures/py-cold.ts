@@ -20,13 +20,13 @@ export const pyCold: Figure = {
   measures: 'the first epoch of a loop in Python over S3 with 20 ms ÷ a bare native loop of parallel GETs',
   async *measure(bench) {
     const programs = await PythonPrograms.have(bench);
-    const why = (await whyNoLink()) ?? ('why' in programs ? programs.why : null);
-    if (why !== null) yield { id: this.id, why };
-    if (why !== null || !(programs instanceof PythonPrograms)) return;
+    if ('why' in programs) return yield { id: 'py-cold', why: programs.why };
+    const noLink = await whyNoLink();
+    if (noLink !== null) return yield { id: 'py-cold', why: noLink };
     await using source = await ColdSource.open(bench);
     await using bare = await BareGets.atBest(source, bench);
     yield {
-      id: this.id,
+      id: 'py-cold',
       variant,
       ...(await comparePairs(source.pythonSdk(programs), bare, { pairs, ...bench })),
       referenceName: bare.name,
@@ -49,12 +49,11 @@ function figureOf(id: string, rival: Rival): Figure {
 }
 
 async function* compare(id: string, rival: Rival, bench: Bench): AsyncGenerator<Outcome> {
-  const programs = await PythonPrograms.have(bench);
-  const theirs = await PythonPrograms.have(bench, rival.environment);
-  const missing = [programs, theirs].find((had) => 'why' in had);
-  const why = (await whyNoLink()) ?? (missing !== undefined && 'why' in missing ? missing.why : null);
-  if (why !== null) yield { id, why };
-  if (why !== null || !(programs instanceof PythonPrograms && theirs instanceof PythonPrograms)) return;
+  const had = await PythonPrograms.beside(bench, rival.environment);
+  if ('why' in had) return yield { id, why: had.why };
+  const noLink = await whyNoLink();
+  if (noLink !== null) return yield { id, why: noLink };
+  const { programs, theirs } = had;
   await using source = await ColdSource.open(bench);
   const reader = async (way: readonly string[]): Promise<Contender & AsyncDisposable> =>
     lapsOf(await source.pythonReader(theirs, rival.program, way));

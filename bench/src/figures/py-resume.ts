@@ -18,13 +18,11 @@ export const pyResume: Figure = {
   id,
   measures: 'a StatefulDataLoader resumed at 5 M of 10 M samples, to its first batch ÷ the same by the Python SDK',
   async *measure(bench) {
-    const programs = await PythonPrograms.have(bench);
-    const theirs = await PythonPrograms.have(bench, statefulDataLoader.environment);
-    const room = await noRoomFor(objects);
-    const missing = [programs, theirs].find((had) => 'why' in had);
-    const why = room ?? (missing !== undefined && 'why' in missing ? missing.why : null);
-    if (why !== null) yield { id, why };
-    if (why !== null || !(programs instanceof PythonPrograms && theirs instanceof PythonPrograms)) return;
+    const had = await PythonPrograms.beside(bench, statefulDataLoader.environment);
+    if ('why' in had) return yield { id, why: had.why };
+    const noRoom = await noRoomFor(objects);
+    if (noRoom !== null) return yield { id, why: noRoom };
+    const { programs, theirs } = had;
     await using server = await ObjectServer.start('127.0.0.1');
     await using version = await VersionFile.write(objects, server.endpoint, bench);
     const node = await version.start();

@@ -28,11 +28,9 @@ function figureOf(id: string, rival: Rival): Figure {
 }
 
 async function* compare(id: string, rival: Rival, bench: Bench): AsyncGenerator<Outcome> {
-  const programs = await PythonPrograms.have(bench);
-  const theirs = await PythonPrograms.have(bench, rival.environment);
-  const missing = [programs, theirs].find((had) => 'why' in had);
-  if (missing !== undefined && 'why' in missing) yield { id, why: missing.why };
-  if (!(programs instanceof PythonPrograms && theirs instanceof PythonPrograms)) return;
+  const had = await PythonPrograms.beside(bench, rival.environment);
+  if ('why' in had) return yield { id, why: had.why };
+  const { programs, theirs } = had;
   await using samples = await WarmSamples.make(shape, bench);
   await using packed = await PackedSamples.write(rival, theirs, { folder: samples.folder, count: shape.count }, bench);
   const reader = async (way: readonly string[]): Promise<Contender & AsyncDisposable> => {

@@ -82,6 +82,8 @@ def test_steps_are_counted_before_they_are_taken(data: millpool.Dataset) -> None
     for options in choices:
         loader = millpool.Loader(data, **{"batch_size": 30, **options})
         assert len(loader) == len(indices_of(loader))
+        assert loader.step == 0
+        assert [loader.step for _batch in loader] == list(range(1, len(loader) + 1))
 
 
 def test_the_order_is_what_the_shared_vectors_say() -> None:

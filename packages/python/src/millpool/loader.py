@@ -118,6 +118,14 @@ class Loader:
         state, count = self._state, len(self._data)
         return count // state.global_batch if state.drop_last else -(-count // state.global_batch)
 
+    @property
+    def step(self) -> int:
+        """Steps of the current epoch that are behind it, so that a progress bar of one that goes on begins there:
+        ``tqdm(loader, initial=loader.step)``.
+        """
+        state = self._state
+        return -(-state.position // state.global_batch)
+
     def __iter__(self) -> Iteration:
         if self._is_closed:
             raise Closed("this loader was closed", "Make another.")

@@ -102,8 +102,9 @@ def test_an_epoch_that_was_left_goes_on_where_its_last_batch_was_given(sized: mi
     loader = millpool.torch.DataLoader(sized, batch_size=8, shuffle=True, seed=3)
     whole = [batch.tolist() for batch in loader]
     loader.set_epoch(0)
-    given = [batch.tolist() for batch, _ in zip(loader, range(2), strict=False)]
+    given = [batch.tolist() for _, batch in zip(range(2), loader, strict=False)]
     position = loader.state_dict()["position"]
+    assert (loader.step, len(loader)) == (2, len(whole))
     # The epoch under way is no other one.
     loader.set_epoch(0)
     assert loader.state_dict()["position"] == position

@@ -66,6 +66,13 @@ class DataLoader:
         """Batches of an epoch."""
         return len(self._loader)
 
+    @property
+    def step(self) -> int:
+        """Batches of the current epoch that the loop was given: ``tqdm(loader, initial=loader.step)``."""
+        state = self.state_dict()
+        step: int = -(-state["position"] // state["globalBatch"])
+        return step
+
     def __iter__(self) -> Iterator[Any]:
         if self._copies is not None:
             return self._to_device(self._copies)

@@ -34,14 +34,16 @@ class PlannedSampler(Sampler[Any]):
     def __iter__(self) -> Iterator[Any]:
         given: deque[Any] = deque()
         untold: list[int] = []
-        samples = 0
+        # What the daemon did not take waits for others: it is not asked again for each sample.
+        fresh = samples = 0
         for item in self._sampler:
             numbers = item if isinstance(item, list | tuple) else [item]
             given.append(item)
             untold += numbers
             samples += len(numbers)
-            if len(untold) >= CHUNK:
-                untold = self._tell(untold)
+            fresh += len(numbers)
+            if fresh >= CHUNK:
+                untold, fresh = self._tell(untold), 0
             while samples > self._ahead:
                 first = given.popleft()
                 samples -= len(first) if isinstance(first, list | tuple) else 1
