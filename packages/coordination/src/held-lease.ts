@@ -74,7 +74,7 @@ export class HeldLease {
     const lostAfterMs = times.ttlSeconds * 1_000;
     const wait = { name: 'a lease to be kept', timeoutMs: times.keepEverySeconds * 1_000, clock };
     for (let pauseMs = times.keepEverySeconds * 1_000; ;) {
-      await clock.sleep(pauseMs);
+      await clock.sleep(pauseMs, this.#lost.signal).catch(() => undefined);
       if (this.#lost.signal.aborted) return;
       const sentMs = clock.bootMs();
       try {
