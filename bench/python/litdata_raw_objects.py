@@ -13,18 +13,24 @@ from litdata import StreamingRawDataset
 from litdata.streaming import downloader
 from torch.utils.data import DataLoader
 
-url, endpoint, scratch, batch, workers = sys.argv[1:]
-# There is no public way to an endpoint without TLS.
+# There is no public way to an endpoint without TLS. Workers load this file too.
 downloader._OBSTORE_CLIENT_OPTIONS = {**downloader._OBSTORE_CLIENT_OPTIONS, "allow_http": True}
-dataset = StreamingRawDataset(url, cache_dir=scratch, cache_files=False, storage_options={"endpoint_url": endpoint})
-count = int(workers)
-loader: DataLoader[Any] = DataLoader(
-    dataset,
-    batch_size=int(batch),
-    shuffle=True,
-    num_workers=count,
-    collate_fn=list,
-    # Clients of the parent are of no use in a fork of it.
-    multiprocessing_context="forkserver" if count > 0 else None,
-)
-answer_laps(lambda _line: loader, lambda each: sum(len(one) for one in each))
+
+
+def main(url: str, endpoint: str, scratch: str, rest: list[str]) -> None:
+    batch_size, workers = (int(text) for text in rest)
+    storage = {"endpoint_url": endpoint}
+    loader: DataLoader[Any] = DataLoader(
+        StreamingRawDataset(url, cache_dir=scratch, cache_files=False, storage_options=storage),
+        batch_size=batch_size,
+        shuffle=True,
+        num_workers=workers,
+        collate_fn=list,
+        # What the parent has of clients is of no use in a fork of it.
+        multiprocessing_context="forkserver" if workers > 0 else None,
+    )
+    answer_laps(lambda _line: loader, lambda each: sum(len(one) for one in each))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4], sys.argv[4:])
