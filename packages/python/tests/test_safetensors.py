@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import random
 import struct
 from collections.abc import Iterator
@@ -183,6 +184,25 @@ def test_a_stream_over_more_than_the_ring_goes_on_whatever_is_kept(small_ring: m
     gc.collect()
     with small_ring.read_many(["/weights/layers.safetensors"], [slice(0, 15 << 20)]) as batch:
         assert batch.nbytes == 15 << 20
+
+
+def test_a_stream_that_a_child_inherited_says_so_and_its_parent_goes_on(mill: millpool.Mill) -> None:
+    path = "/weights/layers.safetensors"
+    whole = [name for name, _ in stream(path, "np", mill=mill)]
+    tensors = iter(stream([path, path], "np", mill=mill))
+    first = next(tensors)[0]
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            for _ in tensors:
+                pass
+        except millpool.Closed as error:
+            code = 0 if "forked" in str(error) else 2
+        finally:
+            os._exit(code)
+    assert [first, *(name for name, _ in tensors)] == whole + whole
+    assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_a_stream_may_be_left(small_ring: millpool.Mill) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from millpool.errors import Closed
 from millpool.file import File
 from millpool.mill import Mill
 from millpool.safetensors_header import SafetensorsHeader, TensorPlace
@@ -50,15 +52,23 @@ class TensorStream:
         parts = self._parts()
         under_way: deque[tuple[_Part, Future[list[Any]]]] = deque()
         pool = ThreadPoolExecutor(_READERS, "millpool-tensors")
+        process = os.getpid()
         try:
             upcoming = next(parts, None)
             while upcoming or under_way:
+                if process != os.getpid():
+                    # Its threads are not here: what they read would be waited for in vain.
+                    raise Closed(
+                        "this stream belongs to the process that this one was forked from",
+                        "Open the stream again in this process.",
+                    )
                 while upcoming and self._has_room(under_way, upcoming):
                     under_way.append((upcoming, pool.submit(upcoming.read)))
                     upcoming = next(parts, None)
                 yield from self._tensors(*under_way.popleft())
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            if process == os.getpid():
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def _has_room(self, under_way: deque[tuple[_Part, Future[list[Any]]]], upcoming: _Part) -> bool:
         if len(under_way) > _READERS:
