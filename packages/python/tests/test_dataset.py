@@ -169,6 +169,10 @@ def test_a_hint_is_told_as_far_as_somebody_hears_it(new_bed: Callable[[dict[str,
     with millpool.connect(bed.socket) as mill:
         data = mill.dataset(bed.root)
         assert data.hint([]) == []
+        assert data.prefetch([-1]) == 1
+        with pytest.raises(IndexError):
+            data.prefetch([len(data)])
+        assert data.hint([0, len(data)]) == [0, len(data)]
         # More than one message holds: what it does not is left.
         many = [n % len(data) for n in range(70_000)]
         assert data.hint(many)[-4_464:] == many[65_536:]

@@ -109,7 +109,7 @@ class Dataset:
         A ``Loader`` tells its order by itself. Gives how many of the first ones were taken: not all where the cache has
         no room, or is busy with others. At most 65,536 at once.
         """
-        request = {"version": self._version, "samples": bytes(Samples(indices))}
+        request = {"version": self._version, "samples": bytes(Samples(self._number(index) for index in indices))}
         accepted: int = self._connection.call("prefetch", request, timeout)["accepted"]
         return accepted
 
@@ -120,7 +120,7 @@ class Dataset:
             return indices
         try:
             return indices[self.prefetch(told, timeout=_HINT_SECONDS) :]
-        except MillpoolError:
+        except (MillpoolError, IndexError, TypeError):
             # The reads meet whatever it is.
             return indices
 
