@@ -22,4 +22,5 @@ process.on('exit', (code) => {
   rmSync(place, { recursive: true, force: true });
 });
 while (process.exitCode === undefined && !existsSync(`${socket}.control`)) await sleep(pollMs);
-process.kill(process.pid, 'SIGINT');
+// One that failed ends by itself.
+if (process.exitCode === undefined) process.kill(process.pid, 'SIGINT');

@@ -1,11 +1,11 @@
 // Puts the command into one file, and keeps the code that V8 makes of it. Loading some 250 small modules, and compiling
 // them, costs more than most verbs do by themselves.
 import { createHash } from 'node:crypto';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { build } from 'esbuild';
-import { bundlePath } from '../packages/cli/bin/bundle.mjs';
+import { bundlePath, writeWhole } from '../packages/cli/bin/bundle.mjs';
 import { run } from './command.mjs';
 import { root } from './places.mjs';
 
@@ -53,7 +53,7 @@ const folder = dirname(bundlePath);
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder);
 const name = createHash('sha256').update(text).digest('hex').slice(0, 16);
-writeFileSync(bundlePath, `/* build ${name} */${text}`);
+writeWhole(bundlePath, `/* build ${name} */${text}`);
 const said = [];
 const kept = await run(process.execPath, ['deploy/bundle-code.mjs'], {
   cwd: root,

@@ -1,6 +1,6 @@
 // All of the program in one file, and beside it what V8 made of that file at build time. V8 takes no code of another
 // version or other flags of its own, and then compiles as it goes.
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -30,6 +30,12 @@ function readCode(path) {
   }
 }
 
+/** A file that takes its name once it is whole: a build may be cut off, and commands start meanwhile. */
+export function writeWhole(path, content) {
+  writeFileSync(`${path}.new`, content);
+  renameSync(`${path}.new`, path);
+}
+
 /** `run` runs the command line of this process, and `keepCode` keeps for later ones what V8 has compiled since. */
 export function compileBundle() {
   const source = readFileSync(bundlePath, 'latin1');
@@ -40,6 +46,6 @@ export function compileBundle() {
   return {
     isCodeTaken: cachedData !== undefined && !script.cachedDataRejected,
     run: () => script.runInThisContext()(createRequire(bundlePath), bundlePath),
-    keepCode: () => writeFileSync(codePath, script.createCachedData()),
+    keepCode: () => writeWhole(codePath, script.createCachedData()),
   };
 }
