@@ -45,8 +45,8 @@ async function main(): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
-  const only = values.seed === undefined ? null : wholeNumber('--seed', values.seed);
-  const count = only === null ? wholeNumber('--seeds', values.seeds ?? String(seedsDefault)) : 1;
+  const only = values.seed === undefined ? null : wholeNumber('--seed', values.seed, 0);
+  const count = only === null ? wholeNumber('--seeds', values.seeds ?? String(seedsDefault), 1) : 1;
   const outcome = await simulate(only ?? 0, count);
   const { failed, seeds, steps, faults } = outcome;
   if (values.json === true) process.stdout.write(`${JSON.stringify(outcome)}\n`);
@@ -75,9 +75,9 @@ async function simulate(first: number, count: number): Promise<Outcome> {
   return { seeds: count, failed, steps, faults };
 }
 
-function wholeNumber(option: string, text: string): number {
+function wholeNumber(option: string, text: string, least: number): number {
   const number = Number(text);
-  if (Number.isSafeInteger(number) && number >= 0) return number;
-  const remedy = 'See npm run simulate -- --help.';
-  throw new MillpoolError({ code: 'invalid', message: `${option} ${text} is no whole number.`, remedy });
+  if (text !== '' && Number.isSafeInteger(number) && number >= least) return number;
+  const message = `${option} ${text} is no whole number from ${least}.`;
+  throw new MillpoolError({ code: 'invalid', message, remedy: 'See its help.' });
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import type { CoordStore, RangeReply } from '@millpool/coordination';
+import { broken } from '@millpool/coordination/testing';
 import { leaseTimes } from '@millpool/metadata/cluster';
 
 import { runCluster } from './cluster-run.ts';
@@ -12,6 +13,7 @@ const seeds = Number(process.env['MILLPOOL_TEST_SEEDS'] ?? 1_000);
 const seedsToFind = 1_000;
 
 test(`no shard ever has two owners, and each has one soon: ${seeds} seeds`, { timeout: 1_800_000 }, async () => {
+  assert.ok(seeds >= 1, 'MILLPOOL_TEST_SEEDS is a number of seeds');
   for (let seed = 0; seed < seeds; seed += 1) {
     const { failure } = await runCluster(seed);
     assert.equal(failure, null, `seed ${seed}; again with npm run simulate -- --seed ${seed}`);
@@ -40,7 +42,7 @@ for (const [fault, planted] of Object.entries(faults)) {
 }
 
 function withoutGoneChecks(store: CoordStore): CoordStore {
-  return wrapped(store, {
+  return broken(store, {
     txn: (txn) => {
       const compare = txn.compare.filter((one) => !(one.kind === 'exists' && !one.exists && txn.then.length > 1));
       return store.txn({ ...txn, compare });
@@ -49,7 +51,7 @@ function withoutGoneChecks(store: CoordStore): CoordStore {
 }
 
 function withoutRevisions(store: CoordStore): CoordStore {
-  return wrapped(store, {
+  return broken(store, {
     txn: (txn) => store.txn({ ...txn, compare: txn.compare.filter(({ kind }) => kind !== 'mod-revision') }),
   });
 }
@@ -57,20 +59,11 @@ function withoutRevisions(store: CoordStore): CoordStore {
 /** The first answer for a prefix that has anything in it, for ever. */
 function withStaleRanges(store: CoordStore): CoordStore {
   const first = new Map<string, RangeReply>();
-  return wrapped(store, {
+  return broken(store, {
     range: async (request) => {
       const reply = first.get(request.prefix) ?? (await store.range(request));
       if (reply.entries.length > 0) first.set(request.prefix, reply);
       return reply;
-    },
-  });
-}
-
-function wrapped(store: CoordStore, wrong: Partial<CoordStore>): CoordStore {
-  return new Proxy(store, {
-    get: (target, name) => {
-      const method: unknown = Reflect.get(wrong, name) ?? Reflect.get(target, name);
-      return typeof method === 'function' ? method.bind(name in wrong ? wrong : target) : method;
     },
   });
 }

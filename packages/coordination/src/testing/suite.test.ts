@@ -1,18 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Change, CoordStore, RangeRequest, Txn, WatchRequest } from '../store.ts';
+import { broken } from './broken-store.ts';
 import { lmdbUnderTest } from './lmdb-under-test.ts';
 import { coordStoreSuite } from './suite.ts';
-
-/** `store` with some methods replaced by wrong ones. */
-function broken(store: CoordStore, wrong: Partial<CoordStore>): CoordStore {
-  return new Proxy(store, {
-    get: (target, name) => {
-      const method: unknown = Reflect.get(wrong, name) ?? Reflect.get(target, name);
-      return typeof method === 'function' ? method.bind(name in wrong ? wrong : target) : method;
-    },
-  });
-}
 
 /** Ways in which a driver could be wrong. The suite must notice each. */
 const faults: Readonly<Record<string, (store: CoordStore) => CoordStore>> = {
