@@ -10,6 +10,7 @@ import { orderCache } from './figures/order-cache.ts';
 import { pyReportCost, reportCost } from './figures/report-cost.ts';
 import { memoryBound } from './figures/memory-bound.ts';
 import { order100m } from './figures/order-100m.ts';
+import { pyGpu, pyGpuTraining, pyGpuVsDataLoader } from './figures/py-gpu.ts';
 import { pyStall } from './figures/py-stall.ts';
 import { pyCold, pyColdLitDataRaw, pyColdS3TorchConnector } from './figures/py-cold.ts';
 import { pyHalfCache } from './figures/py-half-cache.ts';
@@ -53,4 +54,7 @@ export const figures: readonly Figure[] = [
   pyResume,
   pyStall,
   pyReportCost,
+  pyGpu,
+  pyGpuVsDataLoader,
+  pyGpuTraining,
 ];

@@ -97,6 +97,11 @@ export class WarmSamples implements AsyncDisposable {
     return lapsOf(await LineProcess.start(this.#sdkCommand), async (number) => String(number));
   }
 
+  /** For programs that read it themselves: socket, path and seed. */
+  get pythonSource(): readonly [string, string, string] {
+    return [this.#node.socket, path, String(seed)];
+  }
+
   /** Of the daemon, so far. */
   daemonCpuSeconds(): Promise<number> {
     return cpuSecondsOf(this.#node.pid);
@@ -118,8 +123,9 @@ export class WarmSamples implements AsyncDisposable {
 
   /** Batches through the Python SDK; its CPU time is the training process's alone. */
   async pythonSdk(programs: PythonPrograms, method: string): Promise<Contender & AsyncDisposable> {
-    const args = [this.#node.socket, path, String(batchSize), String(seed), method];
-    const started = await LineProcess.start(programs.command('millpool_batches', ...args), { env: programs.env });
+    const [socket, at, order] = this.pythonSource;
+    const command = programs.command('millpool_batches', socket, at, String(batchSize), order, method);
+    const started = await LineProcess.start(command, { env: programs.env });
     return lapsOf(started, async (number) => String(number));
   }
 

@@ -7,12 +7,12 @@
 use std::mem::ManuallyDrop;
 use std::process;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use memmap2::{Advice, MmapMut, MmapOptions};
 
-use crate::{Code, Error, Result};
+use crate::{Code, Error, PageLock, Result};
 
 /// Slots are multiples of a huge page.
 const SLOT_STEP_BYTES: usize = 2 << 20;
@@ -28,11 +28,12 @@ struct Pool {
     budget_bytes: usize,
     state: Mutex<State>,
     freed: Condvar,
+    page_lock: OnceLock<PageLock>,
 }
 
 #[derive(Default)]
 struct State {
-    free: Vec<MmapMut>,
+    free: Vec<Memory>,
     /// Of all slots, free ones too.
     bytes: usize,
     held: usize,
@@ -74,8 +75,17 @@ impl Ring {
         }
         let size = bytes.max(1).next_multiple_of(SLOT_STEP_BYTES);
         let pool = self.pool();
-        let memory = pool.take(size, deadline)?;
+        let mut memory = pool.take(size, deadline)?;
+        if let Some(page_lock) = pool.page_lock.get() {
+            memory.lock(page_lock);
+        }
         Ok(Slot { memory: ManuallyDrop::new(memory), pool: ManuallyDrop::new(pool) })
+    }
+
+    /// From now on each slot is page-locked before it is handed out, and as long as its memory lasts; one that cannot
+    /// be serves as it is. The first call decides. A forked child's own slots are not: CUDA does not outlive a fork.
+    pub fn lock_pages(&self, page_lock: PageLock) {
+        let _ = self.pool().page_lock.set(page_lock);
     }
 
     /// This process's own.
@@ -115,16 +125,21 @@ impl Drop for Ring {
 
 impl Pool {
     fn create(budget_bytes: usize) -> *mut Pool {
-        let (state, freed) = (Mutex::default(), Condvar::new());
-        Arc::into_raw(Arc::new(Pool { process: process::id(), budget_bytes, state, freed }))
-            .cast_mut()
+        let pool = Pool {
+            process: process::id(),
+            budget_bytes,
+            state: Mutex::default(),
+            freed: Condvar::new(),
+            page_lock: OnceLock::new(),
+        };
+        Arc::into_raw(Arc::new(pool)).cast_mut()
     }
 
     fn is_here(&self) -> bool {
         self.process == process::id()
     }
 
-    fn take(&self, size: usize, deadline: Instant) -> Result<MmapMut> {
+    fn take(&self, size: usize, deadline: Instant) -> Result<Memory> {
         let mut state = self.state();
         loop {
             if let Some(memory) = state.take(size, self.budget_bytes)? {
@@ -153,8 +168,8 @@ impl Pool {
 impl State {
     /// The smallest free slot that fits and does not waste half of itself, of several the one that came back last,
     /// which the processor may still have in its caches; else a new one, for which free ones may go.
-    fn take(&mut self, size: usize, budget: usize) -> Result<Option<MmapMut>> {
-        let fits = |slot: &MmapMut| (size..=2 * size).contains(&slot.len());
+    fn take(&mut self, size: usize, budget: usize) -> Result<Option<Memory>> {
+        let fits = |slot: &Memory| (size..=2 * size).contains(&slot.len());
         let best = self
             .free
             .iter()
@@ -169,24 +184,63 @@ impl State {
             let Some(dropped) = self.free.pop() else { return Ok(None) };
             self.bytes -= dropped.len();
         }
-        let memory = MmapOptions::new().len(size).map_anon();
-        let memory = memory.map_err(|error| Error::io("making a slot of the ring", &error))?;
-        // Where huge pages are not allowed, small ones serve.
-        let _ = memory.advise(Advice::HugePage);
+        let memory = Memory::new(size)?;
         self.bytes += size;
         Ok(Some(memory))
     }
 }
 
+/// What a slot is made of.
+struct Memory {
+    map: MmapMut,
+    /// It was tried.
+    lock_tried: bool,
+    /// What is to be undone before the memory goes.
+    locked: Option<PageLock>,
+}
+
+impl Memory {
+    fn new(len: usize) -> Result<Memory> {
+        let map = MmapOptions::new().len(len).map_anon();
+        let map = map.map_err(|error| Error::io("making a slot of the ring", &error))?;
+        // Where huge pages are not allowed, small ones serve.
+        let _ = map.advise(Advice::HugePage);
+        Ok(Memory { map, lock_tried: false, locked: None })
+    }
+
+    fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    fn as_ptr(&self) -> *mut u8 {
+        self.map.as_ptr().cast_mut()
+    }
+
+    fn lock(&mut self, page_lock: &PageLock) {
+        if !self.lock_tried {
+            self.lock_tried = true;
+            self.locked = page_lock.lock(self.as_ptr(), self.len()).then_some(*page_lock);
+        }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if let Some(page_lock) = self.locked {
+            page_lock.unlock(self.as_ptr());
+        }
+    }
+}
+
 /// Memory for one batch, which goes back to its ring when this is dropped, or to the system when the ring is gone.
 pub struct Slot {
-    memory: ManuallyDrop<MmapMut>,
+    memory: ManuallyDrop<Memory>,
     pool: ManuallyDrop<Arc<Pool>>,
 }
 
 impl Slot {
     pub fn as_ptr(&self) -> *mut u8 {
-        self.memory.as_ptr().cast_mut()
+        self.memory.as_ptr()
     }
 
     pub fn len(&self) -> usize {
@@ -268,5 +322,97 @@ mod tests {
         drop(ring);
         // SAFETY: the slot is held, and as long as that.
         unsafe { slot.as_ptr().add(slot.len() - 1).write(7) };
+    }
+
+    /// Stands for the CUDA runtime, which is not on every machine: it keeps account.
+    mod runtime {
+        use std::collections::HashSet;
+        use std::ffi::{c_int, c_uint, c_void};
+        use std::sync::Mutex;
+        use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+
+        use super::super::PageLock;
+
+        const OWN_DEVICE: c_int = 3;
+        const REFUSED_BYTES: usize = 6 << 20;
+        static REGISTERED: Mutex<Option<HashSet<usize>>> = Mutex::new(None);
+        static DEVICE: AtomicI32 = AtomicI32::new(OWN_DEVICE);
+        static ERRORS: AtomicI32 = AtomicI32::new(0);
+        static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+        pub const PAGE_LOCK: PageLock =
+            PageLock { device: 1, get_device, set_device, register, unregister, take_error };
+
+        pub fn calls() -> usize {
+            CALLS.load(Ordering::SeqCst)
+        }
+
+        pub fn is_registered(memory: *const u8) -> bool {
+            let registered = REGISTERED.lock().unwrap();
+            registered.as_ref().is_some_and(|all| all.contains(&(memory as usize)))
+        }
+
+        pub fn is_as_it_was() -> bool {
+            let (device, errors) = (DEVICE.load(Ordering::SeqCst), ERRORS.load(Ordering::SeqCst));
+            (device, errors) == (OWN_DEVICE, 0)
+        }
+
+        unsafe extern "C" fn get_device(device: *mut c_int) -> c_int {
+            // SAFETY: the caller's own number.
+            unsafe { *device = DEVICE.load(Ordering::SeqCst) };
+            0
+        }
+
+        unsafe extern "C" fn set_device(device: c_int) -> c_int {
+            DEVICE.store(device, Ordering::SeqCst);
+            0
+        }
+
+        unsafe extern "C" fn register(memory: *mut c_void, len: usize, _flags: c_uint) -> c_int {
+            CALLS.fetch_add(1, Ordering::SeqCst);
+            assert_eq!(DEVICE.load(Ordering::SeqCst), PAGE_LOCK.device);
+            let is_new = len != REFUSED_BYTES
+                && REGISTERED.lock().unwrap().get_or_insert_default().insert(memory as usize);
+            ERRORS.fetch_add(i32::from(!is_new), Ordering::SeqCst);
+            i32::from(!is_new)
+        }
+
+        unsafe extern "C" fn unregister(memory: *mut c_void) -> c_int {
+            // SAFETY: what is unregistered is still mapped.
+            unsafe { memory.cast::<u8>().write_volatile(1) };
+            let mut registered = REGISTERED.lock().unwrap();
+            i32::from(!registered.get_or_insert_default().remove(&(memory as usize)))
+        }
+
+        unsafe extern "C" fn take_error() -> c_int {
+            ERRORS.swap(0, Ordering::SeqCst)
+        }
+    }
+
+    #[test]
+    fn slots_are_page_locked_once_and_as_long_as_their_memory_lasts() {
+        let ring = Ring::new(8 << 20);
+        let before = ring.lease(4 << 20, soon()).unwrap();
+        ring.lock_pages(runtime::PAGE_LOCK);
+        let place = before.as_ptr();
+        assert!(!runtime::is_registered(place));
+        drop(before);
+        for _ in 0..3 {
+            let slot = ring.lease(4 << 20, soon()).unwrap();
+            assert!(slot.as_ptr() == place && runtime::is_registered(place));
+        }
+        assert_eq!(runtime::calls(), 1);
+        // It needs the room of the free one, and cannot be locked itself.
+        for _ in 0..2 {
+            let refused = ring.lease(6 << 20, soon()).unwrap();
+            assert!(!runtime::is_registered(refused.as_ptr()) && !runtime::is_registered(place));
+        }
+        assert_eq!(runtime::calls(), 2);
+        let last = ring.lease(2 << 20, soon()).unwrap();
+        let place = last.as_ptr();
+        drop(ring);
+        assert!(runtime::is_registered(place));
+        drop(last);
+        assert!(!runtime::is_registered(place) && runtime::is_as_it_was());
     }
 }

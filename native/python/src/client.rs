@@ -1,10 +1,12 @@
 //! A process's connection to its node's daemon.
 
+use std::ffi::{c_int, c_uint, c_void};
+use std::mem::transmute;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use millpool_core::Dataset;
+use millpool_core::{Dataset, PageLock};
 use millpool_flow::{
     BatchRequest, Client as FlowClient, ClientConfig, KnownRequest, PlanPosition, Ranges, Replay,
     Replayed, Selection, decode_objects,
@@ -136,6 +138,31 @@ impl Client {
     #[getter]
     fn ring_held_bytes(&self, py: Python<'_>) -> usize {
         py.detach(|| self.0.status().ring_held_bytes)
+    }
+
+    /// From now on batches lie in memory that a GPU copies from by itself. The functions are given by their addresses:
+    /// cudaGetDevice, cudaSetDevice, cudaHostRegister, cudaHostUnregister, cudaGetLastError.
+    fn lock_pages(&self, py: Python<'_>, device: c_int, functions: [usize; 5]) {
+        let [get_device, set_device, register, unregister, take_error] = functions;
+        // SAFETY: `millpool.torch.page_lock` looked them up by these names in the runtime that torch has loaded.
+        let page_lock = unsafe {
+            PageLock {
+                device,
+                get_device: transmute::<usize, unsafe extern "C" fn(*mut c_int) -> c_int>(
+                    get_device,
+                ),
+                set_device: transmute::<usize, unsafe extern "C" fn(c_int) -> c_int>(set_device),
+                register: transmute::<
+                    usize,
+                    unsafe extern "C" fn(*mut c_void, usize, c_uint) -> c_int,
+                >(register),
+                unregister: transmute::<usize, unsafe extern "C" fn(*mut c_void) -> c_int>(
+                    unregister,
+                ),
+                take_error: transmute::<usize, unsafe extern "C" fn() -> c_int>(take_error),
+            }
+        };
+        py.detach(|| self.0.lock_pages(page_lock));
     }
 
     /// Ends calls under way, and all later ones. Batches stay readable.

@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use millpool_core::{Code, Dataset, Error, Result};
+use millpool_core::{Code, Dataset, Error, PageLock, Result};
 
 pub use ahead::{Ahead, Came};
 pub use batch::{Batch, Sample, Tally, Waits};
@@ -154,6 +154,11 @@ impl Client {
     /// Some read waits for a slot that others hold.
     pub fn is_short_of_slots(&self) -> bool {
         self.session().ring.is_waited_for()
+    }
+
+    /// From now on the slots of this process's ring are page-locked.
+    pub fn lock_pages(&self, page_lock: PageLock) {
+        self.session().ring.lock_pages(page_lock);
     }
 
     /// Ends calls under way, and all later ones, with `Closed`. Batches stay readable.

@@ -130,3 +130,18 @@ def test_copies_to_a_gpu_are_right_and_ahead(sized: millpool.Dataset) -> None:
         states.append(loader.state_dict()["position"])
     assert seen == [sized[i] for i in order]
     assert states == [8, 16, 24, 32, 40]
+    assert torch.from_dlpack(next(iter(millpool.Loader(sized, batch_size=8)))).is_pinned()
+
+
+def test_what_is_decoded_is_right_on_a_gpu(data: millpool.Dataset) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+
+    def decoded(view: memoryview, index: int) -> tuple[torch.Tensor, int]:
+        return torch.tensor([len(view), view[0], view[-1]]), index
+
+    loader = millpool.torch.DataLoader(data, batch_size=16, shuffle=True, seed=1, transform=decoded, device="cuda")
+    for numbers, indices in loader:
+        assert (numbers.device.type, indices.device.type) == ("cuda", "cuda")
+        bodies = [data[i] for i in indices.tolist()]
+        assert numbers.tolist() == [[len(body), body[0], body[-1]] for body in bodies]

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+import millpool
 from millpool.torch.packed_batch import ALIGN_BYTES, PackedBatch
+from millpool.torch.page_lock import lock_ring
+from millpool.torch.slot_batch import SlotBatch
 from millpool.torch.tensor_tree import tensors_of, with_tensors
 
 Pair = namedtuple("Pair", ["images", "labels"])
@@ -51,3 +54,29 @@ def test_every_tensor_begins_aligned() -> None:
     memory = torch.empty(packed.nbytes, dtype=torch.uint8)
     base = memory.data_ptr()
     assert [(tensor.data_ptr() - base) % ALIGN_BYTES for tensor in packed.unpack(memory)] == [0] * 5
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_samples_in_a_slot_come_out_as_they_were(sized: millpool.Dataset, count: int) -> None:
+    for batch in millpool.Loader(sized, batch_size=count, shuffle=True, seed=3):
+        expected = [bytes(sample) for sample in batch]
+        slot = SlotBatch(batch)
+        # Samples of 1,000 bytes begin at multiples of 64.
+        assert slot.nbytes == 1024 * (count - 1) + 1000
+        memory = torch.full((slot.nbytes + 7,), 255, dtype=torch.uint8)
+        slot.pack(memory)
+        rows = slot.unpack(memory)
+        assert rows.is_contiguous()
+        assert [row.numpy().tobytes() for row in rows] == expected
+
+
+def test_slots_that_cannot_be_page_locked_serve_as_they_are(bed) -> None:
+    mill = millpool.connect(bed.socket)
+    data = mill.dataset(bed.root)
+    # Without a GPU, or its driver, the runtime refuses.
+    lock_ring(data.connection.client, torch.device("cuda:0"))
+    for batch in millpool.Loader(data, batch_size=32):
+        assert [bytes(sample) for sample in batch] == [
+            bed.files[batch.path(i).removeprefix(f"{bed.root}/")] for i in range(len(batch))
+        ]
+    mill.close()

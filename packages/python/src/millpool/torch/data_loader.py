@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,6 +15,9 @@ from millpool.dataset import Dataset
 from millpool.loader import Loader
 from millpool.report import Report
 from millpool.torch.device_copies import DeviceCopies
+from millpool.torch.packed_batch import PackedBatch
+from millpool.torch.page_lock import lock_ring
+from millpool.torch.slot_batch import SlotBatch
 from millpool.transform import Collate, Transform
 
 
@@ -26,8 +30,11 @@ class DataLoader:
     ``transform(view)`` or ``transform(view, index)`` returned for each sample, on a pool of threads; by default what
     torch's own loader would.
 
-    :param device: where tensors are to be. On a GPU they are copied two batches ahead of the loop, through page-locked
-        memory and on a stream of their own; the loop's current stream waits for them, the loop itself does not.
+    :param device: where tensors are to be. On a GPU they are copied two batches ahead of the loop, out of page-locked
+        memory and on a stream of their own; the loop's current stream waits for them, the loop itself does not. What
+        no ``transform`` or ``collate_fn`` made is copied straight out of the ring, which is page-locked for it.
+    :param num_threads: that transform and collate; as many as there are processors for this process. With a GPU half of
+        them: the loop needs the interpreter and a processor to give the GPU its work (docs/bench.md has figures).
     :param reading: everything else that ``millpool.Loader`` takes: ``rank``, ``world``, ``prefetch``, ``on_error``, …
     """
 
@@ -42,6 +49,7 @@ class DataLoader:
         transform: Transform | None = None,
         collate_fn: Collate | None = None,
         device: torch.device | str | None = None,
+        num_threads: int | None = None,
         **reading: Any,
     ) -> None:
         self.dataset = dataset
@@ -56,9 +64,13 @@ class DataLoader:
             drop_last=drop_last,
             transform=transform,
             collate_fn=self._collate if self._transforms else None,
+            num_threads=_threads_beside_a_gpu() if self.device.type == "cuda" and num_threads is None else num_threads,
             **reading,
         )
-        self._copies = DeviceCopies(self.device) if self.device.type == "cuda" else None
+        self._copies: DeviceCopies | None = None
+        if self.device.type == "cuda":
+            lock_ring(dataset.connection.client, self.device)
+            self._copies = DeviceCopies(self.device)
         #: After the last batch that the loop was given, where the loader itself has read further, for the device.
         self._given: dict[str, Any] | None = None
 
@@ -82,10 +94,11 @@ class DataLoader:
         self._return_to_given()
         states: deque[dict[str, Any]] = deque()
 
-        def read() -> Iterator[Any]:
+        def read() -> Iterator[PackedBatch | SlotBatch]:
             for batch in self._loader:
                 states.append(self._loader.state_dict())
-                yield self._tensors(batch)
+                in_slot = not self._transforms and self._collate is None and batch.is_even
+                yield SlotBatch(batch) if in_slot else PackedBatch(self._tensors(batch))
 
         for batch in copies.through(read()):
             self._given = states.popleft()
@@ -131,6 +144,10 @@ class DataLoader:
         if self._collate is not None:
             return self._collate(_each(batch))
         return from_dlpack(batch.numpy()) if batch.is_even else _each(batch)
+
+
+def _threads_beside_a_gpu() -> int:
+    return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def _each(batch: Iterable[memoryview]) -> list[torch.Tensor]:

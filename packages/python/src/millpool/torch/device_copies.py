@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from millpool.torch.packed_batch import PackedBatch
+from millpool.torch.slot_batch import SlotBatch
 
 #: Batches on their way to the device or there, beside the one that the loop works on.
 AHEAD = 2
@@ -17,7 +18,7 @@ AHEAD = 2
 
 @dataclass
 class _Moving:
-    packed: PackedBatch
+    batch: PackedBatch | SlotBatch
     memory: torch.Tensor
     #: The copy has ended.
     copied: torch.cuda.Event
@@ -51,10 +52,12 @@ class DeviceCopies:
         self._device = device
         self._stream = torch.cuda.Stream(device)
         self._ring = PinnedRing(AHEAD + 1)
+        #: Copied out of their slots, which nobody may write meanwhile.
+        self._sources: deque[tuple[SlotBatch | PackedBatch, torch.cuda.Event]] = deque()
         #: When the loop's stream came to a batch, and when that was there: not looked at before both have passed.
         self._waits: deque[tuple[torch.cuda.Event, torch.cuda.Event]] = deque()
 
-    def through(self, batches: Iterable[Any]) -> Iterator[Any]:
+    def through(self, batches: Iterable[PackedBatch | SlotBatch]) -> Iterator[Any]:
         """The batches, with their tensors on the device."""
         moving: deque[_Moving] = deque()
         for batch in batches:
@@ -72,16 +75,33 @@ class DeviceCopies:
             seconds += max(0.0, asked.elapsed_time(copied) / 1000)
         return seconds
 
-    def _start(self, batch: Any) -> _Moving:
-        packed = PackedBatch(batch)
-        host = self._ring.take(packed.nbytes)
-        packed.pack(host)
+    def _start(self, batch: PackedBatch | SlotBatch) -> _Moving:
+        self._let_go()
+        locked = batch.locked
+        if locked is None:
+            host = self._ring.take(batch.nbytes)
+            batch.pack(host)
+        else:
+            host = locked
         copied = torch.cuda.Event(enable_timing=True)
         with torch.cuda.stream(self._stream):
             memory = host.to(self._device, non_blocking=True)
             copied.record(self._stream)
-        self._ring.give(copied)
-        return _Moving(packed, memory, copied)
+        if locked is None:
+            self._ring.give(copied)
+        else:
+            self._sources.append((batch, copied))
+        return _Moving(batch, memory, copied)
+
+    def _let_go(self) -> None:
+        """Of sources that were copied; of the oldest in any case, since the loader waits for slots."""
+        while self._sources:
+            _, copied = self._sources[0]
+            if len(self._sources) > AHEAD:
+                copied.synchronize()
+            elif not copied.query():
+                return
+            self._sources.popleft()
 
     def _arrived(self, moving: _Moving) -> Any:
         loop = torch.cuda.current_stream(self._device)
@@ -91,4 +111,4 @@ class DeviceCopies:
         # It was allocated on the side stream: nobody else is to have it before the loop is through with it.
         moving.memory.record_stream(loop)
         self._waits.append((asked, moving.copied))
-        return moving.packed.unpack(moving.memory)
+        return moving.batch.unpack(moving.memory)

@@ -15,6 +15,9 @@ ALIGN_BYTES = 256
 class PackedBatch:
     """Where each tensor of a batch lies. ``pack`` copies them into host memory; ``unpack`` finds them after a move."""
 
+    #: Its tensors lie anywhere.
+    locked = None
+
     def __init__(self, batch: Any) -> None:
         self._batch = batch
         self._places: list[tuple[int, torch.Tensor]] = []
