@@ -87,7 +87,7 @@ describe('a source that several loops share', { skip: ManyObjects.missing() ?? f
   test("of two loops the one that asks for four times as much at once takes none of the other one's share", async (t) => {
     const mills = [await connect({ socket: node.socket }), await connect({ socket: node.socket })] as const;
     const over = new Set<number>();
-    // Each asks for more at once than its share of what can be under way; without shares one would get four times more.
+    // Each asks for more than its share of what can be under way; without shares one would get four times more.
     const loops = Promise.all([
       epoch(mills[0], 0, { batchSize: 256, prefetch: 4 }).finally(() => over.add(0)),
       epoch(mills[1], 1, { batchSize: 16, prefetch: 16 }).finally(() => over.add(1)),
