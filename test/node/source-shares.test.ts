@@ -84,7 +84,7 @@ describe('a source that several loops share', { skip: ManyObjects.missing() ?? f
     return samples;
   }
 
-  test("of two loops the one that asks for four times as much at once takes none of the other one's share", async (t) => {
+  test('two loops of which one asks for four times as much at once get the same of it while both want', async (t) => {
     const mills = [await connect({ socket: node.socket }), await connect({ socket: node.socket })] as const;
     const over = new Set<number>();
     // Each asks for more than its share of what can be under way; without shares one would get four times more.

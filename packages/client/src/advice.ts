@@ -46,7 +46,7 @@ const sentences: { readonly [cause in WaitCause]: (findings: Findings) => string
     ': only fewer bytes a sample, or more work on each, would make it wait less.',
   peer: () => 'The loop waits for other nodes: the network between them is the limit.',
   transform: () => 'The loop waits for its transform: give it more threads, or do less in it.',
-  copy: () => 'The loop waits for copies to the GPU: copy two batches ahead on a stream of its own.',
+  copy: () => 'The loop waits for copies to the GPU: move fewer bytes, such as uint8 that the GPU converts.',
   queue: ({ waitSeconds, leaseSeconds }) =>
     leaseSeconds > waitSeconds.queue / 2
       ? 'Reads wait for a free slot or for the daemon: release batches sooner, or give connect() a larger ringBytes.'

@@ -56,6 +56,24 @@ def test_shares_are_exact_and_every_dataset_gives_its_own_epochs(two: list[millp
         assert max(times) - min(times) <= 1, "each sample as often as any other, to the last epoch under way"
 
 
+def test_numbers_are_told_apart_by_their_datasets(two: list[millpool.Dataset]) -> None:
+    mixture = millpool.Mixture(two, [1, 2])
+    samples = mixture.order(seed=4, epoch=0, shuffle=True).samples(50, 1000)
+    apart: list[list[int]] = [[], []]
+    for number in samples:
+        source, sample = mixture.source(number)
+        apart[source].append(sample)
+    assert [list(each) for each in mixture.file.by_source(samples)] == apart
+
+
+def test_hints_beyond_what_one_message_takes_are_left_for_the_next(two: list[millpool.Dataset]) -> None:
+    _, every = two
+    indices = [i % len(every) for i in range(70_000)]
+    left = every.hint(indices)
+    assert 70_000 - 65_536 <= len(left) <= 70_000
+    assert left == indices[70_000 - len(left) :]
+
+
 def test_a_loader_gives_the_bytes_of_each(two: list[millpool.Dataset]) -> None:
     mixture = millpool.Mixture(two, [3, 1])
     loader = millpool.Loader(mixture, 32, shuffle=True, seed=5)
@@ -140,3 +158,17 @@ def test_a_mixture_is_read_on_from_a_daemon_that_was_restarted(new_bed: Callable
                 bed.node.stop()
                 bed.node.start()
         assert seen == wanted
+
+
+def test_a_mixture_whose_daemon_stays_away_says_so(new_bed: Callable[[dict[str, bytes]], Bed]) -> None:
+    bed = new_bed(random_files(100, seed=9))
+    with millpool.connect(bed.socket, timeout=2) as mill:
+        data = mill.dataset(bed.root)
+        loader = millpool.Loader(millpool.Mixture([data, data], [1, 1]), batch_size=8, shuffle=True, prefetch=1)
+        batches = iter(loader)
+        next(batches).release()
+        bed.node.stop()
+        with pytest.raises(millpool.errors.Unreachable, match=bed.socket):
+            list(batches)
+        # What was not given is read when the daemon is there again.
+        assert loader.state_dict()["position"] < len(loader) * 8

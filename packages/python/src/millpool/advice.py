@@ -109,7 +109,7 @@ _SENTENCES: dict[WaitCause, Callable[[Findings], str]] = {
     "device": _on_device,
     "gather": _on_gather,
     "transform": lambda _: "The loop waits for its transform: give it more threads, or do less in it.",
-    "copy": lambda _: "The loop waits for copies to the GPU: copy two batches ahead on a stream of its own.",
+    "copy": lambda _: "The loop waits for copies to the GPU: move fewer bytes, such as uint8 that the GPU converts.",
     "queue": _on_queue,
 }
 

@@ -81,6 +81,10 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         return {_camel_case(name): value for name, value in asdict(self).items()}
 
+    def _repr_pretty_(self, printer: Any, _is_cycle: bool) -> None:
+        """A cell of a notebook that ends with a report shows its table."""
+        printer.text(str(self))
+
     def __str__(self) -> str:
         return "\n".join([*map(_line, self._rows()), self.advice])
 

@@ -91,6 +91,11 @@ def test_a_planned_sampler_changes_no_order_and_tells_it(new_bed) -> None:
     assert [first, *given] == plain
 
 
+def test_a_planned_sampler_looks_further_ahead_than_one_message_tells(data: millpool.Dataset) -> None:
+    order = [i % len(data) for i in range(70_000)]
+    assert list(millpool.torch.PlannedSampler(order, data, ahead=70_000)) == order
+
+
 def test_a_planned_sampler_ends_no_loop_of_a_daemon_that_is_away(new_bed) -> None:
     bed = new_bed({f"f{i:04}": bytes(10) for i in range(1000)})
     data = millpool.connect(bed.socket).dataset(bed.root)
