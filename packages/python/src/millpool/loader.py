@@ -51,7 +51,8 @@ class Loader:
         transform: of each sample: ``transform(view)``, or ``transform(view, index)`` where it takes two. Batches are
             lists of what it returns. An error of it says which sample it was.
         collate_fn: what makes a batch of such a list (without ``transform``, of views).
-        num_threads: that transform and collate; as many as there are processors for this process.
+        num_threads: that transform and collate; by default as many as this process may count on processors, where a
+            container's limit and other ranks on this node (LOCAL_WORLD_SIZE) leave fewer.
         timeout: seconds of each read; without it the connection's.
 
     A batch's memory is used again when it and all of its views are gone.

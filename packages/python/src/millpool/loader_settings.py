@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from typing import Any, Literal
 from millpool.batch import ON_ERROR, OnError
 from millpool.errors import Invalid
 from millpool.loader_state import WHOLE_MAX
+from millpool.processors import processors_here
 from millpool.transform import Collate, Transform
 from millpool.world import World
 
@@ -66,8 +66,8 @@ class LoaderSettings:
 
     @property
     def threads(self) -> int:
-        """That transform: as many as this process may use processors."""
-        return self.num_threads or len(os.sched_getaffinity(0))
+        """That transform: as many as this process may count on processors."""
+        return self.num_threads or processors_here()
 
     @property
     def transforms(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -13,6 +12,7 @@ from torch.utils.dlpack import from_dlpack
 
 from millpool.dataset import Dataset
 from millpool.loader import Loader
+from millpool.processors import processors_here
 from millpool.report import Report
 from millpool.torch.device_copies import DeviceCopies
 from millpool.torch.packed_batch import PackedBatch
@@ -33,8 +33,8 @@ class DataLoader:
     :param device: where tensors are to be. On a GPU they are copied two batches ahead of the loop, out of page-locked
         memory and on a stream of their own; the loop's current stream waits for them, the loop itself does not. What
         no ``transform`` or ``collate_fn`` made is copied straight out of the ring, which is page-locked for it.
-    :param num_threads: that transform and collate; as many as there are processors for this process. With a GPU half of
-        them: the loop needs the interpreter and a processor to give the GPU its work (docs/bench.md has figures).
+    :param num_threads: that transform and collate; by default as for ``millpool.Loader``, and with a GPU half of them:
+        the loop needs the interpreter and a processor to give the GPU its work (docs/bench.md has figures).
     :param reading: everything else that ``millpool.Loader`` takes: ``rank``, ``world``, ``prefetch``, ``on_error``, …
     """
 
@@ -56,6 +56,12 @@ class DataLoader:
         self.device = torch.device("cpu" if device is None else device)
         self._collate = default_collate if collate_fn is None and transform is not None else collate_fn
         self._transforms = transform is not None
+        self._copies: DeviceCopies | None = None
+        if self.device.type == "cuda":
+            lock_ring(dataset.connection.client, self.device)
+            self._copies = DeviceCopies(self.device)
+            if num_threads is None:
+                num_threads = max(1, processors_here() // 2)
         self._loader = Loader(
             dataset,
             batch_size,
@@ -64,13 +70,9 @@ class DataLoader:
             drop_last=drop_last,
             transform=transform,
             collate_fn=self._collate if self._transforms else None,
-            num_threads=_threads_beside_a_gpu() if self.device.type == "cuda" and num_threads is None else num_threads,
+            num_threads=num_threads,
             **reading,
         )
-        self._copies: DeviceCopies | None = None
-        if self.device.type == "cuda":
-            lock_ring(dataset.connection.client, self.device)
-            self._copies = DeviceCopies(self.device)
         #: After the last batch that the loop was given, where the loader itself has read further, for the device.
         self._given: dict[str, Any] | None = None
 
@@ -144,10 +146,6 @@ class DataLoader:
         if self._collate is not None:
             return self._collate(_each(batch))
         return from_dlpack(batch.numpy()) if batch.is_even else _each(batch)
-
-
-def _threads_beside_a_gpu() -> int:
-    return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def _each(batch: Iterable[memoryview]) -> list[torch.Tensor]:
