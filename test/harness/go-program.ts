@@ -5,35 +5,50 @@ import { cacheDirectory } from './cache-directory.ts';
 import type { Getting, Had } from './cache-directory.ts';
 import { runTool, ToolError } from './tool.ts';
 
-/** Apache-2.0; only ever a process of its own. */
-const version = '1.8.0';
-const module = `github.com/versity/versitygw/cmd/versitygw@v${version}`;
-const goMinorMin = 25;
+/** A server that the Go client builds; only ever a process of its own. */
+export interface GoProgram {
+  readonly name: string;
+  readonly version: string;
+  /** For people. */
+  readonly title: string;
+  readonly goMinorMin: number;
+  /** Arguments of the Go client, one run after the other, in a folder of their own into which they put the program. */
+  readonly steps: readonly (readonly string[])[];
+}
+
 const buildTimeoutMs = 20 * 60_000;
 const askTimeoutMs = 60_000;
 
-/** The program of the S3 server, built by the Go client into the cache when it is not there yet. */
-export async function ensureVersitygw(getting: Getting): Promise<Had<string>> {
+/** The program, built into the cache when it is not there yet. */
+export async function ensureGoProgram(program: GoProgram, getting: Getting): Promise<Had<string>> {
   const directory = await cacheDirectory('bin');
-  const binary = join(directory, `versitygw-${version}`);
+  const binary = join(directory, `${program.name}-${program.version}`);
   try {
     await access(binary);
     return { kind: 'ready', what: binary };
   } catch {
-    return build(directory, binary, getting);
+    return build(program, directory, binary, getting);
   }
 }
 
-async function build(directory: string, binary: string, { say, signal }: Getting): Promise<Had<string>> {
+async function build(
+  program: GoProgram,
+  directory: string,
+  binary: string,
+  { say, signal }: Getting,
+): Promise<Had<string>> {
+  const { name, version, title, goMinorMin, steps } = program;
+  const unavailable = (why: string): Had<string> => ({ kind: 'unavailable', why: `${title} cannot be had: ${why}` });
   const stoppable = signal === undefined ? {} : { signal };
   const place = await mkdtemp(join(directory, 'build-'));
   try {
     const found = await runTool('go', ['version'], { timeoutMs: askTimeoutMs, ...stoppable });
     const minor = Number(/\bgo1\.(\d+)/.exec(found)?.[1]);
     if (!(minor >= goMinorMin)) return unavailable(`Go 1.${goMinorMin} is needed, and here is ${found.trim()}`);
-    say(`Building the S3 server versitygw ${version} with Go, once; this takes some minutes.`);
-    await runTool('go', ['install', module], { timeoutMs: buildTimeoutMs, env: { GOBIN: place }, ...stoppable });
-    await rename(join(place, 'versitygw'), binary);
+    say(`Building ${title} ${version} with Go, once; this takes some minutes.`);
+    const within = { timeoutMs: buildTimeoutMs, directory: place, env: { GOBIN: place }, ...stoppable };
+    for (const args of steps) await runTool('go', args, within);
+    await rename(join(place, name), binary);
     return { kind: 'ready', what: binary };
   } catch (thrown) {
     if (thrown instanceof ToolError) return unavailable(thrown.message);
@@ -41,8 +56,4 @@ async function build(directory: string, binary: string, { say, signal }: Getting
   } finally {
     await rm(place, { recursive: true, force: true });
   }
-}
-
-function unavailable(why: string): Had<string> {
-  return { kind: 'unavailable', why: `the S3 server versitygw cannot be had: ${why}` };
 }

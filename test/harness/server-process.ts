@@ -51,8 +51,9 @@ export class ServerProcess {
     program: string,
     argsFor: (port: number) => readonly string[],
     env: Readonly<Record<string, string>> = {},
+    wanted: number | null = null,
   ): Promise<ServerProcess> {
-    const port = await freePort();
+    const port = wanted ?? (await freePort());
     const server = new ServerProcess(program, argsFor(port), port, env);
     try {
       await server.#listening();

@@ -35,7 +35,7 @@ export interface CoordStore {
   /** Deletes its keys now. `not-found` when it is gone already. */
   revokeLease(lease: number): Promise<void>;
 
-  /** Waits for transactions under way. Leases stay, and live their whole time again after the next open. */
+  /** Waits for transactions under way. Leases stay, and begin anew when what serves them does. */
   close(): Promise<void>;
 }
 

@@ -25,6 +25,8 @@ export async function lmdbUnderTest(
   return {
     store: wrap(store),
     passSeconds: (seconds) => clock.advance(seconds * 1_000),
+    // It drops it by itself.
+    dropHistory: () => Promise.resolve(),
     async reopen() {
       await store.close();
       store = await open();
