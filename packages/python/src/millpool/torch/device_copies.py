@@ -60,12 +60,16 @@ class DeviceCopies:
     def through(self, batches: Iterable[PackedBatch | SlotBatch]) -> Iterator[Any]:
         """The batches, with their tensors on the device."""
         moving: deque[_Moving] = deque()
-        for batch in batches:
-            moving.append(self._start(batch))
-            if len(moving) > AHEAD:
+        try:
+            for batch in batches:
+                moving.append(self._start(batch))
+                if len(moving) > AHEAD:
+                    yield self._arrived(moving.popleft())
+            while moving:
                 yield self._arrived(moving.popleft())
-        while moving:
-            yield self._arrived(moving.popleft())
+        finally:
+            # A loop that is left may keep a batch whose copy is not over yet.
+            self._let_go(0)
 
     def take_wait_seconds(self) -> float:
         """For how long the loop's stream stood still for copies, of those batches of which it is known by now."""
@@ -76,7 +80,7 @@ class DeviceCopies:
         return seconds
 
     def _start(self, batch: PackedBatch | SlotBatch) -> _Moving:
-        self._let_go()
+        self._let_go(AHEAD)
         locked = batch.locked
         if locked is None:
             host = self._ring.take(batch.nbytes)
@@ -93,11 +97,11 @@ class DeviceCopies:
             self._sources.append((batch, copied))
         return _Moving(batch, memory, copied)
 
-    def _let_go(self) -> None:
-        """Of sources that were copied; of the oldest in any case, since the loader waits for slots."""
+    def _let_go(self, most: int) -> None:
+        """Of sources that were copied, and of the oldest of more than ``most``: the loader waits for their slots."""
         while self._sources:
             _, copied = self._sources[0]
-            if len(self._sources) > AHEAD:
+            if len(self._sources) > most:
                 copied.synchronize()
             elif not copied.query():
                 return
