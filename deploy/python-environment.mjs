@@ -1,26 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { run } from './command.mjs';
 import { root } from './places.mjs';
+import { removeUnused } from './unused-environments.mjs';
 
 /** The first whose buffer protocol is in the stable ABI, which the extension module is built for. */
 const floor = [3, 11];
 const installLimitSeconds = 900;
-/** One that nobody has used for so long goes: each change of what tests need makes another. */
-const keptMs = 14 * 86_400_000;
 
 /** Why no environment can be had here; its message is a reason to skip by. */
 export class NoPython extends Error {}
@@ -45,14 +34,6 @@ export async function pythonEnvironment(more = []) {
   utimesSync(place, now, now);
   removeUnused(caches);
   return join(place, 'bin/python');
-}
-
-function removeUnused(caches) {
-  for (const name of readdirSync(caches).filter((each) => each.startsWith('python-'))) {
-    const place = join(caches, name);
-    const usedMs = statSync(place, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
-    if (usedMs < Date.now() - keptMs) rmSync(place, { recursive: true, force: true });
-  }
 }
 
 async function make(place, lists, program) {
