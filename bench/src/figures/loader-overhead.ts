@@ -1,7 +1,7 @@
 import { formatBytes } from '@millpool/protocol';
 
 import type { Figure } from '../figure.ts';
-import { comparePairs, samplesPerCpuSecond } from '../pairs.ts';
+import { comparePairs, samplesPerCpuSecond, warmUp } from '../pairs.ts';
 import type { Contender } from '../pairs.ts';
 import { WarmSamples } from '../warm-samples.ts';
 
@@ -20,10 +20,7 @@ export const loaderOverhead: Figure = {
     await using samples = await WarmSamples.make(shape, bench);
     await using ours = await samples.sdk();
     await using reference = await samples.bareGather();
-    for (let lap = 0; lap < warmUpLaps; lap += 1) {
-      await ours.lap(lap);
-      await reference.lap(lap);
-    }
+    await warmUp(warmUpLaps, ours, reference);
     yield {
       id,
       variant: formatBytes(shape.sizeBytes),

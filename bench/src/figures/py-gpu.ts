@@ -5,7 +5,7 @@ import type { PythonEnvironment } from '@millpool/test/harness';
 
 import type { Bench, Figure, Outcome } from '../figure.ts';
 import { LineProcess, lapsOf } from '../line-process.ts';
-import { bestRate, comparePairs, fastest } from '../pairs.ts';
+import { bestRate, comparePairs, fastest, warmUp } from '../pairs.ts';
 import type { Contender } from '../pairs.ts';
 import { PythonPrograms } from '../python-program.ts';
 import { batchSize, WarmSamples } from '../warm-samples.ts';
@@ -87,10 +87,7 @@ async function* compare(comparison: Comparison, bench: Bench): AsyncGenerator<Ou
   };
   await using ours = await start('millpool', ...samples.pythonSource);
   await using reference = await comparison.reference(start, samples.folder);
-  for (let lap = 0; lap < warmUpLaps; lap += 1) {
-    await ours.lap(lap);
-    await reference.lap(lap);
-  }
+  await warmUp(warmUpLaps, ours, reference);
   yield {
     id,
     variant: formatBytes(shape.sizeBytes),

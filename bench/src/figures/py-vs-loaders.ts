@@ -3,7 +3,7 @@ import { formatBytes } from '@millpool/protocol';
 import type { Bench, Figure, Outcome } from '../figure.ts';
 import { LineProcess, lapsOf } from '../line-process.ts';
 import { PackedSamples } from '../packed-samples.ts';
-import { bestRate, comparePairs, fastest } from '../pairs.ts';
+import { bestRate, comparePairs, fastest, warmUp } from '../pairs.ts';
 import type { Contender } from '../pairs.ts';
 import { PythonPrograms } from '../python-program.ts';
 import { grain, litData, mosaic, webDataset } from '../rivals.ts';
@@ -45,10 +45,7 @@ async function* compare(id: string, rival: Rival, bench: Bench): AsyncGenerator<
   });
   await using ours = await samples.pythonSdk(programs, 'views');
   await using reference = await reader(way);
-  for (let lap = 0; lap < warmUpLaps; lap += 1) {
-    await ours.lap(lap);
-    await reference.lap(lap);
-  }
+  await warmUp(warmUpLaps, ours, reference);
   yield {
     id,
     variant: formatBytes(shape.sizeBytes),

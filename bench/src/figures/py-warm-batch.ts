@@ -1,7 +1,7 @@
 import { formatBytes } from '@millpool/protocol';
 
 import type { Bench, Figure, Outcome } from '../figure.ts';
-import { comparePairs } from '../pairs.ts';
+import { comparePairs, warmUp } from '../pairs.ts';
 import { PythonPrograms } from '../python-program.ts';
 import { WarmSamples } from '../warm-samples.ts';
 
@@ -65,10 +65,7 @@ async function* compareWithSdk(
   const { reference: made, name } = await theirs(samples, programs);
   await using reference = made;
   // The first laps check every record against its checksum, and map what is read.
-  for (let lap = 0; lap < warmUpLaps; lap += 1) {
-    await ours.lap(lap);
-    await reference.lap(lap);
-  }
+  await warmUp(warmUpLaps, ours, reference);
   yield {
     id,
     variant: formatBytes(shape.sizeBytes),

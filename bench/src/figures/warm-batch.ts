@@ -1,7 +1,7 @@
 import { formatBytes } from '@millpool/protocol';
 
 import type { Bench, Figure, Result } from '../figure.ts';
-import { comparePairs } from '../pairs.ts';
+import { comparePairs, warmUp } from '../pairs.ts';
 import { WarmSamples } from '../warm-samples.ts';
 import type { SampleShape } from '../warm-samples.ts';
 
@@ -30,10 +30,7 @@ async function measureShape(shape: SampleShape, goal: number | null, bench: Benc
   await using ours = await samples.sdk();
   await using reference = await samples.bareGather();
   // The first laps check every record against its checksum, and map what is read.
-  for (let lap = 0; lap < warmUpLaps; lap += 1) {
-    await ours.lap(lap);
-    await reference.lap(lap);
-  }
+  await warmUp(warmUpLaps, ours, reference);
   return {
     id,
     variant: formatBytes(shape.sizeBytes),
