@@ -34,9 +34,11 @@ def stream(
     """``for name, tensor in stream(path)``: every tensor of one file or several, in the order in which they lie there.
 
     Files are read ahead, at the rate of the device or source. A tensor that the loop drops costs no memory beside the
-    ring's; those that it keeps hold half of the ring at most, and further ones memory of their own. ``framework``:
-    ``pt`` or ``np``. ``mill``: without it the one of this process. Raises ``Invalid`` for what is not a safetensors
-    file, before any tensor of it is given out.
+    ring's; those that it keeps hold half of the ring at most, and further ones memory of their own. One of more than an
+    eighth of the ring always has memory of its own, which takes about twice the processor time: where tensors are that
+    large, give ``connect`` eight times the largest as ``ring_bytes``. ``framework``: ``pt`` or ``np``.
+    ``mill``: without it the one of this process. Raises ``Invalid`` for what is not a safetensors file, before any
+    tensor of it is given out.
     """
     through = shared() if mill is None else mill
     names = [paths] if isinstance(paths, (str, os.PathLike)) else paths
