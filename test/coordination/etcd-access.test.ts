@@ -85,6 +85,28 @@ testWithEtcds('etcd', {
     const lease = await store.grantLease(20);
     assert.equal((await store.keepLease(lease.id)).id, lease.id);
   },
+  'takes a watch up again that has nothing but a token it forgot': async (t, binary) => {
+    const etcd = await etcdOf(t, { binary });
+    await etcd.ask('auth/user/add', { name: 'root', password: 'secret' });
+    await etcd.ask('auth/role/add', { name: 'root' });
+    await etcd.ask('auth/user/grant', { user: 'root', role: 'root' });
+    await etcd.ask('auth/enable', {});
+    const [watcher, writer] = await Promise.all(
+      ['watcher', 'writer'].map(() => openEtcdStore(`etcd://root:secret@${etcd.endpoint}`)),
+    );
+    if (watcher === undefined || writer === undefined) throw new RangeError('two stores');
+    t.after(() => Promise.all([watcher.close(), writer.close()]));
+    const { revision } = await writer.txn(always(put('/a', 'x')));
+    const seen: number[] = [];
+    for await (const change of watcher.watch({ prefix: '/a', fromRevision: revision, signal: unending })) {
+      seen.push(change.revision);
+      if (seen.length === 2) break;
+      await etcd.kill();
+      await etcd.restart();
+      await writer.txn(always(put('/a', 'y')));
+    }
+    assert.deepEqual(seen, [revision, revision + 1]);
+  },
   'speaks TLS by an authority of its own, and asks for a certificate': async (t, binary) => {
     const folder = await temporaryFolder('etcd-tls');
     t.after(() => folder.remove());

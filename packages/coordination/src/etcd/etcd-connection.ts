@@ -122,6 +122,11 @@ export class EtcdConnection {
     });
   }
 
+  /** The next call logs in again. */
+  forgetToken(): void {
+    this.#token = null;
+  }
+
   close(): void {
     for (const client of this.#clients) client.close();
   }
@@ -141,7 +146,7 @@ export class EtcdConnection {
         return answer;
       } catch (thrown) {
         if (!isStaleToken(thrown) || isAgain || this.#address.login === null) throw this.#failure(thrown, member, what);
-        this.#token = null;
+        this.forgetToken();
       }
     }
   }

@@ -10,18 +10,21 @@ const rejected: Told = [
   'Give a user and password that etcd knows (etcd://USER:PASSWORD@HOST), with rights to the prefix.',
 ];
 const asks: Told = ['internal', 'This is a fault of Millpool, or etcd is not of version 3.4 or later.'];
+const silent: Told = ['unreachable', 'Look whether etcd runs and has a leader: etcdctl endpoint status --cluster.'];
 
-/** By what gRPC says. `unreachable` and `timeout` leave open whether something was done. */
+/**
+ * By what gRPC says. `unreachable` and `timeout` leave open whether something was done; so does whatever is not listed: a
+ * member that stops, or a stream that is reset, ends calls as cancelled, unknown or internal, also those that it did.
+ */
 const byStatus: Readonly<Partial<Record<status, Told>>> = {
-  [status.UNAVAILABLE]: ['unreachable', 'Look whether etcd runs and has a leader: etcdctl endpoint status --cluster.'],
-  [status.DEADLINE_EXCEEDED]: [
-    'timeout',
-    'Look whether etcd runs and has a leader: etcdctl endpoint status --cluster.',
-  ],
+  [status.DEADLINE_EXCEEDED]: ['timeout', silent[1]],
   [status.NOT_FOUND]: ['not-found', 'The lease has ended, and its keys with it: grant another one.'],
   [status.PERMISSION_DENIED]: rejected,
   [status.UNAUTHENTICATED]: rejected,
-  [status.CANCELLED]: ['closed', 'Open the store again.'],
+  [status.INVALID_ARGUMENT]: asks,
+  [status.FAILED_PRECONDITION]: asks,
+  [status.OUT_OF_RANGE]: asks,
+  [status.UNIMPLEMENTED]: asks,
 };
 
 /** Of one call, by the text of etcd's own errors where a status means several things. */
@@ -37,9 +40,10 @@ export function isServiceError(thrown: unknown): thrown is ServiceError {
   return thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'number' && 'details' in thrown;
 }
 
-/** It was valid, and is no longer: etcd was restarted, or the token is too old. Nothing was done. */
+/** It was valid, and is no longer: etcd was restarted, time is over, or the users are others. Nothing was done. */
 export function isStaleToken(thrown: unknown): boolean {
-  return isServiceError(thrown) && thrown.code === status.UNAUTHENTICATED;
+  if (!isServiceError(thrown)) return false;
+  return thrown.code === status.UNAUTHENTICATED || thrown.details.includes('revision of auth store is old');
 }
 
 function toldOf({ code, details }: ServiceError): Told {
@@ -48,5 +52,5 @@ function toldOf({ code, details }: ServiceError): Told {
   }
   if (/authentication failed|user name (is empty|not found)|authentication is not enabled/.test(details))
     return rejected;
-  return byStatus[code] ?? asks;
+  return byStatus[code] ?? silent;
 }

@@ -116,15 +116,21 @@ class EtcdStore implements CoordStore {
     checkPrefix(prefix, this.supports);
     checkWhole('fromRevision', fromRevision, 1);
     const either = AbortSignal.any([signal, this.#closing.signal]);
+    // A watch that a member refuses as soon as it is asked gets one more, with a new token.
+    let isRenewed = false;
     for (let next = fromRevision; ;) {
       try {
         for await (const change of this.#watchOnce(prefix, next, either)) {
+          isRenewed = false;
           next = change.revision + 1;
           yield change;
         }
       } catch (thrown) {
         if (either.aborted) throw this.#closing.signal.aborted ? closedError() : abortError(signal);
-        if (!isPassing(thrown)) throw thrown;
+        const isRefused = thrown instanceof MillpoolError && thrown.code === 'refused';
+        if (isRefused ? isRenewed : !isPassing(thrown)) throw thrown;
+        if (isRefused) this.#connection.forgetToken();
+        isRenewed = isRefused;
       }
       await this.#clock.sleep(watchPauseMs, either).catch(() => undefined);
       if (either.aborted) throw this.#closing.signal.aborted ? closedError() : abortError(signal);
@@ -176,7 +182,11 @@ class EtcdStore implements CoordStore {
   async #keepOnce(lease: number): Promise<LeaseResponse> {
     const what = 'keeping a lease';
     const stream = await this.#connection.stream(what, methods.leaseKeepAlive);
-    const timer = this.#clock.after(this.#connection.callTimeoutMs, () => stream.cancel());
+    let isLate = false;
+    const timer = this.#clock.after(this.#connection.callTimeoutMs, () => {
+      isLate = true;
+      stream.cancel();
+    });
     try {
       stream.write({ ID: lease });
       for await (const reply of stream) {
@@ -185,9 +195,7 @@ class EtcdStore implements CoordStore {
       }
       throw silentError(what);
     } catch (thrown) {
-      // Nobody else cancels it.
-      if (thrown instanceof MillpoolError && thrown.code === 'closed') throw silentError(what);
-      throw thrown;
+      throw isLate ? silentError(what) : thrown;
     } finally {
       timer.cancel();
     }
@@ -205,9 +213,8 @@ class EtcdStore implements CoordStore {
   }
 }
 
-/** A member that stops ends its streams as if we had. */
 function isPassing(thrown: unknown): boolean {
-  return thrown instanceof MillpoolError && (thrown.code === 'closed' || errorTable[thrown.code].retryable);
+  return thrown instanceof MillpoolError && errorTable[thrown.code].retryable;
 }
 
 function canceledError(
