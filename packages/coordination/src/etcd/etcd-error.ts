@@ -13,8 +13,8 @@ const asks: Told = ['internal', 'This is a fault of Millpool, or etcd is not of 
 const silent: Told = ['unreachable', 'Look whether etcd runs and has a leader: etcdctl endpoint status --cluster.'];
 
 /**
- * By what gRPC says. `unreachable` and `timeout` leave open whether something was done; so does whatever is not listed: a
- * member that stops, or a stream that is reset, ends calls as cancelled, unknown or internal, also those that it did.
+ * By what gRPC says. `unreachable` and `timeout` leave open whether something was done; so does whatever is not listed:
+ * a member that stops, or a stream that is reset, ends calls as cancelled, unknown or internal, also those that it did.
  */
 const byStatus: Readonly<Partial<Record<status, Told>>> = {
   [status.DEADLINE_EXCEEDED]: ['timeout', silent[1]],
