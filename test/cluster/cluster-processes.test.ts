@@ -7,11 +7,15 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
+import { openEtcdStore } from '@millpool/coordination/etcd';
+
 import { CutProxy } from '../harness/cut-proxy.ts';
 import { ensureEtcd } from '../harness/etcd-binary.ts';
 import { Etcd } from '../harness/etcd.ts';
 import { temporaryFolder } from '../harness/temporary-folder.ts';
 import type { TemporaryFolder } from '../harness/temporary-folder.ts';
+import { Operator } from '../simulation/operator.ts';
+import { Random } from '../simulation/random.ts';
 import { Claims } from './claims.ts';
 
 const program = fileURLToPath(new URL('member.js', import.meta.url));
@@ -82,6 +86,20 @@ describe('four nodes and an etcd, as processes', { skip: built.kind === 'unavail
   test('own every shard once', async () => {
     await until('all have joined', () => ids.every((id) => claims.has(id)));
     await until('all shards are owned', () => claims.areAllOwnedBy(ids));
+    claims.check();
+  });
+
+  test('share them out when an operator asks for it', async (t) => {
+    const store = await openEtcdStore(`etcd://${etcd.endpoint}`);
+    try {
+      const moves = await new Operator(store, new Random(1)).balance();
+      const seconds = await until('all own the same', () =>
+        ids.every((id) => claims.countOf(id) === shards / ids.length),
+      );
+      t.diagnostic(`${moves} moves in ${seconds.toFixed(1)} s`);
+    } finally {
+      await store.close();
+    }
     claims.check();
   });
 

@@ -4,7 +4,9 @@ import type { CoordStore, LeaseTimes } from '@millpool/coordination';
 import { MemoryState, MemoryStore } from '@millpool/coordination/testing';
 import { HandClock } from '@millpool/host/testing';
 import { leaseTimes } from '@millpool/metadata/cluster';
+import type { ClusterNode } from '@millpool/metadata/cluster';
 
+import { Operator } from './operator.ts';
 import { Owners } from './owners.ts';
 import { Random } from './random.ts';
 import { SimulatedNode } from './simulated-node.ts';
@@ -15,9 +17,13 @@ const nodesMax = 4;
 const stormMs = 60_000;
 const faultMsMax = 15_000;
 const calmMs = 40_000;
+const moveMs = 20_000;
 const stepMs = 100;
 /** Clocks are off by up to 5 %: many times what is seen of real ones. */
 const drift = 0.05;
+
+const idOf = (n: number): string => `node-${n}`;
+const ids: readonly [string, ...string[]] = [idOf(0), idOf(1), idOf(2), idOf(3)];
 
 export const faultKinds = ['kill', 'freeze', 'cut', 'stop', 'store-away'] as const;
 export type FaultKind = (typeof faultKinds)[number];
@@ -26,6 +32,8 @@ export type FaultKind = (typeof faultKinds)[number];
 export interface Planted {
   readonly times?: LeaseTimes;
   readonly store?: (store: CoordStore) => CoordStore;
+  /** In the place of what a node would answer. */
+  readonly termOf?: (node: ClusterNode, shard: number) => number | null;
 }
 
 export interface RunResult {
@@ -37,8 +45,9 @@ export interface RunResult {
 }
 
 /**
- * A minute in which nodes are killed, frozen, cut off and stopped, and the store is away; then calm, in which all must
- * be owned by who is there. After each step no shard has two owners. A seed gives the same run each time.
+ * A minute in which nodes are killed, frozen, cut off and stopped, the store is away, and shards are moved about; then
+ * calm, in which all must be owned by who is there, and moves must make that even. After each step no shard has two
+ * owners. A seed gives the same run each time.
  */
 export async function runCluster(seed: number, planted: Planted = {}): Promise<RunResult> {
   const run = new ClusterRun(seed, planted);
@@ -61,6 +70,7 @@ class ClusterRun {
   readonly #store: CoordStore;
   readonly #planted: Planted;
   readonly #owners = new Owners(shards);
+  readonly #operator: Operator;
   readonly #weather: Weather;
   /** Nodes that a fault has now. */
   readonly #struck = new Set<number>();
@@ -71,18 +81,33 @@ class ClusterRun {
     this.#planted = planted;
     const store = new MemoryStore(new MemoryState(this.#random.pick([20, 1_000])), this.#world);
     this.#store = planted.store?.(store) ?? store;
+    this.#operator = new Operator(store, this.#random);
     const worst = this.#random.pick([0, 0.02, 0.1]);
-    this.#weather = { lostRequest: worst, lostReply: worst };
+    this.#weather = { lostRequest: worst, lostReply: worst, lateRequest: worst };
   }
 
   async play(): Promise<void> {
     for (let n = 0; n < nodesMax; n += 1) this.#startNode(n);
     while (this.#world.monotonicMs() < stormMs) {
       if (this.#random.chance(0.02)) this.#strike();
+      if (this.#random.chance(0.05)) await this.#operator.moveAny(shards, ids);
       await this.#pass();
     }
-    Object.assign(this.#weather, { lostRequest: 0, lostReply: 0 });
-    for (const endMs = stormMs + calmMs; this.#world.monotonicMs() < endMs;) await this.#pass();
+    Object.assign(this.#weather, { lostRequest: 0, lostReply: 0, lateRequest: 0 });
+    await this.#passUntil(stormMs + calmMs);
+    this.#checkOwned();
+    await this.#operator.balance();
+    await this.#passUntil(stormMs + calmMs + moveMs);
+    this.#checkOwned();
+    const [asked, uneven] = [await this.#operator.asked(), await this.#operator.balance()];
+    if (asked + uneven > 0) throw new Error(`${asked} moves are not done, and ${uneven} are to be made yet`);
+  }
+
+  async #passUntil(endMs: number): Promise<void> {
+    while (this.#world.monotonicMs() < endMs) await this.#pass();
+  }
+
+  #checkOwned(): void {
     for (let shard = 0; shard < shards; shard += 1) {
       const isOwned = this.#nodes.some((node) => node.termOf(shard) !== null);
       if (!isOwned) throw new Error(`shard ${shard} has no owner ${calmMs / 1_000} s after the last fault`);
@@ -98,7 +123,8 @@ class ClusterRun {
   #startNode(n: number): void {
     const [world, store, random, weather] = [this.#world, this.#store, this.#random, this.#weather];
     const times = this.#planted.times ?? leaseTimes;
-    const made = { id: `node-${n}`, shards, world, store, random, weather, times, drift };
+    const termOf = this.#planted.termOf ?? ((node, shard) => node.termOf(shard));
+    const made = { id: idOf(n), shards, world, store, random, weather, times, drift, termOf };
     this.#nodes[n] = SimulatedNode.start(made);
   }
 

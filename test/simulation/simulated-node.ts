@@ -20,6 +20,8 @@ export interface SimulatedNodeConfig {
   readonly times: LeaseTimes;
   /** How far its clock may be off, as a share of its rate. */
   readonly drift: number;
+  /** What it answers. */
+  readonly termOf: (node: ClusterNode, shard: number) => number | null;
 }
 
 /** One process of a cluster: it starts, and may be frozen, cut off, stopped or killed. */
@@ -27,13 +29,15 @@ export class SimulatedNode {
   readonly id: string;
   readonly clock: NodeClock;
   readonly link: StoreLink;
+  readonly #termOf: SimulatedNodeConfig['termOf'];
   #node: ClusterNode | null = null;
 
   private constructor(config: SimulatedNodeConfig) {
     const { id, world, store, random, weather, drift } = config;
     this.id = id;
+    this.#termOf = config.termOf;
     this.clock = new NodeClock(world, random.between(1 - drift, 1 + drift));
-    this.link = new StoreLink(store, { clock: this.clock, random, weather });
+    this.link = new StoreLink(store, { clock: this.clock, network: world, random, weather });
   }
 
   static start(config: SimulatedNodeConfig): SimulatedNode {
@@ -44,7 +48,7 @@ export class SimulatedNode {
 
   /** What it would answer by now; null also while it answers nobody. */
   termOf(shard: number): number | null {
-    return this.clock.isRunning ? (this.#node?.termOf(shard) ?? null) : null;
+    return this.clock.isRunning && this.#node !== null ? this.#termOf(this.#node, shard) : null;
   }
 
   async stop(): Promise<void> {

@@ -30,6 +30,10 @@ const faults: Readonly<Record<string, Planted>> = {
   'gives shards away without a look whether their owner is gone': { store: withoutGoneChecks },
   'swaps an owner whatever the shard was by then': { store: withoutRevisions },
   'joins again, and goes by what it knew before it was put out': { store: withStaleRanges },
+  'answers for what it knows to be its own, whatever became of its lease': {
+    termOf: ({ id, view }, shard) => (view.ownerOf(shard)?.owner === id ? (view.ownerOf(shard)?.term ?? null) : null),
+  },
+  'answers again for a shard whose swap may still be on its way': { store: withoutNewTerms },
 };
 
 for (const [fault, planted] of Object.entries(faults)) {
@@ -53,6 +57,18 @@ function withoutGoneChecks(store: CoordStore): CoordStore {
 function withoutRevisions(store: CoordStore): CoordStore {
   return broken(store, {
     txn: (txn) => store.txn({ ...txn, compare: txn.compare.filter(({ kind }) => kind !== 'mod-revision') }),
+  });
+}
+
+/** A new term of the same owner is said to be taken, and is not. */
+function withoutNewTerms(store: CoordStore): CoordStore {
+  return broken(store, {
+    txn: async (txn) => {
+      const [first] = txn.then;
+      const isTerm =
+        txn.then.length === 1 && txn.compare.length === 1 && first?.kind === 'put' && first.key.startsWith('shard/');
+      return isTerm ? { succeeded: true, revision: 0, results: [] } : store.txn(txn);
+    },
   });
 }
 

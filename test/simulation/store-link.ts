@@ -1,36 +1,43 @@
 import type { Change, CoordStore, CoordSupports, KeyValue, Lease } from '@millpool/coordination';
 import type { RangeReply, RangeRequest, Txn, TxnReply, WatchRequest } from '@millpool/coordination';
+import type { Clock } from '@millpool/host';
 import { MillpoolError } from '@millpool/protocol';
 
 import type { NodeClock } from './node-clock.ts';
 import type { Random } from './random.ts';
 
 const patienceMs = 3_000;
+const latestMs = 9_000;
 const slowestMs = 80;
 
 /** How often a call goes wrong on its way, each from 0 to 1. */
 export interface Weather {
   lostRequest: number;
   lostReply: number;
+  /** It is done when nobody waits for it any more. */
+  lateRequest: number;
 }
 
 /**
  * A node's way to the coordination store: slow, and at times cut. A call whose request or reply is lost ends with
- * `timeout`, and in the second case was done.
+ * `timeout`, and in the second case was done; one that is late is done after that.
  */
 export class StoreLink implements CoordStore {
   readonly supports: CoordSupports;
   readonly #store: CoordStore;
   readonly #clock: NodeClock;
+  /** Goes on where the node stands still. */
+  readonly #network: Clock;
   readonly #random: Random;
   readonly #weather: Weather;
   #cut = new AbortController();
   #isCut = false;
 
-  constructor(store: CoordStore, of: { clock: NodeClock; random: Random; weather: Weather }) {
+  constructor(store: CoordStore, of: { clock: NodeClock; network: Clock; random: Random; weather: Weather }) {
     this.#store = store;
     this.supports = store.supports;
     this.#clock = of.clock;
+    this.#network = of.network;
     this.#random = of.random;
     this.#weather = of.weather;
   }
@@ -83,9 +90,14 @@ export class StoreLink implements CoordStore {
   }
 
   async #ask<T>(call: () => Promise<T>): Promise<T> {
-    const { lostRequest, lostReply } = this.#weather;
+    const { lostRequest, lostReply, lateRequest } = this.#weather;
     await this.#clock.sleep(this.#delay());
     if (this.#isCut || this.#random.chance(lostRequest)) return this.#late();
+    if (this.#random.chance(lateRequest)) {
+      const underWay = this.#network.sleep(this.#random.between(patienceMs, latestMs)).then(call);
+      underWay.catch(() => undefined);
+      return this.#late();
+    }
     const settled = await call().then(
       (value) => ({ value }),
       (error: unknown) => ({ error }),

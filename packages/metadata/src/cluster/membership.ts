@@ -52,6 +52,10 @@ export class Membership {
     }
   }
 
+  get id(): string {
+    return this.#parts.node.id;
+  }
+
   /** Whether the node may act as a member, now. */
   get isClear(): boolean {
     return this.#lease?.isClearlyAlive ?? false;

@@ -1,0 +1,42 @@
+import type { KeyValue } from '@millpool/coordination';
+import { MillpoolError } from '@millpool/protocol';
+
+import { shardName } from './shard-record.ts';
+
+/** In the coordination store: `move/0007` asks the owner of shard 7 to hand it over. Deleting it takes that back. */
+export const movePrefix = 'move/';
+
+export interface MoveRecord {
+  /** The id of a node. */
+  readonly to: string;
+  /** For people: who asked for it, or what. */
+  readonly reason: string;
+}
+
+/** A request, and the revision by which it is answered. */
+export interface AskedMove extends MoveRecord {
+  readonly modRevision: number;
+}
+
+export function moveKey(shard: number): string {
+  return movePrefix + shardName(shard);
+}
+
+export function encodeMove({ to, reason }: MoveRecord): Uint8Array {
+  return Buffer.from(JSON.stringify({ to, reason }));
+}
+
+/** Throws `corrupt`. */
+export function decodeMove({ key, value, modRevision }: KeyValue): AskedMove {
+  try {
+    const { to, reason } = JSON.parse(Buffer.from(value).toString()) as Partial<MoveRecord>;
+    if (typeof to === 'string' && typeof reason === 'string') return { to, reason, modRevision };
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  throw new MillpoolError({
+    code: 'corrupt',
+    message: `${key} in the coordination store is damaged`,
+    remedy: 'Delete it, and ask for the move again.',
+  });
+}
