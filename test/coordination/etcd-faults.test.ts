@@ -56,6 +56,24 @@ testWithEtcds('a call ends', {
     process.kill(etcd.pid, 'SIGCONT');
     assert.equal(await store.get('/none'), null);
   },
+  'by another member, where the one that was asked to keep a lease is frozen': async (t, binary) => {
+    const members = await membersOf(t, 3, { binary });
+    // Once they have a leader, a new store stays with the first that it is told of.
+    await (await storeOf(t, ...members)).txn(always(put('/a', '')));
+    const store = await storeOf(t, ...members);
+    const lease = await store.grantLease(60);
+    const [asked, ...others] = members;
+    const pid = asked?.pid ?? assert.fail('three members');
+    process.kill(pid, 'SIGSTOP');
+    try {
+      const other = await storeOf(t, ...others);
+      // The frozen one may have been the leader.
+      while ((await other.txn(always(put('/a', ''))).catch(isAmbiguous)) === true);
+      assert.deepEqual(await store.keepLease(lease.id), lease);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+  },
 });
 
 /** A watch, acknowledged puts and a lease, through what is done to etcd in their middle. */

@@ -70,16 +70,21 @@ export class EtcdConnection {
     this.#clients = address.endpoints.map((endpoint) => new Client(endpoint, trusted, channelOptions));
   }
 
-  /** A call that may be made twice: of a member that is silent, another one is asked. */
-  async repeatable<Request extends object, Answer extends Reply>(
+  /** A call that may be made twice. */
+  repeatable<Request extends object, Answer extends Reply>(
     what: string,
     method: Method<Request, Answer>,
     request: Request,
   ): Promise<Answer> {
+    return this.untilAnswered((deadline) => this.#call(what, method, request, deadline));
+  }
+
+  /** Attempts with a deadline each, until the call's time is over: of a member that is silent, another one is asked. */
+  async untilAnswered<Answer>(attempt: (deadline: number) => Promise<Answer>): Promise<Answer> {
     const deadline = this.#clock.monotonicMs() + this.callTimeoutMs;
     for (;;) {
       try {
-        return await this.#call(what, method, request, Math.min(deadline, this.#clock.monotonicMs() + attemptMs));
+        return await attempt(Math.min(deadline, this.#clock.monotonicMs() + attemptMs));
       } catch (thrown) {
         const isWorthTrying = thrown instanceof MillpoolError && ['timeout', 'unreachable'].includes(thrown.code);
         if (!isWorthTrying || this.#clock.monotonicMs() + pauseMs >= deadline) throw thrown;

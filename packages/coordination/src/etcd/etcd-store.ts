@@ -146,7 +146,9 @@ class EtcdStore implements CoordStore {
   }
 
   async keepLease(lease: number): Promise<Lease> {
-    const reply = await this.#tracked(() => this.#keepOnce(lease));
+    const reply = await this.#tracked(() =>
+      this.#connection.untilAnswered((deadline) => this.#keepOnce(lease, deadline)),
+    );
     if (reply.TTL <= 0) throw goneError(lease);
     return { id: reply.ID, ttlSeconds: reply.TTL };
   }
@@ -179,11 +181,11 @@ class EtcdStore implements CoordStore {
   }
 
   /** A stream of one question, which etcd has no other way to ask. */
-  async #keepOnce(lease: number): Promise<LeaseResponse> {
+  async #keepOnce(lease: number, deadline: number): Promise<LeaseResponse> {
     const what = 'keeping a lease';
     const stream = await this.#connection.stream(what, methods.leaseKeepAlive);
     let isLate = false;
-    const timer = this.#clock.after(this.#connection.callTimeoutMs, () => {
+    const timer = this.#clock.after(deadline - this.#clock.monotonicMs(), () => {
       isLate = true;
       stream.cancel();
     });
