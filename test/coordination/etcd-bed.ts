@@ -53,9 +53,12 @@ export async function etcdOf(t: TestContext, options: Omit<EtcdOptions, 'directo
   return alone;
 }
 
+export function addressOf(...members: readonly Etcd[]): string {
+  return `etcd://${members.map(({ endpoint }) => endpoint).join()}`;
+}
+
 export async function storeOf(t: TestContext, ...members: readonly Etcd[]): Promise<CoordStore> {
-  const address = `etcd://${members.map(({ endpoint }) => endpoint).join()}`;
-  const store = await openEtcdStore(address, { callTimeoutMs: 3_000 });
+  const store = await openEtcdStore(addressOf(...members), { callTimeoutMs: 3_000 });
   t.after(() => store.close());
   return store;
 }

@@ -3,10 +3,22 @@ import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Change, CoordStore } from '@millpool/coordination';
+import { openEtcdStore } from '@millpool/coordination/etcd';
 import { MillpoolError } from '@millpool/protocol';
 
 import type { Etcd } from '../harness/etcd.ts';
-import { always, etcdOf, isAmbiguous, membersOf, put, storeOf, testWithEtcds, unending } from './etcd-bed.ts';
+import { freeze } from '../harness/server-process.ts';
+import {
+  addressOf,
+  always,
+  etcdOf,
+  isAmbiguous,
+  membersOf,
+  put,
+  storeOf,
+  testWithEtcds,
+  unending,
+} from './etcd-bed.ts';
 
 const numbers = 400;
 const settleMs = 50;
@@ -23,7 +35,7 @@ testWithEtcds('nothing is lost', {
   'where etcd is frozen for longer than calls wait': async (t, binary) => {
     const etcd = await etcdOf(t, { binary });
     await countThrough(t, [etcd], async () => {
-      process.kill(etcd.pid, 'SIGSTOP');
+      await freeze(etcd.pid);
       await sleep(4_000);
       process.kill(etcd.pid, 'SIGCONT');
     });
@@ -40,7 +52,7 @@ testWithEtcds('a call ends', {
     const etcd = await etcdOf(t, { binary });
     const store = await storeOf(t, etcd);
     await store.get('/a');
-    process.kill(etcd.pid, 'SIGSTOP');
+    await freeze(etcd.pid);
     const calls = {
       'reading a key': store.get('/a'),
       'a transaction': store.txn(always(put('/a', ''))),
@@ -60,11 +72,13 @@ testWithEtcds('a call ends', {
     const members = await membersOf(t, 3, { binary });
     // Once they have a leader, a new store stays with the first that it is told of.
     await (await storeOf(t, ...members)).txn(always(put('/a', '')));
-    const store = await storeOf(t, ...members);
+    // Patient: a new leader takes a while to know its leases.
+    const store = await openEtcdStore(addressOf(...members), { callTimeoutMs: 30_000 });
+    t.after(() => store.close());
     const lease = await store.grantLease(60);
     const [asked, ...others] = members;
     const pid = asked?.pid ?? assert.fail('three members');
-    process.kill(pid, 'SIGSTOP');
+    await freeze(pid);
     try {
       const other = await storeOf(t, ...others);
       // The frozen one may have been the leader.

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
 import { createServer, connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -100,6 +101,20 @@ export class ServerProcess {
       }
       await sleep(askAgainMs);
     }
+  }
+}
+
+/** Stops a process as SIGSTOP does, and waits until none of its threads runs. SIGCONT ends it. */
+export async function freeze(pid: number): Promise<void> {
+  process.kill(pid, 'SIGSTOP');
+  const stateOf = async (thread: string): Promise<string | undefined> => {
+    const status = await readFile(`/proc/${pid}/task/${thread}/status`, 'utf8').catch(() => '');
+    return /^State:\s+(\w)/m.exec(status)?.[1];
+  };
+  for (;;) {
+    const states = await Promise.all((await readdir(`/proc/${pid}/task`)).map(stateOf));
+    if (states.every((state) => state === 'T' || state === undefined)) return;
+    await sleep(askAgainMs);
   }
 }
 
