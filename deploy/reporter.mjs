@@ -15,7 +15,7 @@ function lineOf(type, data) {
       return data.nesting === 0 ? { kind: 'start', file: data.file, name: data.name } : null;
     case 'test:pass':
     case 'test:fail':
-      return data.details.type === 'suite' ? null : outcomeOf(type === 'test:pass', data);
+      return isCounted(data) ? outcomeOf(type === 'test:pass', data) : null;
     case 'test:stdout':
     case 'test:stderr':
       return { kind: 'output', file: data.file, text: data.message };
@@ -24,9 +24,18 @@ function lineOf(type, data) {
   }
 }
 
+/** Suites are counted by their tests; one that is skipped has none that are told of. */
+function isCounted({ details, skip }) {
+  return details.type !== 'suite' || isSkipped(skip);
+}
+
+function isSkipped(skip) {
+  return skip !== undefined && skip !== false;
+}
+
 function outcomeOf(passed, data) {
   const { name, file, nesting } = data;
-  const skipped = data.skip !== undefined && data.skip !== false;
+  const skipped = isSkipped(data.skip);
   const reason = typeof data.skip === 'string' ? data.skip : '';
   const detail = passed ? '' : describe(data.details.error);
   return { kind: 'outcome', name, file, nesting, passed, skipped, reason, detail };

@@ -5,19 +5,15 @@ import type { CoordStore, Operation, Txn } from '@millpool/coordination';
 import { openEtcdStore } from '@millpool/coordination/etcd';
 import { MillpoolError } from '@millpool/protocol';
 
-import type { Had } from '../harness/cache-directory.ts';
 import { ensureEtcd } from '../harness/etcd-binary.ts';
 import { Etcd } from '../harness/etcd.ts';
 import type { EtcdOptions } from '../harness/etcd.ts';
+import { ensureOldEtcd } from '../harness/old-etcd.ts';
 import { temporaryFolder } from '../harness/temporary-folder.ts';
-import { runTool } from '../harness/tool.ts';
 
-const built = await ensureEtcd({ say: (text) => void process.stderr.write(`${text}\n`) });
-/** Debian's is of 2022. */
-const installed: Had<string> = await runTool('etcd', ['--version'], { timeoutMs: 10_000 }).then(
-  () => ({ kind: 'ready', what: 'etcd' }),
-  () => ({ kind: 'unavailable', why: 'no etcd is installed (apt-get install etcd-server)' }),
-);
+const say = (text: string): void => void process.stderr.write(`${text}\n`);
+const built = await ensureEtcd({ say });
+const old = await ensureOldEtcd({ say });
 
 /** Of the program of an etcd. */
 export type EtcdTest = (t: TestContext, binary: string) => Promise<void>;
@@ -26,7 +22,7 @@ export type EtcdTest = (t: TestContext, binary: string) => Promise<void>;
 export function testWithEtcds(title: string, tests: Readonly<Record<string, EtcdTest>>): void {
   for (const [which, had] of [
     ['etcd', built],
-    ['the etcd that is installed', installed],
+    ["Debian's etcd", old],
   ] as const) {
     describe(`${title}, by ${which}`, { skip: had.kind === 'unavailable' && had.why, concurrency: 4 }, () => {
       if (had.kind === 'unavailable') return;
