@@ -43,6 +43,11 @@ const channelOptions: ChannelOptions = {
   'grpc.enable_http_proxy': 0,
 };
 
+interface CallOptions {
+  readonly deadline: number;
+  readonly metadata: Metadata;
+}
+
 interface Reply {
   readonly header: ResponseHeader | null;
 }
@@ -57,6 +62,8 @@ export class EtcdConnection {
   #current = 0;
   #token: Promise<string> | null = null;
   #clusterId: number | null = null;
+  /** Members that have shown to be of this cluster, and were not silent since. */
+  readonly #shown = new Set<number>();
 
   constructor(address: EtcdAddress, config: EtcdConnectionConfig) {
     this.#address = address;
@@ -107,8 +114,12 @@ export class EtcdConnection {
     what: string,
     method: Method<Request, Answer>,
   ): Promise<EtcdStream<Request, Answer>> {
-    const member = await this.#connected(this.#clock.monotonicMs() + this.callTimeoutMs);
+    const deadline = this.#clock.monotonicMs() + this.callTimeoutMs;
+    const member = await this.#connected(deadline);
     const metadata = await this.#metadata(member);
+    await this.#show(member, { deadline, metadata }).catch((thrown: unknown) => {
+      throw this.#failure(thrown, member, what);
+    });
     metadata.set('hasleader', 'true');
     const { path, requestSerialize, responseDeserialize } = method;
     const call = this.#client(member).makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
@@ -146,6 +157,7 @@ export class EtcdConnection {
       const member = await this.#connected(deadline);
       try {
         const metadata = await this.#metadata(member);
+        await this.#show(member, { deadline, metadata });
         const answer = await this.#unary(member, method, request, { deadline, metadata });
         this.check(answer);
         return answer;
@@ -156,11 +168,18 @@ export class EtcdConnection {
     }
   }
 
+  /** Sees that a member is of this cluster before it is asked to change anything. */
+  async #show(member: number, how: CallOptions): Promise<void> {
+    if (this.#shown.has(member)) return;
+    this.check(await this.#unary(member, methods.range, { key: Buffer.from(this.#address.prefix), limit: 1 }, how));
+    this.#shown.add(member);
+  }
+
   #unary<Request extends object, Answer extends object>(
     member: number,
     { path, requestSerialize, responseDeserialize }: Method<Request, Answer>,
     request: Request,
-    { deadline, metadata }: { readonly deadline: number; readonly metadata: Metadata },
+    { deadline, metadata }: CallOptions,
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const until = { deadline: this.#wallTime(deadline) };
@@ -223,6 +242,7 @@ export class EtcdConnection {
   }
 
   #turnFrom(member: number): void {
+    this.#shown.delete(member);
     if (this.#current === member) this.#current = (member + 1) % this.#clients.length;
   }
 
