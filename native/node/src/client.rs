@@ -53,6 +53,8 @@ pub struct NativeClientState {
     pub mapping: bool,
     pub segments: u32,
     pub slots_bytes: f64,
+    /// Some read waits for a slot that others hold.
+    pub short_of_slots: bool,
 }
 
 /// By which a call is given up.
@@ -221,6 +223,7 @@ impl NativeClient {
             mapping: status.maps,
             segments: status.mapped_segments as u32,
             slots_bytes: status.ring_bytes as f64,
+            short_of_slots: self.0.is_short_of_slots(),
         }
     }
 

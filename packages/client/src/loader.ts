@@ -104,7 +104,7 @@ export class Loader implements AsyncIterable<Batch> {
       let askedMs = performance.now();
       let turnMs = askedMs;
       for (let next = ahead.next(); next !== null; next = ahead.next()) {
-        const came = next.read instanceof Promise ? await next.read : next.read;
+        const came = next.read instanceof Promise ? await ahead.arrival(next) : next.read;
         ahead.came(next, came, askedMs);
         const batch = this.#deliver(next, came, askedMs);
         if (this.#probe.delivered(next.samples, came.cameMs, signal)) void this.#askCache();

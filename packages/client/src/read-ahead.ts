@@ -10,6 +10,8 @@ import { RunLength } from './run-length.ts';
 
 /** Between two tries while the daemon is away. */
 const restartPollMs = 200;
+/** Between two looks of a waiting loop whether slots are what is missing. */
+const lookMs = 50;
 
 /** Of one iteration of a loader. */
 export interface ReadAheadSettings {
@@ -37,17 +39,31 @@ export interface Ahead {
   readonly step: Step;
   readonly samples: Float64Array;
   readonly read: Promise<Came> | Came;
+  /** It has come. */
+  readonly isReady: boolean;
 }
 
-/** Keeps the reads of the next steps under way, so that the loop finds its batches there. */
+/** Where it is ready, it holds a slot that nobody asked for yet. */
+interface Queued extends Ahead {
+  readonly read: Promise<Came>;
+  isReady: boolean;
+}
+
+/**
+ * Keeps the reads of the next steps under way, so that the loop finds its batches there. Where the loop waits while
+ * somebody is short of a slot, what is read ahead is given back, and read again later: what can then still keep the
+ * loop from its batch is batches that are held elsewhere.
+ */
 export class ReadAhead {
   readonly #settings: ReadAheadSettings;
   readonly #run: RunLength;
   readonly #atOnce: AtOnce;
   readonly #known: KnownReads;
-  /** A step that could not be read at once. */
-  #left: Step | null = null;
-  #queue: (Ahead & { readonly read: Promise<Came> })[] = [];
+  /** Steps that could not be read at once, or that were given back, in order. */
+  #left: Step[] = [];
+  #queue: Queued[] = [];
+  /** So many may be under way or ready, with the one that the loop waits for. */
+  #room = Number.POSITIVE_INFINITY;
 
   constructor(settings: ReadAheadSettings) {
     const { file, road, batchSize, prefetchBatches } = settings;
@@ -65,6 +81,19 @@ export class ReadAhead {
       if (known !== null) return known;
     } else this.#startAhead();
     return this.#queue.shift() ?? null;
+  }
+
+  /** What it reads, once it has come. */
+  async arrival({ read, isReady }: Ahead): Promise<Came> {
+    if (isReady) return read;
+    for (;;) {
+      let timer: NodeJS.Timeout | undefined;
+      const look = new Promise<null>((resolve) => (timer = setTimeout(resolve, lookMs, null)));
+      const came = await Promise.race([read, look]);
+      clearTimeout(timer);
+      if (came !== null) return came;
+      if (this.#settings.road.flow.state.shortOfSlots) this.#giveBack();
+    }
   }
 
   /** A batch has come, for which the loop asked then. How its read went decides how the next ones are read. */
@@ -85,6 +114,13 @@ export class ReadAhead {
     this.#queue = [];
   }
 
+  /** No more is read ahead from now on than held slots just now. */
+  #giveBack(): void {
+    this.#room = Math.max(1, Math.min(this.#room, this.#queue.filter(({ isReady }) => isReady).length));
+    this.#left.unshift(...this.#queue.map(({ step }) => step));
+    this.abandon();
+  }
+
   #readAtOnce(): Ahead | null {
     const { order, plan, signal } = this.#settings;
     const step = this.#nextStep();
@@ -93,27 +129,27 @@ export class ReadAhead {
     const batch = signal.aborted ? null : this.#known.read(samples, plan?.number ?? 0, step.nextPosition);
     if (batch !== null) {
       this.#atOnce.succeeded();
-      return { step, samples, read: { batch, cameMs: performance.now() } };
+      return { step, samples, read: { batch, cameMs: performance.now() }, isReady: true };
     }
     this.#atOnce.failed();
-    this.#left = step;
+    this.#left.unshift(step);
     this.#startAhead();
     return null;
   }
 
   #startAhead(): void {
-    for (let free = this.#run.aheadBatches - this.#queue.length; free >= this.#run.batches; free -= this.#run.batches) {
+    const most = Math.min(this.#run.aheadBatches, this.#room);
+    const length = Math.min(this.#run.batches, this.#room);
+    for (let free = most - this.#queue.length; free >= length; free -= length) {
       const run: Step[] = [];
-      for (let step = null; run.length < this.#run.batches && (step = this.#nextStep()) !== null;) run.push(step);
+      for (let step = null; run.length < length && (step = this.#nextStep()) !== null;) run.push(step);
       if (run.length === 0) break;
       this.#start(run);
     }
   }
 
   #nextStep(): Step | null {
-    const left = this.#left;
-    this.#left = null;
-    return left ?? this.#settings.steps.next();
+    return this.#left.shift() ?? this.#settings.steps.next();
   }
 
   #start(steps: readonly Step[]): void {
@@ -123,8 +159,12 @@ export class ReadAhead {
       const samples = batches[n]!;
       const own = read.then(async (came) => came[n] ?? (await this.#read([step], [samples]))[0]!);
       // Its failure is met where it is awaited, which may be never: the loop can end before.
-      own.catch(() => undefined);
-      this.#queue.push({ step, samples, read: own });
+      const queued: Queued = { step, samples, read: own, isReady: false };
+      own.then(
+        () => (queued.isReady = true),
+        () => undefined,
+      );
+      this.#queue.push(queued);
     });
   }
 

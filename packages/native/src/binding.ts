@@ -372,6 +372,7 @@ export interface NativeClientState {
   readonly mapping: boolean;
   readonly segments: number;
   readonly slotsBytes: number;
+  readonly shortOfSlots: boolean;
 }
 
 export interface NativeBatch {
