@@ -89,8 +89,7 @@ export class ReadAhead {
     for (;;) {
       let timer: NodeJS.Timeout | undefined;
       const look = new Promise<null>((resolve) => (timer = setTimeout(resolve, lookMs, null)));
-      const came = await Promise.race([read, look]);
-      clearTimeout(timer);
+      const came = await Promise.race([read, look]).finally(() => clearTimeout(timer));
       if (came !== null) return came;
       if (this.#settings.road.flow.state.shortOfSlots) this.#giveBack();
     }
@@ -116,7 +115,9 @@ export class ReadAhead {
 
   /** No more is read ahead from now on than held slots just now. */
   #giveBack(): void {
-    this.#room = Math.max(1, Math.min(this.#room, this.#queue.filter(({ isReady }) => isReady).length));
+    const ready = this.#queue.filter(({ isReady }) => isReady).length;
+    if (ready === 0) return;
+    this.#room = Math.min(this.#room, ready);
     this.#left.unshift(...this.#queue.map(({ step }) => step));
     this.abandon();
   }
