@@ -4,7 +4,7 @@ A line is an epoch's number. LOOP: ``copies`` alone of the bytes of the images, 
 bfloat16 on them, or ``decoding``, the same training on JPEGs. SOURCE:
 
 - ``none``: the same batch again and again, out of page-locked memory to be copied, or there already to train on
-- ``millpool SOCKET PATH SEED``
+- ``millpool SOCKET PATH SEED [THREADS]``, that decode
 - ``torch FOLDER WORKERS``: its DataLoader over single files, which it copies into page-locked memory
 """
 
@@ -58,12 +58,14 @@ def same_batch() -> Callable[[str], Iterable[torch.Tensor]]:
     return epoch
 
 
-def by_millpool(socket: str, path: str, seed: str) -> Callable[[str], Iterable[torch.Tensor]]:
+def by_millpool(socket: str, path: str, seed: str, *threads: str) -> Callable[[str], Iterable[torch.Tensor]]:
     import millpool
     import millpool.torch
 
     data = millpool.connect(socket).dataset(path)
-    order = {"shuffle": True, "seed": int(seed), "drop_last": True}
+    order: dict[str, Any] = {"shuffle": True, "seed": int(seed), "drop_last": True}
+    if threads:
+        order["num_threads"] = int(threads[0])
     transform = image_of if loop == "decoding" else None
 
     def epoch(line: str) -> Iterable[torch.Tensor]:

@@ -73,9 +73,12 @@ testWithEtcds('etcd', {
     const store = await openEtcdStore(`etcd://root:${encodeURIComponent('secret: 1/2')}@${etcd.endpoint}`);
     t.after(() => store.close());
     const { revision } = await store.txn(always(put('/a', 'x')));
+    const lease = await store.grantLease(60);
     // Its tokens are in its memory.
     await etcd.kill();
+    await assert.rejects(store.keepLease(lease.id), isAmbiguous);
     await etcd.restart();
+    assert.equal((await store.keepLease(lease.id)).id, lease.id, 'before any other call');
     await store.txn(always(put('/a', 'y')));
     const seen: number[] = [];
     for await (const change of store.watch({ prefix: '/a', fromRevision: revision, signal: unending })) {
@@ -83,8 +86,6 @@ testWithEtcds('etcd', {
       if (seen.length === 2) break;
     }
     assert.deepEqual(seen, [revision, revision + 1]);
-    const lease = await store.grantLease(20);
-    assert.equal((await store.keepLease(lease.id)).id, lease.id);
   },
   'takes a watch up again that has nothing but a token it forgot': async (t, binary) => {
     const etcd = await etcdOf(t, { binary });

@@ -116,8 +116,7 @@ export class EtcdConnection {
   ): Promise<EtcdStream<Request, Answer>> {
     const deadline = this.#clock.monotonicMs() + this.callTimeoutMs;
     const member = await this.#connected(deadline);
-    const metadata = await this.#metadata(member);
-    await this.#show(member, { deadline, metadata }).catch((thrown: unknown) => {
+    const metadata = await this.#admitted(member, deadline).catch((thrown: unknown) => {
       throw this.#failure(thrown, member, what);
     });
     metadata.set('hasleader', 'true');
@@ -163,6 +162,20 @@ export class EtcdConnection {
         return answer;
       } catch (thrown) {
         if (!isStaleToken(thrown) || isAgain || this.#address.login === null) throw this.#failure(thrown, member, what);
+        this.forgetToken();
+      }
+    }
+  }
+
+  /** For a stream, which is not asked again when its token is a stale one. */
+  async #admitted(member: number, deadline: number): Promise<Metadata> {
+    for (let isAgain = false; ; isAgain = true) {
+      const metadata = await this.#metadata(member);
+      try {
+        await this.#show(member, { deadline, metadata });
+        return metadata;
+      } catch (thrown) {
+        if (!isStaleToken(thrown) || isAgain || this.#address.login === null) throw thrown;
         this.forgetToken();
       }
     }
