@@ -16,7 +16,7 @@ const nearlyAll = 0.98;
 export interface Findings {
   readonly seconds: number;
   readonly waitSeconds: SecondsByCause;
-  /** Of `queue`: in the reads themselves, for a slot or the daemon. The rest is handing batches over. */
+  /** Of what was waited for `queue`: in the reads, for a slot or the daemon. The rest is handing batches over. */
   readonly leaseSeconds: number;
   readonly ceilings: Ceilings;
   readonly dataset: { readonly path: string; readonly bytes: number };

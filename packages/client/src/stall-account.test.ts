@@ -107,6 +107,16 @@ test('the advice names the largest wait and what shortens it, in one sentence', 
   }
 });
 
+test('reads that waited for a slot ahead of the loop are not what it waits for', () => {
+  const account = new StallAccount();
+  for (let n = 0; n < 10; n += 1) {
+    const askedMs = 100 * n;
+    account.delivered(batch({ queueNs: 400e6 }), { askedMs, deliveredMs: askedMs, cameMs: 0, skipped: 0 });
+    account.delivered(batch({}), { askedMs, deliveredMs: askedMs + 90, cameMs: 0, skipped: 0 });
+  }
+  assert.match(account.report(around).advice, /a larger batchSize makes fewer of them/);
+});
+
 test('a loop that works is told so', () => {
   const after = (waitMs: number): string => {
     const account = new StallAccount();

@@ -50,6 +50,7 @@ export class StallAccount {
   #aheadBefore = nothingFetched;
   #aheadNow = nothingFetched;
   readonly #wait: Record<WaitCause, number> = { ...none };
+  #leaseSeconds = 0;
   readonly #cost: Record<WaitCause, number> = { ...none };
   /** Time in which some read of ours waited for the source, and until when it is counted. */
   #sourceSeconds = 0;
@@ -110,9 +111,9 @@ export class StallAccount {
     wait.device += deviceNs * share;
     wait.gather += gatherNs * share;
     wait.queue += queueNs * share + waited - explained;
+    this.#leaseSeconds += queueNs * share;
     cost.device += deviceNs / 1e9;
     cost.gather += gatherNs / 1e9;
-    cost.queue += queueNs / 1e9;
     if (sourceNs === 0) return;
     // Reads that wait at the same time are one time of the source.
     const fromMs = Math.max(this.#sourceUntilMs, cameMs - sourceNs / 1e6);
@@ -162,7 +163,7 @@ export class StallAccount {
       tiers,
       ceilings,
       hedges: surroundings.cache?.hedges ?? null,
-      advice: adviceFor({ ...surroundings, waitSeconds, seconds, ceilings, leaseSeconds: this.#cost.queue }),
+      advice: adviceFor({ ...surroundings, waitSeconds, seconds, ceilings, leaseSeconds: this.#leaseSeconds }),
     });
   }
 

@@ -59,16 +59,24 @@ def loaded(place: Path) -> Iterator[Bed]:
 
 
 def test_device_is_the_first_pass_over_segments_that_are_not_in_memory(loaded: Bed) -> None:
-    segments = loaded.node.directory / "data" / "segments"
+    # Such a pass takes milliseconds here, and a daemon that another process holds up for as long makes it wait for that.
+    for _ in range(5):
+        report = first_pass(loaded)
+        assert_sound(report)
+        assert report.tiers.device.samples > len(loaded.files) / 2, str(report)
+        if worst(report) == "device":
+            break
+    assert worst(report) == "device", str(report)
+    assert re.search(r"waits for the cache device.*--data DIR again", report.advice), report.advice
+
+
+def first_pass(bed: Bed) -> Report:
+    segments = bed.node.directory / "data" / "segments"
     dropped = subprocess.run([UNCACHE, "uncache", segments], capture_output=True, text=True, check=False)
     if dropped.returncode != 0:
         pytest.skip(f"segments here stay in memory: {dropped.stderr[:200]}")
-    with millpool.connect(loaded.socket) as mill:
-        report = epoch(millpool.Loader(mill.dataset(loaded.root), 48, shuffle=True, seed=5))
-    assert_sound(report)
-    assert worst(report) == "device", str(report)
-    assert report.tiers.device.samples > len(loaded.files) / 2, str(report)
-    assert re.search(r"waits for the cache device.*--data DIR again", report.advice), report.advice
+    with millpool.connect(bed.socket) as mill:
+        return epoch(millpool.Loader(mill.dataset(bed.root), 48, shuffle=True, seed=5))
 
 
 def test_gather_is_a_loop_that_does_nothing_and_memory(loaded: Bed) -> None:

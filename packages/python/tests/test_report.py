@@ -108,6 +108,15 @@ def test_a_transform_has_its_share_of_the_wait_and_a_ceiling_of_all_its_threads(
     assert "own work" in str(report)
 
 
+def test_reads_that_waited_for_a_slot_ahead_of_the_loop_are_not_what_it_waits_for() -> None:
+    account = StallAccount()
+    for n in range(10):
+        account.delivered(Counted(10, waits=(0, 0, 0, 0, 0.4)), Delivery(n, n, n))
+        account.delivered(Counted(10), Delivery(n, n + 0.9, n))
+    report = account.report(Surroundings("/data", 1000, Tally(), Tally(), None))
+    assert "a larger batch_size makes fewer of them" in report.advice, report.advice
+
+
 def test_facts_are_of_the_nearest_attachment_and_of_devices_that_work() -> None:
     hedges = {"sent": 1, "won": 0}
     near = {"path": "/a/b", "cachedBytes": 5, "policy": "keep", "hedges": hedges}

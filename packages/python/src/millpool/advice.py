@@ -26,7 +26,7 @@ class Findings:
 
     seconds: float
     wait_seconds: dict[WaitCause, float]
-    #: Of ``queue``: in the reads themselves, for a slot or the daemon. The rest is handing batches over.
+    #: Of what was waited for ``queue``: in the reads, for a slot or the daemon. The rest is handing batches over.
     lease_seconds: float
     ceilings: Ceilings
     dataset_path: str

@@ -73,7 +73,8 @@ class StallAccount:
         self._ahead_before = self._ahead_now = Tally()
         #: What the loop waited for, since the loader was made.
         self.wait_seconds: dict[WaitCause, float] = dict.fromkeys(WAIT_CAUSES, 0.0)
-        self._device_cost = self._gather_cost = self._queue_cost = self._transform_cost = 0.0
+        self._lease_seconds = 0.0
+        self._device_cost = self._gather_cost = self._transform_cost = 0.0
         #: Time in which some read of ours waited for the source, and until when it is counted.
         self._source_seconds = self._source_until = 0.0
         #: The loop's own work on batches that had been ready when it asked, and on all: samples and seconds.
@@ -134,9 +135,9 @@ class StallAccount:
         wait["gather"] += gather * share
         wait["transform"] += delivery.transform * share
         wait["queue"] += queue * share + waited - explained
+        self._lease_seconds += queue * share
         self._device_cost += device
         self._gather_cost += gather
-        self._queue_cost += queue
 
     def _waited_for_source(self, seconds: float, came: float) -> None:
         """Reads that wait at the same time are one time of the source."""
@@ -167,7 +168,7 @@ class StallAccount:
         per_second = _rate(self._samples, seconds) or 0.0
         ceilings = self._ceilings(around, per_second)
         findings = Findings(
-            seconds, waits, self._queue_cost, ceilings, around.dataset_path, around.dataset_bytes, around.cache
+            seconds, waits, self._lease_seconds, ceilings, around.dataset_path, around.dataset_bytes, around.cache
         )
         return Report(
             samples=self._samples,
