@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { openEtcdStore } from '@millpool/coordination/etcd';
+import { systemClock } from '@millpool/host';
 
 import { CutProxy } from '../harness/cut-proxy.ts';
 import { ensureEtcd } from '../harness/etcd-binary.ts';
@@ -92,10 +93,12 @@ describe('four nodes and an etcd, as processes', { skip: built.kind === 'unavail
   test('share them out when an operator asks for it', async (t) => {
     const store = await openEtcdStore(`etcd://${etcd.endpoint}`);
     try {
-      const moves = await new Operator(store, new Random(1)).balance();
+      const operator = await Operator.open({ store, shards, clock: systemClock, random: new Random(1) });
+      const moves = await operator.balance();
       const seconds = await until('all own the same', () =>
         ids.every((id) => claims.countOf(id) === shards / ids.length),
       );
+      operator.close();
       t.diagnostic(`${moves} moves in ${seconds.toFixed(1)} s`);
     } finally {
       await store.close();

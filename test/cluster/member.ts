@@ -13,7 +13,7 @@ const [id = '', address = '', shardsText = ''] = process.argv.slice(2);
 const shards = Number(shardsText);
 
 const cluster = await ClusterNode.start({
-  node: { id, address: `${id}:7070`, version: '0.0.0' },
+  node: { id, address: `${id}:7070`, version: '0.0.0', roles: ['metadata'] as const },
   shards,
   store: await openEtcdStore(address, { callTimeoutMs: 2_000 }),
   clock: systemClock,

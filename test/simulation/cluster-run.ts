@@ -68,9 +68,11 @@ class ClusterRun {
   readonly #random: Random;
   readonly #world = new HandClock();
   readonly #store: CoordStore;
+  /** Without what is planted. */
+  readonly #trueStore: CoordStore;
   readonly #planted: Planted;
   readonly #owners = new Owners(shards);
-  readonly #operator: Operator;
+  #operator: Operator | null = null;
   readonly #weather: Weather;
   /** Nodes that a fault has now. */
   readonly #struck = new Set<number>();
@@ -81,26 +83,29 @@ class ClusterRun {
     this.#planted = planted;
     const store = new MemoryStore(new MemoryState(this.#random.pick([20, 1_000])), this.#world);
     this.#store = planted.store?.(store) ?? store;
-    this.#operator = new Operator(store, this.#random);
+    this.#trueStore = store;
     const worst = this.#random.pick([0, 0.02, 0.1]);
     this.#weather = { lostRequest: worst, lostReply: worst, lateRequest: worst };
   }
 
   async play(): Promise<void> {
+    const [store, clock, random] = [this.#trueStore, this.#world, this.#random];
+    const operator = await Operator.open({ store, shards, clock, random });
+    this.#operator = operator;
     for (let n = 0; n < nodesMax; n += 1) this.#startNode(n);
     while (this.#world.monotonicMs() < stormMs) {
       if (this.#random.chance(0.02)) this.#strike();
-      if (this.#random.chance(0.05)) await this.#operator.moveAny(shards, ids);
+      if (this.#random.chance(0.05)) await operator.act(ids);
       await this.#pass();
     }
     Object.assign(this.#weather, { lostRequest: 0, lostReply: 0, lateRequest: 0 });
     await this.#passUntil(stormMs + calmMs);
     this.#checkOwned();
-    await this.#operator.balance();
+    await operator.balance();
     await this.#passUntil(stormMs + calmMs + moveMs);
     this.#checkOwned();
-    const [asked, uneven] = [await this.#operator.asked(), await this.#operator.balance()];
-    if (asked + uneven > 0) throw new Error(`${asked} moves are not done, and ${uneven} are to be made yet`);
+    const left = await operator.left();
+    if (left !== '') throw new Error(left);
   }
 
   async #passUntil(endMs: number): Promise<void> {
@@ -116,6 +121,7 @@ class ClusterRun {
 
   async end(): Promise<void> {
     for (const { clock } of this.#nodes) clock.kill();
+    this.#operator?.close();
     await this.#store.close();
     await turnOfEventLoop();
   }

@@ -1,55 +1,89 @@
 import type { CoordStore } from '@millpool/coordination';
-import { encodeMove, moveKey, movePrefix, rebalancePlanOf } from '@millpool/metadata/cluster';
-import type { Ownership } from '@millpool/metadata/cluster';
+import { silentLog } from '@millpool/host';
+import type { Clock } from '@millpool/host';
+import { ClusterAdmin, ClusterView, moveKey } from '@millpool/metadata/cluster';
+import { MillpoolError } from '@millpool/protocol';
+import type { ClusterMethod, Handlers } from '@millpool/protocol';
 
 import type { Random } from './random.ts';
 
-const all = { limit: 1_000, after: null };
+const never = new AbortController().signal;
 
-/** Somebody at a terminal who looks at the cluster and asks for moves: of some shards anywhere, or to be balanced. */
+/** Somebody at a terminal who looks at the cluster and asks for moves, drains and rebalances, in any order. */
 export class Operator {
   readonly #store: CoordStore;
   readonly #random: Random;
+  readonly #view: ClusterView;
+  readonly #admin: Handlers<ClusterMethod>;
 
-  constructor(store: CoordStore, random: Random) {
+  private constructor(store: CoordStore, random: Random, view: ClusterView, clock: Clock) {
     this.#store = store;
     this.#random = random;
+    this.#view = view;
+    this.#admin = new ClusterAdmin({ id: 'operator', view, store, clock, log: silentLog }).handlers;
   }
 
-  /** A move of one shard to one node, whether that makes sense or not; or one that was asked for is taken back. */
-  async moveAny(shards: number, nodes: readonly [string, ...string[]]): Promise<void> {
-    const shard = this.#random.below(shards);
-    if (this.#random.chance(0.2)) {
-      const key = moveKey(shard);
-      await this.#store.txn({ compare: [], then: [{ kind: 'delete', key }], otherwise: [] });
-    } else {
-      await this.#ask(shard, this.#random.pick(nodes));
-    }
+  static async open(of: {
+    readonly store: CoordStore;
+    readonly shards: number;
+    readonly clock: Clock;
+    readonly random: Random;
+  }): Promise<Operator> {
+    const view = await ClusterView.open({ ...of, log: silentLog });
+    return new Operator(of.store, of.random, view, of.clock);
   }
 
-  /** All that makes the nodes that are there have the same. Gives how many moves that takes. */
+  /** Something, whether that makes sense or not; what is refused is refused. */
+  async act(nodes: readonly [string, ...string[]]): Promise<void> {
+    const node = this.#random.pick(nodes);
+    const atOnce = 1 + this.#random.below(8);
+    const shard = this.#random.below(this.#view.shards);
+    const deeds: [() => Promise<unknown>, ...(() => Promise<unknown>)[]] = [
+      () => this.#admin['shards-move']({ shards: [shard], to: node }, { signal: never }),
+      () => this.#admin['shards-move']({ shards: [shard], to: node }, { signal: never }),
+      () => this.#takeBack(shard),
+      () => this.#admin['rebalance-run']({ atOnce }, { signal: never }),
+      () => this.#admin['rebalance-pause']({}, { signal: never }),
+      () => this.#admin['rebalance-resume']({}, { signal: never }),
+      () => this.#admin['rebalance-cancel']({}, { signal: never }),
+      () => this.#admin.drain({ node, atOnce }, { signal: never }),
+      () => this.#admin.undrain({ node }, { signal: never }),
+    ];
+    await ifAllowed(this.#random.pick(deeds));
+  }
+
+  /** Everything that was begun is ended, and all that are there are made to have the same. Gives how many moves. */
   async balance(): Promise<number> {
-    const plan = rebalancePlanOf(await this.#ownership());
-    for (const { shard, to } of plan) await this.#ask(shard, to);
-    return plan.length;
+    await ifAllowed(() => this.#admin['rebalance-cancel']({}, { signal: never }));
+    await this.#view.refresh();
+    for (const shard of this.#view.moves.keys()) await this.#takeBack(shard);
+    for (const node of this.#view.draining) await this.#admin.undrain({ node }, { signal: never });
+    return (await this.#admin['rebalance-run']({ atOnce: 4 }, { signal: never })).moves;
   }
 
-  /** How many moves are asked for and not done. */
-  async asked(): Promise<number> {
-    return (await this.#store.range({ prefix: movePrefix, ...all })).entries.length;
+  /** What is left to be done; empty where nothing is. */
+  async left(): Promise<string> {
+    const { rebalance } = await this.#admin['rebalance-status']({}, { signal: never });
+    const { moves } = await this.#admin['rebalance-plan']({}, { signal: never });
+    const asked = this.#view.moves.size;
+    if (rebalance?.state === 'done' && rebalance.skipped + asked + moves.length === 0) return '';
+    return `${asked} moves are asked for, ${moves.length} to be made yet: ${JSON.stringify(rebalance)}`;
   }
 
-  async #ask(shard: number, to: string): Promise<void> {
-    const value = encodeMove({ to, reason: 'simulated' });
-    await this.#store.txn({ compare: [], then: [{ kind: 'put', key: moveKey(shard), value }], otherwise: [] });
+  close(): void {
+    this.#view.close();
   }
 
-  async #ownership(): Promise<Ownership> {
-    const nodes = await this.#store.range({ prefix: 'node/', ...all });
-    const shards = await this.#store.range({ prefix: 'shard/', ...all });
-    return {
-      nodes: nodes.entries.map(({ key }) => key.slice('node/'.length)),
-      owners: shards.entries.map(({ value }) => (JSON.parse(Buffer.from(value).toString()) as { owner: string }).owner),
-    };
+  async #takeBack(shard: number): Promise<void> {
+    await this.#store.txn({ compare: [], then: [{ kind: 'delete', key: moveKey(shard) }], otherwise: [] });
+  }
+}
+
+async function ifAllowed(deed: () => Promise<unknown>): Promise<void> {
+  try {
+    await deed();
+  } catch (error) {
+    const isRefused = error instanceof MillpoolError && ['exists', 'invalid', 'not-found'].includes(error.code);
+    if (!isRefused) throw error;
   }
 }

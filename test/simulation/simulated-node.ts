@@ -57,7 +57,7 @@ export class SimulatedNode {
 
   /** Tries until it is in. */
   async #start({ id, shards, times }: SimulatedNodeConfig): Promise<void> {
-    const node = { id, address: `${id}:7070`, version: '0.0.0' };
+    const node = { id, address: `${id}:7070`, version: '0.0.0', roles: ['metadata'] as const };
     while (this.#node === null) {
       const starting = ClusterNode.start({ node, shards, store: this.link, clock: this.clock, log: silentLog, times });
       this.#node = await starting.catch(() => null);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import type { CoordStore, RangeReply } from '@millpool/coordination';
 import { broken } from '@millpool/coordination/testing';
-import { leaseTimes } from '@millpool/metadata/cluster';
+import { leaseTimes, shardPrefix } from '@millpool/metadata/cluster';
 
 import { runCluster } from './cluster-run.ts';
 import type { Planted } from './cluster-run.ts';
@@ -66,7 +66,7 @@ function withoutNewTerms(store: CoordStore): CoordStore {
     txn: async (txn) => {
       const [first] = txn.then;
       const isTerm =
-        txn.then.length === 1 && txn.compare.length === 1 && first?.kind === 'put' && first.key.startsWith('shard/');
+        txn.then.length === 1 && txn.compare.length === 1 && first?.kind === 'put' && first.key.startsWith(shardPrefix);
       return isTerm ? { succeeded: true, revision: 0, results: [] } : store.txn(txn);
     },
   });

@@ -27,15 +27,18 @@ const retryMs = 5_000;
 export class AttachedSources {
   readonly #parts: Parts;
   readonly #feeds = new Map<number, CredentialFeed>();
+  /** Attachments that the engine knows. */
+  readonly #known = new Set<number>();
   /** Attachments whose source is not in the engine, with the reason. */
   readonly #away = new Map<number, ErrorShape>();
   readonly #opening = new Map<number, Promise<void>>();
+  readonly #removing = new Map<number, Promise<void>>();
   readonly #retries = new Map<number, Timer>();
   readonly #unwatch: () => void;
 
   private constructor(parts: Parts) {
     this.#parts = parts;
-    this.#unwatch = parts.metadata.watchAttachments(() => this.#openThoseAway());
+    this.#unwatch = parts.metadata.watchAttachments(() => this.#follow());
   }
 
   /** A source that cannot be reached now does not keep the daemon from starting. */
@@ -54,24 +57,14 @@ export class AttachedSources {
   }
 
   /** Throws what opening the source throws: credentials that are missing, a bucket that is not there. */
-  async add(attachment: Attachment): Promise<void> {
-    const { engine, metadata } = this.#parts;
-    const { id } = attachment;
-    const storage = await metadata.underStorage(id);
-    const credentials = await storage.credentials();
-    engine.attach(id, { ...termsOf(attachment), source: storage.address });
-    if (storage.scheme === 's3') this.#feeds.set(id, new CredentialFeed(id, { storage, credentials }, this.#parts));
-    this.#away.delete(id);
+  add(attachment: Attachment): Promise<void> {
+    return this.#opening.get(attachment.id) ?? this.#open(attachment);
   }
 
-  async remove(attachment: number): Promise<void> {
-    this.#retries.get(attachment)?.cancel();
-    this.#retries.delete(attachment);
-    await this.#opening.get(attachment);
-    this.#away.delete(attachment);
-    this.#parts.engine.detach(attachment);
-    await this.#feeds.get(attachment)?.stop();
-    this.#feeds.delete(attachment);
+  remove(attachment: number): Promise<void> {
+    const removing = this.#removing.get(attachment) ?? this.#remove(attachment);
+    this.#removing.set(attachment, removing);
+    return removing.finally(() => this.#removing.delete(attachment));
   }
 
   /** Why what is not resident of an attachment cannot be read now; null where it can. */
@@ -86,36 +79,73 @@ export class AttachedSources {
     this.#feeds.clear();
   }
 
-  #openThoseAway(): void {
-    for (const attachment of this.#parts.metadata.attachments()) {
-      if (this.#away.has(attachment.id)) void this.#openAgain(attachment);
+  /** Other nodes of a cluster attach and detach too. */
+  #follow(): void {
+    const attachments = this.#parts.metadata.attachments();
+    const ids = new Set(attachments.map(({ id }) => id));
+    for (const id of this.#known) if (!ids.has(id)) void this.remove(id);
+    for (const attachment of attachments) {
+      const { id } = attachment;
+      if (!this.#known.has(id) || this.#away.has(id)) void this.#openAgain(attachment);
     }
   }
 
   /** Never rejects: the reason is kept, and it is tried again. */
-  #openAgain(attachment: Attachment): Promise<void> {
+  async #openAgain(attachment: Attachment): Promise<void> {
     const { id, path } = attachment;
     const { log, clock } = this.#parts;
-    const underWay = this.#opening.get(id);
-    if (underWay !== undefined) return underWay;
-    const opening = this.add(attachment)
-      .then(() => log.info('source opened', { path }))
-      .catch((thrown: unknown) => {
-        const error = asMillpoolError(thrown);
-        this.#setAway(attachment, error);
-        this.#retries.set(
-          id,
-          clock.after(retryMs, () => void this.#openAgain(attachment)),
-        );
-      })
-      .finally(() => this.#opening.delete(id));
-    this.#opening.set(id, opening);
+    if (this.#opening.has(id)) return;
+    try {
+      await this.#open(attachment);
+      log.info('source opened', { path });
+    } catch (thrown) {
+      if (!this.#isAttached(id)) return;
+      this.#setAway(attachment, asMillpoolError(thrown));
+      this.#retries.set(
+        id,
+        clock.after(retryMs, () => void this.#openAgain(attachment)),
+      );
+    }
+  }
+
+  #open(attachment: Attachment): Promise<void> {
+    const opening = this.#engage(attachment).finally(() => this.#opening.delete(attachment.id));
+    this.#opening.set(attachment.id, opening);
     return opening;
+  }
+
+  async #engage(attachment: Attachment): Promise<void> {
+    const { engine, metadata } = this.#parts;
+    const { id } = attachment;
+    const storage = await metadata.underStorage(id);
+    const credentials = await storage.credentials();
+    const isOpen = this.#known.has(id) && !this.#away.has(id);
+    if (isOpen || !this.#isAttached(id)) return;
+    engine.attach(id, { ...termsOf(attachment), source: storage.address });
+    this.#known.add(id);
+    if (storage.scheme === 's3') this.#feeds.set(id, new CredentialFeed(id, { storage, credentials }, this.#parts));
+    this.#away.delete(id);
+  }
+
+  #isAttached(id: number): boolean {
+    return this.#parts.metadata.attachments().some((attachment) => attachment.id === id);
+  }
+
+  async #remove(attachment: number): Promise<void> {
+    this.#retries.get(attachment)?.cancel();
+    this.#retries.delete(attachment);
+    await this.#opening.get(attachment)?.catch(() => undefined);
+    this.#away.delete(attachment);
+    if (this.#known.delete(attachment)) this.#parts.engine.detach(attachment);
+    const feed = this.#feeds.get(attachment);
+    this.#feeds.delete(attachment);
+    await feed?.stop();
   }
 
   #setAway(attachment: Attachment, error: MillpoolError): void {
     const { id } = attachment;
     this.#away.set(id, error.shape);
+    this.#known.add(id);
     this.#parts.engine.attach(id, { ...termsOf(attachment), source: { kind: 'away', error } });
   }
 }

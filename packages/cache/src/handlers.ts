@@ -3,7 +3,15 @@ import { packObjects } from '@millpool/native';
 import type { Engine } from '@millpool/native';
 import type { Metadata, ResolvedEntry } from '@millpool/metadata';
 import { isWeak, MillpoolError } from '@millpool/protocol';
-import type { CheckReply, ErrorShape, Handlers, ResolveReply, ResolveRequest, StatResult } from '@millpool/protocol';
+import type {
+  CheckReply,
+  ErrorShape,
+  Handlers,
+  NodeMethod,
+  ResolveReply,
+  ResolveRequest,
+  StatResult,
+} from '@millpool/protocol';
 
 import { activityOf } from './activity.ts';
 import type { AttachedSources } from './attached-sources.ts';
@@ -51,7 +59,7 @@ const entryBytes = 1024;
 const walkBytes = 1024 ** 2;
 
 /** Everything that can be asked of a daemon, for one connection: plans are that connection's own. */
-export function daemonHandlers(parts: DaemonParts, connection: number): Handlers {
+export function daemonHandlers(parts: DaemonParts, connection: number): Handlers<NodeMethod> {
   const { metadata, datasets, plans, hints, jobs, pins, calls, walks } = parts;
   return {
     ...listHandlers(parts),

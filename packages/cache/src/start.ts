@@ -4,7 +4,7 @@ import type { CoordStore } from '@millpool/coordination';
 import type { Clock, Log } from '@millpool/host';
 import type { Metadata } from '@millpool/metadata';
 import type { Engine } from '@millpool/native';
-import type { Handlers } from '@millpool/protocol';
+import type { Handlers, NodeMethod } from '@millpool/protocol';
 import { dispatch } from '@millpool/transport';
 import type { Turns } from '@millpool/transport';
 
@@ -62,7 +62,7 @@ export interface CacheParts {
 
 export interface CacheDaemon {
   /** The same handlers answer SDKs over flow and the CLI over ws. */
-  readonly handlers: Handlers;
+  readonly handlers: Handlers<NodeMethod>;
   /** Of calls with large bodies, over either road. */
   readonly turns: Turns;
   stop(): Promise<void>;

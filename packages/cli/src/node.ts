@@ -6,7 +6,7 @@ import type { DeviceSize, LeftOut } from '@millpool/cache';
 import { Shutdown, systemClock } from '@millpool/host';
 import type { Log } from '@millpool/host';
 import { Engine } from '@millpool/native';
-import type { Handlers, MillpoolError, Size, Tier } from '@millpool/protocol';
+import type { Handlers, MillpoolError, NodeMethod, Size, Tier } from '@millpool/protocol';
 
 import { engineBytesOf } from './budget-parts.ts';
 import { findDataDirectories, noteDirectories } from './data-directories.ts';
@@ -23,7 +23,7 @@ const stateUse = { what: 'The state directory', setting: 'MILLPOOL_STATE_DIRECTO
 const socketUse = { what: 'The directory of the socket', setting: '--socket or MILLPOOL_SOCKET', mode: 0o777 };
 
 export interface Node {
-  readonly handlers: Handlers;
+  readonly handlers: Handlers<NodeMethod>;
   /** Stops what was started, the last first; what failed to stop, or not in its time. */
   stop(): Promise<readonly MillpoolError[]>;
 }

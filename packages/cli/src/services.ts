@@ -10,7 +10,7 @@ import { startMetadata } from '@millpool/metadata';
 import type { Metadata } from '@millpool/metadata';
 import { HeapLimit } from '@millpool/native';
 import type { Engine } from '@millpool/native';
-import type { Handlers } from '@millpool/protocol';
+import type { Handlers, NodeMethod } from '@millpool/protocol';
 import { listenTransport } from '@millpool/transport';
 import { openUnderStorage } from '@millpool/under-storage';
 
@@ -37,7 +37,7 @@ interface ServiceParts {
 export async function startServices(
   config: NodeConfig,
   { opening, leftOut, engineBytes, parts, log, onShutdown }: ServiceParts,
-): Promise<Handlers> {
+): Promise<Handlers<NodeMethod>> {
   const heap = HeapLimit.set(heapBytesOf(config.budgetBytes), heapReserveBytes);
   if (!heap.isSet) log.warn('the heap has no limit of its own', { node: process.version });
   const { store, metadata } = await openState(config, log, parts);

@@ -3,7 +3,7 @@ import { MillpoolError } from '@millpool/protocol';
 import type { Attachment } from '@millpool/protocol';
 
 /** In the coordination store: `attachment/PATH` holds an attachment as JSON, `attachment-last` the last id given. */
-const attachmentPrefix = 'attachment/';
+export const attachmentPrefix = 'attachment/';
 export const lastAttachmentKey = 'attachment-last';
 const recordsAtOnce = 1_000;
 

@@ -1,3 +1,4 @@
+import { LiveRange } from '@millpool/coordination';
 import type { CoordStore } from '@millpool/coordination';
 import type { Clock, Log } from '@millpool/host';
 import { isBelow, MillpoolError, nameOfBytes } from '@millpool/protocol';
@@ -9,7 +10,7 @@ import { Attached } from './attached.ts';
 import type { OpenUnderStorage } from './attached.ts';
 import {
   attachmentKey,
-  attachmentRecords,
+  attachmentPrefix,
   decodeAttachment,
   encodeAttachment,
   lastAttachmentKey,
@@ -23,23 +24,33 @@ interface Parts {
   readonly log: Log;
 }
 
-/** The table of attachments: which source is where. Kept in the coordination store; no two overlap. */
+/**
+ * The table of attachments: which source is where. Kept in the coordination store, where other nodes may change it; no
+ * two overlap.
+ */
 export class Attachments {
   readonly #parts: Parts;
+  readonly #records: LiveRange<Attachment>;
   readonly #byPath = new Map<string, Attached>();
+  /** Of the last change that was made here: records of before it are not believed. */
+  #revision = 0;
+  readonly #unlisten: () => void;
   readonly #listeners = new Set<() => void>();
   readonly #locks = new Locks();
 
-  private constructor(parts: Parts) {
+  private constructor(parts: Parts, records: LiveRange<Attachment>) {
     this.#parts = parts;
+    this.#records = records;
+    this.#unlisten = records.listen(() => void this.#locks.hold('attach', () => this.#follow()));
   }
 
   /** Those made earlier come back; a source that cannot be reached now is tried again. */
   static async open(parts: Parts): Promise<Attachments> {
-    const attachments = new Attachments(parts);
-    for (const { value } of await attachmentRecords(parts.coordination))
-      attachments.#take(decodeAttachment(value), null);
-    for (const attached of attachments.#byPath.values()) attached.storage().catch(() => {});
+    const { coordination: store, clock, log } = parts;
+    const decode = ({ value }: { readonly value: Uint8Array }): Attachment => decodeAttachment(value);
+    const records = await LiveRange.open({ store, prefix: attachmentPrefix, decode, clock, log });
+    const attachments = new Attachments(parts, records);
+    await attachments.#follow();
     return attachments;
   }
 
@@ -82,6 +93,7 @@ export class Attachments {
   async attach(request: AttachRequest): Promise<Attachment> {
     const path = request.path ?? `/${nameOfBytes(Buffer.from(sourceName(parseSource(request.source))))}`;
     return this.#locks.hold('attach', async () => {
+      await this.#refresh();
       this.#checkFree(path, request);
       const storage = await this.#parts.open(request.source, request.s3);
       try {
@@ -100,22 +112,29 @@ export class Attachments {
   /** Gives what was there; its look-ups and listings under way end with `cancelled`. */
   async detach(path: string): Promise<Attachment> {
     return this.#locks.hold('attach', async () => {
+      await this.#refresh();
       const attached = this.#byPath.get(path);
       if (attached === undefined) throw nothingAt(path);
-      await this.#parts.coordination.txn({
+      const { revision } = await this.#parts.coordination.txn({
         compare: [],
         then: [{ kind: 'delete', key: attachmentKey(path) }],
         otherwise: [],
       });
-      this.#byPath.delete(path);
-      await attached.end(detached(path));
-      this.#parts.log.info('attachment ended', { path, id: attached.attachment.id });
+      this.#revision = revision;
+      await this.#end(attached);
       this.#tell();
       return attached.attachment;
     });
   }
 
+  /** Nothing that another node attached or detached before the call is missing after it. */
+  async refresh(): Promise<void> {
+    await this.#locks.hold('attach', () => this.#refresh());
+  }
+
   async stop(): Promise<void> {
+    this.#unlisten();
+    this.#records.close();
     const stopped = new MillpoolError({
       code: 'closed',
       message: 'the metadata service has stopped',
@@ -124,10 +143,40 @@ export class Attachments {
     await Promise.all(this.current().map((attached) => attached.end(stopped)));
   }
 
-  #take(attachment: Attachment, storage: UnderStorage | null): void {
+  async #refresh(): Promise<void> {
+    if (!this.#parts.coordination.supports.shared) return;
+    await this.#records.refresh();
+    await this.#follow();
+  }
+
+  /** Takes over what others changed. The lock is held. */
+  async #follow(): Promise<void> {
+    if (this.#records.revision < this.#revision) return;
+    const records = [...this.#records.entries.values()];
+    const ids = new Set(records.map(({ id }) => id));
+    const gone = [...this.#byPath.values()].filter(({ attachment: { id } }) => !ids.has(id));
+    for (const attached of gone) await this.#end(attached);
+    const made = records.filter(({ id, path }) => this.#byPath.get(path)?.attachment.id !== id);
+    for (const attachment of made)
+      this.#take(attachment, null)
+        .storage()
+        .catch(() => {});
+    if (gone.length + made.length > 0) this.#tell();
+  }
+
+  async #end(attached: Attached): Promise<void> {
+    const { id, path } = attached.attachment;
+    this.#byPath.delete(path);
+    await attached.end(detached(path));
+    this.#parts.log.info('attachment ended', { path, id });
+  }
+
+  #take(attachment: Attachment, storage: UnderStorage | null): Attached {
     const { open, clock, log } = this.#parts;
     const parts = { open, clock, log, onOpened: () => this.#tell() };
-    this.#byPath.set(attachment.path, new Attached(attachment, parts, storage));
+    const attached = new Attached(attachment, parts, storage);
+    this.#byPath.set(attachment.path, attached);
+    return attached;
   }
 
   #tell(): void {
@@ -145,7 +194,10 @@ export class Attachments {
       const identity = storage.identity();
       const kept = { freshness, policy, compression, readOnly, s3 };
       const attachment = { id, path, source: storage.source, identity, ...kept, attachedAt };
-      const { succeeded } = await coordination.txn({
+      // Whoever attached since has given a greater id.
+      await this.#refresh();
+      this.#checkFree(path, request);
+      const { succeeded, revision } = await coordination.txn({
         compare: [{ kind: 'mod-revision', key: lastAttachmentKey, modRevision: last?.modRevision ?? 0 }],
         then: [
           { kind: 'put', key: lastAttachmentKey, value: Buffer.from(String(id)) },
@@ -153,8 +205,9 @@ export class Attachments {
         ],
         otherwise: [],
       });
-      if (succeeded) return attachment;
-      this.#checkFree(path, request);
+      if (!succeeded) continue;
+      this.#revision = revision;
+      return attachment;
     }
   }
 

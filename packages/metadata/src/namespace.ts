@@ -6,6 +6,7 @@ import type { Attachments } from './attachments.ts';
 import { checkSource } from './check-source.ts';
 import type { Entries } from './entries.ts';
 import type { OnListed } from './flight.ts';
+import { floorMsOf } from './freshness.ts';
 import { directoryAbove, listAbove, listBelow, listDirectory } from './list.ts';
 import type { Listings } from './listings.ts';
 import { Lookup } from './lookup.ts';
@@ -63,7 +64,7 @@ export class Namespace {
         walk: (after) => this.#walkAbove({ path, after, signal }, entryIn),
       });
     }
-    if (cursor === null) await this.#checkDirectory(attached, path, signal);
+    if (cursor === null && !this.#isListed(attached, path)) await this.#checkDirectory(attached, path, signal);
     if (!recursive) return listDirectory(this.#parts, request, { attached, signal });
     const root = attached.directory(path, shards);
     return listBelow(this.#parts, request, {
@@ -138,6 +139,14 @@ export class Namespace {
     if (found === undefined || 'error' in found)
       throw found === undefined ? noSuchPath(path) : new MillpoolError(found.error);
     return found;
+  }
+
+  /** It is known to be a directory, by what is in it. */
+  #isListed(attached: Attached, path: string): boolean {
+    const { listings, entries, shards, nowMs } = this.#parts;
+    const directory = attached.directory(path, shards);
+    const record = listings.fresh(directory, floorMsOf(attached.attachment.freshness, nowMs()));
+    return record !== null && (record.hasDirectories || entries.countOf(directory) > 0);
   }
 
   async #checkDirectory(attached: Attached, path: string, signal: AbortSignal): Promise<void> {

@@ -2,14 +2,16 @@ import { randomUUID } from 'node:crypto';
 
 import type { CoordStore } from '@millpool/coordination';
 import type { Clock, Log } from '@millpool/host';
-import { listLimitMax, MillpoolError } from '@millpool/protocol';
-import type { Attachment, ErrorShape, Handlers } from '@millpool/protocol';
+import { listLimitMax, MillpoolError, shardsMax } from '@millpool/protocol';
+import type { Attachment, Entry, ErrorShape, Handlers } from '@millpool/protocol';
 import type { UnderStorage } from '@millpool/under-storage';
 
 import type { OpenUnderStorage } from './attached.ts';
 import { Attachments } from './attachments.ts';
 import { Entries } from './entries.ts';
 import type { OnListed } from './flight.ts';
+import { homeOf, resolvedIn } from './home.ts';
+import type { Home } from './home.ts';
 import { Listings } from './listings.ts';
 import { Namespace } from './namespace.ts';
 import { ownerOf } from './owner.ts';
@@ -25,7 +27,10 @@ import { Turns } from './turns.ts';
 export interface MetadataConfig {
   /** Holds the LMDB file; made when it is not there. What is in it can be lost: it is listed again. */
   readonly directory: string;
+  /** This node's own. */
   readonly store: CoordStore;
+  /** What it has in common with the other nodes of a cluster: attachments. Without it, `store` has them. */
+  readonly shared?: CoordStore;
   readonly open: OpenUnderStorage;
   readonly clock: Clock;
   readonly log: Log;
@@ -63,21 +68,30 @@ export interface Metadata {
   stop(): Promise<void>;
 }
 
-const shardsDefault = 1_024;
-const shardsMax = 1_024;
+/** A node's own part of the metadata: it answers for every path, whoever owns it, from what it listed itself. */
+export interface LocalMetadata extends Metadata {
+  /** Of a path's entry, or of the listing of the directory that it is; null above all attachments and beside them. */
+  homeOf(path: string, of: 'entry' | 'listing'): Home | null;
+  /** An entry as another node gave it, with where its bytes are; null where its attachment is not known here. */
+  resolved(entry: Entry): ResolvedEntry | null;
+  /** Knows all that was attached or detached before the call. */
+  refreshAttachments(): Promise<void>;
+}
+
+export const shardsDefault = 1_024;
 const partitionNamesMaxDefault = 32_768;
 const listsAtOnceDefault = 16;
 const nameKey = 'coordination-name';
 
 /** The namespace of one node over its coordination store. Attachments made earlier come back, reachable or not. */
-export async function startMetadata(config: MetadataConfig): Promise<Metadata> {
-  const { directory, store: coordination, open, clock, log } = config;
+export async function startMetadata(config: MetadataConfig): Promise<LocalMetadata> {
+  const { directory, store: coordination, shared = coordination, open, clock, log } = config;
   const shards = config.shards ?? shardsDefault;
   if (!Number.isSafeInteger(shards) || shards < 1 || shards > shardsMax) throw badShards(shards);
-  const store = await MetadataStore.open({ directory, coordination: await nameOf(coordination), log });
+  const store = await MetadataStore.open({ directory, coordination: await namesOf(coordination, shared), log });
   const namesMax = config.partitionNamesMax ?? partitionNamesMaxDefault;
   const partitions = await Partitions.open({ store, coordination, shards, namesMax });
-  const attachments = await Attachments.open({ coordination, open, clock, log });
+  const attachments = await Attachments.open({ coordination: shared, open, clock, log });
   const entries = new Entries(store, partitions);
   const nowMs = steadyTime(clock);
   const listsAtOnce = config.listsAtOnce ?? listsAtOnceDefault;
@@ -114,6 +128,9 @@ export async function startMetadata(config: MetadataConfig): Promise<Metadata> {
     watchAttachments: (listener) => attachments.watch(listener),
     watchReplaced: (listener) => replaced.watch(listener),
     underStorage: async (id) => attachments.byId(id).storage(),
+    homeOf: (path, of) => homeOf(attachments, { path, of }, shards),
+    resolved: (entry) => resolvedIn(attachments, entry, shards),
+    refreshAttachments: () => attachments.refresh(),
     stop: async () => {
       await attachments.stop();
       await listings.settled();
@@ -130,6 +147,12 @@ export async function startMetadata(config: MetadataConfig): Promise<Metadata> {
 function steadyTime(clock: Clock): () => number {
   const offsetMs = clock.nowMs() - clock.monotonicMs();
   return () => offsetMs + clock.monotonicMs();
+}
+
+/** Partitions are of the one, ids of attachments of the other. */
+async function namesOf(own: CoordStore, shared: CoordStore): Promise<string> {
+  const name = await nameOf(own);
+  return own === shared ? name : `${name} in ${await nameOf(shared)}`;
 }
 
 /** What tells this coordination store from another; given once. */

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { unpack } from 'msgpackr';
 import { decodeCall, decodeReply, encodeCall, encodeFailure, encodeReply } from './codec.ts';
 import { MillpoolError } from './errors.ts';
-import type { ListReply } from './methods.ts';
+import type { ListReply } from './list.ts';
 import { LayoutVector } from './testing/layout-vector.ts';
 import { messageBytesMax } from './version.ts';
 

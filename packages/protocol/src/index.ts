@@ -61,10 +61,9 @@ export type {
   Handlers,
   HedgeStatus,
   JobStatus,
-  ListReply,
-  ListRequest,
   Method,
   Methods,
+  NodeMethod,
   Pin,
   PlanProgress,
   PlanReport,
@@ -78,6 +77,27 @@ export type {
   StatResult,
   Status,
 } from './methods.ts';
+export { movesAtOnceMax, rebalanceStates, roles, shardsMax } from './cluster.ts';
+export type {
+  ClusterMethod,
+  NodesReply,
+  NodeStatus,
+  OwnerAnswer,
+  OwnerListReply,
+  OwnerListRequest,
+  OwnerMethod,
+  OwnerQuestion,
+  OwnerResult,
+  PlannedMove,
+  RebalancePlan,
+  RebalanceState,
+  RebalanceStatus,
+  Role,
+  ShardMoveRequest,
+  ShardOwner,
+  ShardStatus,
+} from './cluster.ts';
+export type { ListReply, ListRequest } from './list.ts';
 export { tiers } from './tier.ts';
 export type { Tier } from './tier.ts';
 export type {

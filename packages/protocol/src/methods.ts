@@ -1,7 +1,21 @@
 import type { ReadActivity, SecondsByCause } from './activity.ts';
 import type { Attachment, Compression, Freshness, Policy, S3Settings } from './attachment.ts';
+import type {
+  ClusterMethod,
+  NodesReply,
+  OwnerAnswer,
+  OwnerListReply,
+  OwnerListRequest,
+  OwnerMethod,
+  OwnerQuestion,
+  RebalancePlan,
+  RebalanceStatus,
+  ShardMoveRequest,
+  ShardStatus,
+} from './cluster.ts';
 import type { Entry } from './entry.ts';
 import type { ErrorShape } from './errors.ts';
+import type { ListReply, ListRequest } from './list.ts';
 import type { Tier } from './tier.ts';
 import type { SourceHedges, WhyReply } from './why.ts';
 
@@ -52,6 +66,30 @@ export interface Methods {
   unpin: { request: { path: string }; reply: { path: string } };
   pins: { request: Record<string, never>; reply: { pins: readonly Pin[] } };
 
+  nodes: { request: Record<string, never>; reply: NodesReply };
+  shards: { request: Record<string, never>; reply: { shards: readonly ShardStatus[] } };
+  /** Answers when it is asked for; `shards` shows what is still to be done. To its owner: it stays, after all. */
+  'shards-move': { request: ShardMoveRequest; reply: { asked: number } };
+  'rebalance-plan': { request: Record<string, never>; reply: RebalancePlan };
+  /** One at a time; what was planned is what is moved, by whichever nodes there are then. */
+  'rebalance-run': { request: { atOnce: number }; reply: RebalanceStatus };
+  /** The last one; null: there was none. */
+  'rebalance-status': { request: Record<string, never>; reply: { rebalance: RebalanceStatus | null } };
+  'rebalance-pause': { request: Record<string, never>; reply: RebalanceStatus };
+  'rebalance-resume': { request: Record<string, never>; reply: RebalanceStatus };
+  /** What is under way ends by itself; nothing is moved back. */
+  'rebalance-cancel': { request: Record<string, never>; reply: RebalanceStatus };
+  /** Moves all of a node's shards to others, and gives it none until `undrain`. */
+  drain: { request: { node: string; atOnce: number }; reply: RebalanceStatus };
+  undrain: { request: { node: string }; reply: { node: string } };
+
+  'owner-lookup': {
+    request: { questions: readonly OwnerQuestion[] };
+    reply: { answers: readonly OwnerAnswer[] };
+  };
+  /** A page of the directory `list.path`, or of all below it. */
+  'owner-list': { request: OwnerListRequest; reply: OwnerListReply };
+
   status: { request: Record<string, never>; reply: Status };
   activity: { request: Record<string, never>; reply: Activity };
   /** The reply is sent before the daemon stops. */
@@ -59,6 +97,8 @@ export interface Methods {
 }
 
 export type Method = keyof Methods;
+/** What a node answers for itself, in a cluster or not. */
+export type NodeMethod = Exclude<Method, ClusterMethod | OwnerMethod>;
 export type Request<M extends Method> = Methods[M]['request'];
 export type Reply<M extends Method> = Methods[M]['reply'];
 
@@ -73,26 +113,6 @@ export type Call<M extends Method = Method> = <K extends M>(
   request: Request<K>,
   options?: { readonly signal?: AbortSignal; readonly timeoutSeconds?: number },
 ) => Promise<Reply<K>>;
-
-export interface ListRequest {
-  readonly path: string;
-  /** Files of the whole subtree in path order, no directories; otherwise one directory's entries in name order. */
-  readonly recursive: boolean;
-  /** Of the reply before, or null to begin. */
-  readonly cursor: string | null;
-  /** At most 10,000. */
-  readonly limit: number;
-}
-
-export interface ListReply {
-  readonly entries: readonly Entry[];
-  /** Null after the last entry. */
-  readonly cursor: string | null;
-  /** Since the start of the oldest LIST in it. */
-  readonly ageSeconds: number;
-  /** The directory was listed again since the cursor was given: what stood before it may have come or gone unseen. */
-  readonly changed: boolean;
-}
 
 /** A path's entry, with how much of it is in segments here; or why there is none. */
 export type StatResult =

@@ -4,7 +4,10 @@ import { compressions, policies } from './attachment.ts';
 import type { Freshness, S3Settings } from './attachment.ts';
 import { flag, integer, invalidField, listOf, membersOf, numberWithin, oneOf, orNull, record, text } from './check.ts';
 import type { Check } from './check.ts';
+import { movesAtOnceMax, shardsMax } from './cluster.ts';
+import type { OwnerListRequest, OwnerQuestion, ShardMoveRequest } from './cluster.ts';
 import { MillpoolError } from './errors.ts';
+import type { ListRequest } from './list.ts';
 import type {
   AttachRequest,
   CheckSourceRequest,
@@ -13,7 +16,6 @@ import type {
   DatasetPlace,
   DatasetRequest,
   JobFailuresRequest,
-  ListRequest,
   LoadLimits,
   LoadRequest,
   Method,
@@ -126,8 +128,19 @@ const sampleNumbers: Check<Uint8Array> = (value, field) => {
   return value;
 };
 
+const nodeId: Check<string> = (value, field) => {
+  const id = text(value, field);
+  if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(id)) throw invalidField(field, 'is not the id of a node');
+  return id;
+};
+
+const atOnce = integer(1, movesAtOnceMax);
+const shard = integer(0, shardsMax - 1);
+const list = record<ListRequest>({ path, recursive: flag, cursor: orNull(text), limit: integer(1, listLimitMax) });
+const asked = { shard, term: integer(0), attachment: integer(0, uint32Max) };
+
 const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
-  list: record<ListRequest>({ path, recursive: flag, cursor: orNull(text), limit: integer(1, listLimitMax) }),
+  list,
   stat: paths,
   resolve: record<ResolveRequest>({ paths: listOf(path, requestPathsMax), atSource: flag }),
   attach: record<AttachRequest>({
@@ -179,6 +192,21 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
   pin: record<Methods['pin']['request']>({ path }),
   unpin: record<Methods['unpin']['request']>({ path }),
   pins: nothing,
+  nodes: nothing,
+  shards: nothing,
+  'shards-move': record<ShardMoveRequest>({ shards: listOf(shard, shardsMax), to: nodeId }),
+  'rebalance-plan': nothing,
+  'rebalance-run': record<Methods['rebalance-run']['request']>({ atOnce }),
+  'rebalance-status': nothing,
+  'rebalance-pause': nothing,
+  'rebalance-resume': nothing,
+  'rebalance-cancel': nothing,
+  drain: record<Methods['drain']['request']>({ node: nodeId, atOnce }),
+  undrain: record<Methods['undrain']['request']>({ node: nodeId }),
+  'owner-lookup': record<Methods['owner-lookup']['request']>({
+    questions: listOf(record<OwnerQuestion>({ ...asked, paths: listOf(path, requestPathsMax) }), requestPathsMax),
+  }),
+  'owner-list': record<OwnerListRequest>({ ...asked, list }),
   status: nothing,
   activity: nothing,
   shutdown: nothing,

@@ -59,7 +59,7 @@ def loaded(place: Path) -> Iterator[Bed]:
 
 
 def test_device_is_the_first_pass_over_segments_that_are_not_in_memory(loaded: Bed) -> None:
-    # Such a pass takes milliseconds here, and a daemon that another process holds up for as long makes it wait for that.
+    # Such a pass takes milliseconds here: a daemon that another process holds up for as long is waited for more.
     for _ in range(5):
         report = first_pass(loaded)
         assert_sound(report)

@@ -24,19 +24,19 @@ interface RunningCall {
 /** One connection as its server sees it: calls run side by side, and are aborted when the caller has gone. */
 export class Caller {
   readonly #socket: WebSocket;
-  readonly #handlers: Handlers;
+  readonly #handlers: Partial<Handlers>;
   readonly #turns: Turns | undefined;
   readonly #running = new Map<number, RunningCall>();
   /** Starts of running calls that wait until replies are read. Each is followed by a later reply, which looks here. */
   readonly #held: (() => void)[] = [];
 
-  private constructor(socket: WebSocket, handlers: Handlers, turns: Turns | undefined) {
+  private constructor(socket: WebSocket, handlers: Partial<Handlers>, turns: Turns | undefined) {
     this.#socket = socket;
     this.#handlers = handlers;
     this.#turns = turns;
   }
 
-  static accept(socket: WebSocket, handlers: Handlers, turns?: Turns): Caller {
+  static accept(socket: WebSocket, handlers: Partial<Handlers>, turns?: Turns): Caller {
     const caller = new Caller(socket, handlers, turns);
     socket.on('message', (data: Buffer, isBinary) => caller.#receive(data, isBinary));
     socket.on('close', () => caller.#abortAll(goneError()));

@@ -1,5 +1,5 @@
 import { systemClock, withDeadline } from '@millpool/host';
-import { decodeCall, encodeFailure, encodeReply } from '@millpool/protocol';
+import { decodeCall, encodeFailure, encodeReply, MillpoolError } from '@millpool/protocol';
 import type { Handlers, Method, Reply, Request } from '@millpool/protocol';
 
 /**
@@ -8,7 +8,7 @@ import type { Handlers, Method, Reply, Request } from '@millpool/protocol';
  * frames and ws messages, end here.
  */
 export async function dispatch(
-  handlers: Handlers,
+  handlers: Partial<Handlers>,
   body: Uint8Array,
   signal: AbortSignal,
   turns: Turns = atOnce,
@@ -31,7 +31,7 @@ const atOnce: Turns = { run: (_bytes, signal, work) => work(signal) };
 /** A body of so much is decoded in its turn: its lists take more of the heap than it has bytes. */
 const largeBytes = 64 * 1024;
 
-async function answer(handlers: Handlers, body: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+async function answer(handlers: Partial<Handlers>, body: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
   const call = decodeCall(body);
   const name = `the daemon to do ${call.method}${subjectOf(call.request)}`;
   const wait = { name, timeoutMs: call.timeoutMs, clock: systemClock, signal };
@@ -44,10 +44,21 @@ function subjectOf(request: Request<Method>): string {
   return typeof path === 'string' ? ` of ${path}` : '';
 }
 
-function run<M extends Method>(
-  handlers: Handlers,
+async function run<M extends Method>(
+  handlers: Partial<Handlers>,
   { method, request }: { readonly method: M; readonly request: Request<M> },
   signal: AbortSignal,
 ): Promise<Reply<M>> {
-  return handlers[method](request, { signal });
+  const handler: Handlers[M] | undefined = handlers[method];
+  if (handler === undefined) throw notAnswered(method);
+  return handler(request, { signal });
+}
+
+/** By one that does less than another: it is in no cluster, or keeps no bytes. */
+function notAnswered(method: Method): MillpoolError {
+  return new MillpoolError({
+    code: 'unsupported',
+    message: `this daemon does not answer ${method}`,
+    remedy: 'Ask a daemon that does: of a cluster for `admin`, one with a cache for all that is about bytes.',
+  });
 }

@@ -23,7 +23,11 @@ export interface TransportServer {
  * that is no socket, is `exists`. `turns`: of calls with large bodies. What this takes is loaded here: a daemon serves
  * its readers before.
  */
-export async function listenTransport(socketPath: string, handlers: Handlers, turns?: Turns): Promise<TransportServer> {
+export async function listenTransport(
+  socketPath: string,
+  handlers: Partial<Handlers>,
+  turns?: Turns,
+): Promise<TransportServer> {
   checkSocketPath(socketPath);
   await clearStaleSocket(socketPath);
   const [{ createServer }, { WebSocketServer: SocketServer }] = await Promise.all([import('node:http'), import('ws')]);

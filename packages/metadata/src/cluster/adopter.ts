@@ -72,7 +72,7 @@ export class Adopter {
   #due(): Adoption[] {
     const { view } = this.#parts;
     const owners = Array.from({ length: view.shards }, (_, shard) => view.ownerOf(shard));
-    return adoptionsOf({ owners, nodes: view.nodes.map(({ id }) => id) });
+    return adoptionsOf({ owners, nodes: view.serving.map(({ id }) => id), takers: view.takers.map(({ id }) => id) });
   }
 
   async #swap(adoptions: readonly Adoption[]): Promise<void> {

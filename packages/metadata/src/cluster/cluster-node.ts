@@ -5,6 +5,7 @@ import { Adopter } from './adopter.ts';
 import { ClusterView } from './cluster-view.ts';
 import { Membership } from './membership.ts';
 import { Mover } from './mover.ts';
+import { Rebalancer } from './rebalancer.ts';
 import type { NodeRecord } from './node-record.ts';
 
 /** A node that is gone is known to be after 6 s, and has stopped acting 2 s before. */
@@ -19,20 +20,26 @@ export interface ClusterNodeConfig {
   readonly times?: LeaseTimes;
 }
 
+/** What a node does that may own shards. */
+interface Duties {
+  readonly mover: Mover;
+  readonly adopter: Adopter;
+  readonly rebalancer: Rebalancer;
+}
+
 /** A node among others: it is a member, knows who owns what, and sees to it that everything is owned. */
 export class ClusterNode {
   readonly id: string;
   readonly view: ClusterView;
   readonly #membership: Membership;
-  readonly #mover: Mover;
-  readonly #adopter: Adopter;
+  /** Null for a node that only asks. */
+  readonly #duties: Duties | null;
 
-  private constructor(view: ClusterView, membership: Membership, mover: Mover, adopter: Adopter) {
+  private constructor(view: ClusterView, membership: Membership, duties: Duties | null) {
     this.id = membership.id;
     this.view = view;
     this.#membership = membership;
-    this.#mover = mover;
-    this.#adopter = adopter;
+    this.#duties = duties;
   }
 
   static async start({ node, shards, store, clock, log, times = leaseTimes }: ClusterNodeConfig): Promise<ClusterNode> {
@@ -41,8 +48,11 @@ export class ClusterNode {
     try {
       const joined = await Membership.join({ node, store, clock, log, times, onJoined: () => view.refresh() });
       membership = joined;
-      const mover = await Mover.start({ id: node.id, view, store, clock, log, isClear: () => joined.isClear });
-      return new ClusterNode(view, joined, mover, Adopter.start({ view, store, clock, log }));
+      if (!node.roles.includes('metadata')) return new ClusterNode(view, joined, null);
+      const parts = { id: node.id, view, store, clock, log };
+      const mover = Mover.start({ ...parts, isClear: () => joined.isClear });
+      const [rebalancer, adopter] = [Rebalancer.start(parts), Adopter.start(parts)];
+      return new ClusterNode(view, joined, { mover, rebalancer, adopter });
     } catch (error) {
       // A member that answers for nothing would keep others from its shards.
       await membership?.leave();
@@ -56,14 +66,15 @@ export class ClusterNode {
    * again just before it leaves.
    */
   termOf(shard: number): number | null {
-    if (!this.#membership.isClear || this.#mover.isLeaving(shard)) return null;
+    if (this.#duties === null || !this.#membership.isClear || this.#duties.mover.isLeaving(shard)) return null;
     const owned = this.view.ownerOf(shard);
     return owned?.owner === this.id ? owned.term : null;
   }
 
   async stop(): Promise<void> {
-    await this.#mover.stop();
-    await this.#adopter.stop();
+    await this.#duties?.rebalancer.stop();
+    await this.#duties?.mover.stop();
+    await this.#duties?.adopter.stop();
     await this.#membership.leave();
     this.view.close();
   }

@@ -2,9 +2,15 @@ import { LiveRange } from '@millpool/coordination';
 import type { CoordStore, KeyValue } from '@millpool/coordination';
 import type { Clock, Log } from '@millpool/host';
 
-import { decodeNode, nodePrefix } from './node-record.ts';
+import { clusterPrefix } from './cluster-key.ts';
+import { drainKey, drainPrefix } from './drain-record.ts';
+import { decodeMove, moveKey, movePrefix } from './move-record.ts';
+import type { AskedMove } from './move-record.ts';
+import { decodeNode, nodeKey, nodePrefix } from './node-record.ts';
 import type { NodeRecord } from './node-record.ts';
-import { decodeShard, shardName, shardPrefix } from './shard-record.ts';
+import { decodeRebalance, rebalanceKey } from './rebalance-record.ts';
+import type { KeptRebalance } from './rebalance-record.ts';
+import { decodeShard, shardKey, shardPrefix } from './shard-record.ts';
 import type { ShardRecord } from './shard-record.ts';
 
 /** A shard's owner, and the revision by which it is swapped for another. */
@@ -12,18 +18,26 @@ export interface OwnedShard extends ShardRecord {
   readonly modRevision: number;
 }
 
-/** Who is in the cluster and who owns what, as the coordination store had it a moment ago. */
+type Known =
+  | { readonly kind: 'node'; readonly node: NodeRecord }
+  | { readonly kind: 'shard'; readonly owned: OwnedShard }
+  | { readonly kind: 'move'; readonly shard: number; readonly move: AskedMove }
+  | { readonly kind: 'drain'; readonly id: string }
+  | { readonly kind: 'rebalance'; readonly rebalance: KeptRebalance }
+  /** Of a newer version, say. */
+  | { readonly kind: 'other' };
+
+/** Who is in the cluster, who owns what, and what is to move, as the coordination store had it a moment ago. */
 export class ClusterView {
   readonly shards: number;
+  /** By shard. */
   readonly #names: readonly string[];
-  readonly #nodes: LiveRange<NodeRecord>;
-  readonly #owners: LiveRange<OwnedShard>;
+  readonly #known: LiveRange<Known>;
 
-  private constructor(shards: number, nodes: LiveRange<NodeRecord>, owners: LiveRange<OwnedShard>) {
+  private constructor(shards: number, known: LiveRange<Known>) {
     this.shards = shards;
-    this.#names = Array.from({ length: shards }, (_, shard) => shardName(shard));
-    this.#nodes = nodes;
-    this.#owners = owners;
+    this.#known = known;
+    this.#names = Array.from({ length: shards }, (_, shard) => nameOf(shardKey(shard)));
   }
 
   static async open(of: {
@@ -32,37 +46,89 @@ export class ClusterView {
     readonly clock: Clock;
     readonly log: Log;
   }): Promise<ClusterView> {
-    const nodes = await LiveRange.open({ ...of, prefix: nodePrefix, decode: decodeNode });
-    const owners = await LiveRange.open({ ...of, prefix: shardPrefix, decode: ownedShard });
-    return new ClusterView(of.shards, nodes, owners);
+    return new ClusterView(of.shards, await LiveRange.open({ ...of, prefix: clusterPrefix, decode }));
   }
 
   /** In the order of their ids. */
   get nodes(): readonly NodeRecord[] {
-    return [...this.#nodes.entries.values()].sort((left, right) => (left.id < right.id ? -1 : 1));
+    const nodes = this.#all().flatMap((known) => (known.kind === 'node' ? [known.node] : []));
+    return nodes.sort((left, right) => (left.id < right.id ? -1 : 1));
+  }
+
+  /** Null: it is not there. */
+  node(id: string): NodeRecord | null {
+    const known = this.#known.entries.get(nameOf(nodeKey(id)));
+    return known?.kind === 'node' ? known.node : null;
+  }
+
+  /** Ids of the nodes that are to have no shards, there or not. */
+  get draining(): ReadonlySet<string> {
+    return new Set(this.#all().flatMap((known) => (known.kind === 'drain' ? [known.id] : [])));
+  }
+
+  /** Those that may own shards. */
+  get serving(): readonly NodeRecord[] {
+    return this.nodes.filter(({ roles }) => roles.includes('metadata'));
+  }
+
+  /** Those that are to have shards. Where all of them are being drained, they have them nevertheless. */
+  get takers(): readonly NodeRecord[] {
+    const { serving } = this;
+    const staying = serving.filter(({ id }) => !this.#known.entries.has(nameOf(drainKey(id))));
+    return staying.length > 0 ? staying : serving;
   }
 
   /** Null: nobody ever did. */
   ownerOf(shard: number): OwnedShard | null {
-    return this.#owners.entries.get(this.#names[shard] ?? '') ?? null;
+    const known = this.#known.entries.get(this.#names[shard] ?? '');
+    return known?.kind === 'shard' ? known.owned : null;
+  }
+
+  /** What owners are asked to hand over, by shard. */
+  get moves(): ReadonlyMap<number, AskedMove> {
+    return new Map(this.#all().flatMap((known) => (known.kind === 'move' ? [[known.shard, known.move]] : [])));
+  }
+
+  moveOf(shard: number): AskedMove | null {
+    const known = this.#known.entries.get(nameOf(moveKey(shard)));
+    return known?.kind === 'move' ? known.move : null;
+  }
+
+  /** The last one; null: there was none. */
+  get rebalance(): KeptRebalance | null {
+    const known = this.#known.entries.get(nameOf(rebalanceKey));
+    return known?.kind === 'rebalance' ? known.rebalance : null;
   }
 
   /** Nothing that was changed before the call is missing after it. */
-  async refresh(): Promise<void> {
-    await Promise.all([this.#nodes.refresh(), this.#owners.refresh()]);
+  refresh(): Promise<void> {
+    return this.#known.refresh();
   }
 
   listen(listener: () => void): () => void {
-    const ends = [this.#nodes.listen(listener), this.#owners.listen(listener)];
-    return () => ends.forEach((end) => end());
+    return this.#known.listen(listener);
   }
 
   close(): void {
-    this.#nodes.close();
-    this.#owners.close();
+    this.#known.close();
+  }
+
+  #all(): Known[] {
+    return [...this.#known.entries.values()];
   }
 }
 
-function ownedShard(entry: KeyValue): OwnedShard {
-  return { ...decodeShard(entry), modRevision: entry.modRevision };
+function decode(entry: KeyValue): Known {
+  const { key, modRevision } = entry;
+  const after = (prefix: string): string => key.slice(prefix.length);
+  if (key.startsWith(shardPrefix)) return { kind: 'shard', owned: { ...decodeShard(entry), modRevision } };
+  if (key.startsWith(nodePrefix)) return { kind: 'node', node: decodeNode(entry) };
+  if (key.startsWith(movePrefix)) return { kind: 'move', shard: Number(after(movePrefix)), move: decodeMove(entry) };
+  if (key.startsWith(drainPrefix)) return { kind: 'drain', id: after(drainPrefix) };
+  if (key === rebalanceKey) return { kind: 'rebalance', rebalance: decodeRebalance(entry) };
+  return { kind: 'other' };
+}
+
+function nameOf(key: string): string {
+  return key.slice(clusterPrefix.length);
 }

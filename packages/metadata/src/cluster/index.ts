@@ -1,9 +1,16 @@
+export { ClusterAdmin } from './cluster-admin.ts';
 export { ClusterNode, leaseTimes } from './cluster-node.ts';
 export type { ClusterNodeConfig } from './cluster-node.ts';
 export { ClusterView } from './cluster-view.ts';
 export type { OwnedShard } from './cluster-view.ts';
 export { encodeMove, moveKey, movePrefix } from './move-record.ts';
+export { nodePrefix } from './node-record.ts';
+export { shardPrefix } from './shard-record.ts';
 export type { MoveRecord } from './move-record.ts';
 export { rebalancePlanOf } from './rebalance-plan.ts';
-export type { Ownership, PlannedMove } from './rebalance-plan.ts';
+export type { Ownership } from './rebalance-plan.ts';
 export type { NodeRecord } from './node-record.ts';
+export { ownerHandlers } from './owner-handlers.ts';
+export { Peers } from './peers.ts';
+export type { PeerConnection } from './peers.ts';
+export { routedMetadata } from './routed-metadata.ts';

@@ -58,16 +58,16 @@ export class Membership {
 
   /** Whether the node may act as a member, now. */
   get isClear(): boolean {
-    return this.#lease?.isClearlyAlive ?? false;
+    return !this.#stop.signal.aborted && (this.#lease?.isClearlyAlive ?? false);
   }
 
   /** Gives up its place: others may have its shards at once. */
   async leave(): Promise<void> {
-    const lease = this.#lease;
-    this.#lease = null;
     this.#stop.abort();
-    await lease?.release();
+    // It may have been joining again just now.
     await this.#ended;
+    await this.#lease?.release();
+    this.#lease = null;
   }
 
   async #stay(first: HeldLease): Promise<void> {
@@ -75,8 +75,8 @@ export class Membership {
     const { signal } = this.#stop;
     for (let lease: HeldLease | null = first; !signal.aborted;) {
       if (lease !== null) await ended(AbortSignal.any([lease.ended, signal]));
-      this.#lease = null;
       if (signal.aborted) return;
+      this.#lease = null;
       try {
         lease = await this.#joinOnce();
       } catch (error) {

@@ -1,10 +1,11 @@
 import type { KeyValue } from '@millpool/coordination';
 import { MillpoolError } from '@millpool/protocol';
 
+import { clusterPrefix } from './cluster-key.ts';
 import { shardName } from './shard-record.ts';
 
-/** In the coordination store: `move/0007` asks the owner of shard 7 to hand it over. Deleting it takes that back. */
-export const movePrefix = 'move/';
+/** In the coordination store: `cluster/move/0007` asks the owner of shard 7 to hand it over, until it is deleted. */
+export const movePrefix = `${clusterPrefix}move/`;
 
 export interface MoveRecord {
   /** The id of a node. */

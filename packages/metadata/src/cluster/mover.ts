@@ -1,10 +1,9 @@
-import { LiveRange } from '@millpool/coordination';
 import type { CoordStore, Txn } from '@millpool/coordination';
 import { withDeadline } from '@millpool/host';
 import type { Clock, Log } from '@millpool/host';
 
 import type { ClusterView, OwnedShard } from './cluster-view.ts';
-import { decodeMove, moveKey, movePrefix } from './move-record.ts';
+import { moveKey } from './move-record.ts';
 import type { AskedMove } from './move-record.ts';
 import { nodeKey } from './node-record.ts';
 import { decodeShard, encodeShard, shardKey } from './shard-record.ts';
@@ -34,21 +33,18 @@ interface Handover {
  */
 export class Mover {
   readonly #parts: Parts;
-  readonly #moves: LiveRange<AskedMove>;
   readonly #leaving = new Set<number>();
   readonly #stop = new AbortController();
   readonly #ended: Promise<void>;
   #wake = (): void => undefined;
 
-  private constructor(parts: Parts, moves: LiveRange<AskedMove>) {
+  private constructor(parts: Parts) {
     this.#parts = parts;
-    this.#moves = moves;
     this.#ended = this.#run();
   }
 
-  static async start(parts: Parts): Promise<Mover> {
-    const { store, clock, log } = parts;
-    return new Mover(parts, await LiveRange.open({ store, clock, log, prefix: movePrefix, decode: decodeMove }));
+  static start(parts: Parts): Mover {
+    return new Mover(parts);
   }
 
   /** This node answers for it no longer, or not yet again. */
@@ -60,13 +56,12 @@ export class Mover {
     this.#stop.abort();
     this.#wake();
     await this.#ended;
-    this.#moves.close();
   }
 
   async #run(): Promise<void> {
     const { view, clock, log } = this.#parts;
     const { signal } = this.#stop;
-    const ends = [view.listen(() => this.#wake()), this.#moves.listen(() => this.#wake())];
+    const end = view.listen(() => this.#wake());
     while (!signal.aborted) {
       const changed = new Promise<void>((resolve) => (this.#wake = resolve));
       const asked = this.#asked();
@@ -83,14 +78,13 @@ export class Mover {
       // Nothing tells of the moment from which this node may act.
       if (asked.length > done) await clock.sleep(retryMs, signal).catch(() => undefined);
     }
-    for (const end of ends) end();
+    end();
   }
 
   /** Of shards that this node owns. */
   #asked(): Handover[] {
     const { id, view } = this.#parts;
-    return [...this.#moves.entries].flatMap(([name, move]) => {
-      const shard = Number(name);
+    return [...view.moves].flatMap(([shard, move]) => {
       const from = view.ownerOf(shard);
       return from?.owner === id ? [{ shard, from, move }] : [];
     });
@@ -98,7 +92,7 @@ export class Mover {
 
   #isPossible({ move }: Handover): boolean {
     const { isClear, view } = this.#parts;
-    return isClear() && view.nodes.some(({ id }) => id === move.to);
+    return isClear() && view.node(move.to) !== null;
   }
 
   async #handOver(handover: Handover): Promise<void> {
@@ -115,7 +109,7 @@ export class Mover {
       throw error;
     } finally {
       await this.#untilDone(async () => {
-        await this.#within('who owns what', () => Promise.all([view.refresh(), this.#moves.refresh()]));
+        await this.#within('who owns what', () => view.refresh());
         return true;
       });
       this.#leaving.delete(shard);

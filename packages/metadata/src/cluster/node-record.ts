@@ -1,8 +1,11 @@
 import type { KeyValue } from '@millpool/coordination';
-import { MillpoolError } from '@millpool/protocol';
+import { MillpoolError, roles } from '@millpool/protocol';
+import type { Role } from '@millpool/protocol';
 
-/** In the coordination store: `node/ID` holds a node while its lease lives. */
-export const nodePrefix = 'node/';
+import { clusterPrefix } from './cluster-key.ts';
+
+/** In the coordination store: `cluster/node/ID` holds a node while its lease lives. */
+export const nodePrefix = `${clusterPrefix}node/`;
 
 /** What a node tells of itself. */
 export interface NodeRecord {
@@ -10,6 +13,7 @@ export interface NodeRecord {
   /** Where others reach it: HOST:PORT. */
   readonly address: string;
   readonly version: string;
+  readonly roles: readonly Role[];
   /** When it joined last, ISO 8601. */
   readonly joinedAt: string;
 }
@@ -28,10 +32,14 @@ export function encodeNode(node: NodeRecord): Uint8Array {
 /** Throws `corrupt`. */
 export function decodeNode({ key, value }: KeyValue): NodeRecord {
   try {
-    const { id, address, version, joinedAt } = JSON.parse(Buffer.from(value).toString()) as Partial<NodeRecord>;
-    const isWhole = [address, version, joinedAt].every((text) => typeof text === 'string');
+    const said = JSON.parse(Buffer.from(value).toString()) as Partial<NodeRecord>;
+    const { id, address, version, joinedAt, roles: has } = said;
+    const isWhole =
+      [address, version, joinedAt].every((text) => typeof text === 'string') &&
+      Array.isArray(has) &&
+      has.every((role) => roles.includes(role));
     if (typeof id === 'string' && idPattern.test(id) && isWhole)
-      return { id, address, version, joinedAt } as NodeRecord;
+      return { id, address, version, joinedAt, roles: has } as NodeRecord;
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
   }

@@ -4,8 +4,10 @@ import type { OwnedShard } from './cluster-view.ts';
 export interface ClusterState {
   /** By number; null where a shard never had an owner. */
   readonly owners: readonly (OwnedShard | null)[];
-  /** Ids of the nodes that are there and are to have shards. */
+  /** Ids of the nodes that are there. */
   readonly nodes: readonly string[];
+  /** Of those, the ones that are to have shards. */
+  readonly takers: readonly string[];
 }
 
 /** A shard without a living owner, and who gets it. */
@@ -19,15 +21,16 @@ export interface Adoption {
  * Shares out what nobody living owns, each to whoever has the fewest then; what has an owner stays, whoever joins. The
  * same state gives the same adoptions.
  */
-export function adoptionsOf({ owners, nodes }: ClusterState): Adoption[] {
-  const counts = new Map(nodes.map((id) => [id, 0]));
+export function adoptionsOf({ owners, nodes, takers }: ClusterState): Adoption[] {
+  const there = new Set(nodes);
+  const counts = new Map(takers.map((id) => [id, 0]));
   for (const owner of owners) {
     const count = owner === null ? undefined : counts.get(owner.owner);
     if (owner !== null && count !== undefined) counts.set(owner.owner, count + 1);
   }
   if (counts.size === 0) return [];
   return owners.flatMap((from, shard) => {
-    if (from !== null && counts.has(from.owner)) return [];
+    if (from !== null && there.has(from.owner)) return [];
     const [to] = [...counts].reduce((fewest, next) => (next[1] < fewest[1] ? next : fewest));
     counts.set(to, (counts.get(to) ?? 0) + 1);
     return [{ shard, from, to }];

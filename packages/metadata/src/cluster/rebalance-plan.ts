@@ -1,9 +1,4 @@
-/** A shard, and the node that is to have it. */
-export interface PlannedMove {
-  readonly shard: number;
-  readonly from: string;
-  readonly to: string;
-}
+import type { PlannedMove } from '@millpool/protocol';
 
 export interface Ownership {
   /** By number; null where a shard has no owner. */

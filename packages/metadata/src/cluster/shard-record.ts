@@ -1,8 +1,10 @@
 import type { KeyValue } from '@millpool/coordination';
 import { MillpoolError } from '@millpool/protocol';
 
-/** In the coordination store: `shard/0007` holds who owns shard 7, and since which term. */
-export const shardPrefix = 'shard/';
+import { clusterPrefix } from './cluster-key.ts';
+
+/** In the coordination store: `cluster/shard/0007` holds who owns shard 7, and since which term. */
+export const shardPrefix = `${clusterPrefix}shard/`;
 
 export interface ShardRecord {
   /** The id of a node. */

@@ -11,7 +11,7 @@ import { openUnderStorage } from '@millpool/under-storage';
 
 import type { LookupResult } from '../resolved-entry.ts';
 import { startMetadata } from '../start.ts';
-import type { Metadata } from '../start.ts';
+import type { LocalMetadata } from '../start.ts';
 import type { MemoryBucket } from './memory-bucket.ts';
 
 export const never: AbortSignal = new AbortController().signal;
@@ -21,6 +21,7 @@ const ttl: Freshness = { kind: 'ttl', seconds: 60 };
 interface Limits {
   readonly shards?: number;
   readonly partitionNamesMax?: number;
+  readonly shared?: CoordStore;
 }
 
 /**
@@ -33,7 +34,7 @@ export class NodeFixture {
   readonly directory: string;
   readonly #limits: Limits;
   #store: CoordStore | null = null;
-  #metadata: Metadata | null = null;
+  #metadata: LocalMetadata | null = null;
 
   private constructor(directory: string, limits: Limits, buckets: Map<string, MemoryBucket>) {
     this.directory = directory;
@@ -52,7 +53,7 @@ export class NodeFixture {
     return node;
   }
 
-  get metadata(): Metadata {
+  get metadata(): LocalMetadata {
     if (this.#metadata === null) throw new Error('the node is down');
     return this.#metadata;
   }

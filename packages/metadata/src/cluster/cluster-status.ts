@@ -1,0 +1,67 @@
+import type { NodeStatus, RebalancePlan, RebalanceStatus, ShardStatus } from '@millpool/protocol';
+
+import type { ClusterView } from './cluster-view.ts';
+import { rebalancePlanOf } from './rebalance-plan.ts';
+import { progressOf } from './rebalance-progress.ts';
+import type { RebalanceRecord } from './rebalance-record.ts';
+
+/** Those that are there, and those that are not and have shards yet or are to be drained; in the order of their ids. */
+export function nodesOf(view: ClusterView): NodeStatus[] {
+  const counts = new Map<string, number>();
+  for (const owner of ownersOf(view)) if (owner !== null) counts.set(owner, (counts.get(owner) ?? 0) + 1);
+  const { draining } = view;
+  const ids = new Set([...view.nodes.map(({ id }) => id), ...counts.keys(), ...draining]);
+  return [...ids].sort().map((id) => {
+    const node = view.node(id);
+    return {
+      id,
+      address: node?.address ?? '',
+      version: node?.version ?? '',
+      roles: node?.roles ?? [],
+      joinedAt: node?.joinedAt ?? null,
+      shards: counts.get(id) ?? 0,
+      draining: draining.has(id),
+    };
+  });
+}
+
+export function shardsOf(view: ClusterView): ShardStatus[] {
+  return Array.from({ length: view.shards }, (_, shard) => {
+    const owned = view.ownerOf(shard);
+    return {
+      shard,
+      owner: owned?.owner ?? null,
+      term: owned?.term ?? 0,
+      isServed: owned !== null && view.node(owned.owner) !== null,
+      movingTo: view.moveOf(shard)?.to ?? null,
+    };
+  });
+}
+
+export function planOf(view: ClusterView): RebalancePlan {
+  const owners = ownersOf(view);
+  const nodes = view.takers.map(({ id }) => id);
+  const moves = rebalancePlanOf({ owners, nodes });
+  const after = [...owners];
+  for (const { shard, to } of moves) after[shard] = to;
+  return { moves, maxOverMean: maxOverMean(owners, nodes), maxOverMeanAfter: maxOverMean(after, nodes) };
+}
+
+export function statusOf(record: RebalanceRecord, view: ClusterView): RebalanceStatus {
+  const { id, state, reason, startedAt, endedAt, atOnce, moves } = record;
+  const { done, skipped } = progressOf(record, view);
+  return { id, state, reason, startedAt, endedAt, atOnce, moves: moves.length, done, skipped };
+}
+
+/** By shard. */
+function ownersOf(view: ClusterView): (string | null)[] {
+  return Array.from({ length: view.shards }, (_, shard) => view.ownerOf(shard)?.owner ?? null);
+}
+
+/** Of all that are owned, the nodes that are to have none included in the greatest, not in the mean; 1 for nothing. */
+function maxOverMean(owners: readonly (string | null)[], nodes: readonly string[]): number {
+  const counts = new Map(nodes.map((id) => [id, 0]));
+  for (const owner of owners) if (owner !== null) counts.set(owner, (counts.get(owner) ?? 0) + 1);
+  const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
+  return total === 0 || nodes.length === 0 ? 1 : Math.max(...counts.values()) / (total / nodes.length);
+}

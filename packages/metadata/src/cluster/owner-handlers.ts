@@ -1,0 +1,83 @@
+import { withDeadline } from '@millpool/host';
+import type { Clock, Log } from '@millpool/host';
+import type { Handlers, OwnerAnswer, OwnerMethod, OwnerQuestion, OwnerResult, ShardOwner } from '@millpool/protocol';
+
+import { entryOf } from '../resolved-entry.ts';
+import type { LookupResult } from '../resolved-entry.ts';
+import type { LocalMetadata } from '../start.ts';
+import type { ClusterNode } from './cluster-node.ts';
+
+interface Parts {
+  readonly node: ClusterNode;
+  readonly local: LocalMetadata;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const lookTimeoutMs = 2_000;
+
+type Asked = Omit<OwnerQuestion, 'paths'>;
+
+/**
+ * What other nodes ask of an owner. It answers only for shards that it owns both when it is asked and when it has the
+ * answer; for the others it says who owns them.
+ */
+export function ownerHandlers(parts: Parts): Handlers<OwnerMethod> {
+  const { local } = parts;
+  return {
+    'owner-lookup': async ({ questions }, { signal }) => {
+      await catchUp(parts, questions);
+      const terms = questions.map((question) => termOf(parts, question));
+      const owned = questions.filter((_, at) => terms[at] !== null);
+      const found = await local.lookup(
+        owned.flatMap(({ paths }) => paths),
+        signal,
+      );
+      let next = 0;
+      const answers = questions.map((question, at): OwnerAnswer => {
+        if (terms[at] === null) return { moved: ownerOf(parts, question.shard) };
+        const results = found.slice(next, (next += question.paths.length)).map(resultOf);
+        return termOf(parts, question) === terms[at] ? { results } : { moved: ownerOf(parts, question.shard) };
+      });
+      return { answers };
+    },
+    'owner-list': async (request, { signal }) => {
+      await catchUp(parts, [request]);
+      const term = termOf(parts, request);
+      if (term === null) return { moved: ownerOf(parts, request.shard) };
+      const page = await local.handlers.list(request.list, { signal });
+      return termOf(parts, request) === term ? { page } : { moved: ownerOf(parts, request.shard) };
+    },
+  };
+}
+
+/** A caller that knows more than this node is right: it looks. Where it cannot, it goes by what it knows. */
+async function catchUp({ node, local, clock, log }: Parts, asked: readonly Asked[]): Promise<void> {
+  const isBehind = asked.some(({ shard, term }) => term > (node.view.ownerOf(shard)?.term ?? 0));
+  const isKnown = knownIn(local);
+  const lacks = asked.some(({ attachment }) => !isKnown(attachment));
+  if (!isBehind && !lacks) return;
+  const wait = { name: 'what others know of the cluster', timeoutMs: lookTimeoutMs, clock };
+  await withDeadline(wait, () =>
+    Promise.all([isBehind ? node.view.refresh() : null, lacks ? local.refreshAttachments() : null]),
+  ).catch((error: unknown) => log.warn('another node knows more of the cluster than this one', { error }));
+}
+
+/** Null: it may not answer. */
+function termOf({ node, local }: Parts, { shard, attachment }: Asked): number | null {
+  return shard < node.view.shards && knownIn(local)(attachment) ? node.termOf(shard) : null;
+}
+
+function knownIn(local: LocalMetadata): (attachment: number) => boolean {
+  const ids = new Set(local.attachments().map(({ id }) => id));
+  return (attachment) => ids.has(attachment);
+}
+
+function ownerOf({ node }: Parts, shard: number): ShardOwner | null {
+  const owned = node.view.ownerOf(shard);
+  return owned === null ? null : { owner: owned.owner, term: owned.term };
+}
+
+function resultOf(result: LookupResult): OwnerResult {
+  return 'error' in result ? { error: result.error } : entryOf(result);
+}

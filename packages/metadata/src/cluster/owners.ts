@@ -1,0 +1,36 @@
+import type { ShardOwner } from '@millpool/protocol';
+
+import type { ClusterNode } from './cluster-node.ts';
+
+/** Whom to ask for a shard: what the coordination store told, and what owners told since. */
+export class Owners {
+  readonly #node: ClusterNode;
+  readonly #told = new Map<number, ShardOwner>();
+
+  constructor(node: ClusterNode) {
+    this.#node = node;
+  }
+
+  /** Null: nobody else, as far as this node knows. */
+  otherOf(shard: number): ShardOwner | null {
+    const owner = this.#ownerOf(shard);
+    return owner === null || owner.owner === this.#node.id ? null : owner;
+  }
+
+  /** False where that is nothing new. */
+  learn(shard: number, owner: ShardOwner | null): boolean {
+    if (owner === null || owner.term <= (this.#ownerOf(shard)?.term ?? 0)) return false;
+    this.#told.set(shard, owner);
+    return true;
+  }
+
+  #ownerOf(shard: number): ShardOwner | null {
+    const seen = this.#node.view.ownerOf(shard);
+    const told = this.#told.get(shard);
+    if (told === undefined || (seen !== null && seen.term >= told.term)) {
+      this.#told.delete(shard);
+      return seen;
+    }
+    return told;
+  }
+}

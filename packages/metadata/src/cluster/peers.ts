@@ -1,0 +1,113 @@
+import { withDeadline } from '@millpool/host';
+import type { Clock, Log } from '@millpool/host';
+import { asMillpoolError, MillpoolError } from '@millpool/protocol';
+import type { Call, OwnerMethod, Reply, Request } from '@millpool/protocol';
+
+import type { ClusterView } from './cluster-view.ts';
+
+/** A way to another node. */
+export interface PeerConnection {
+  readonly call: Call<OwnerMethod>;
+  close(): Promise<void>;
+}
+
+interface Parts {
+  readonly view: ClusterView;
+  readonly connect: (address: string) => Promise<PeerConnection>;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+interface Peer {
+  readonly address: string;
+  readonly connection: Promise<PeerConnection>;
+  /** Aborts when the node leaves the cluster, or is at another address. */
+  readonly gone: AbortController;
+}
+
+/** So long nobody waits for a node that could not be reached. */
+const awayMs = 1_000;
+const connectTimeoutMs = 2_000;
+
+/** The other nodes, connected to when they are first asked. */
+export class Peers {
+  readonly #parts: Parts;
+  readonly #peers = new Map<string, Peer>();
+  readonly #awayUntilMs = new Map<string, number>();
+  readonly #unlisten: () => void;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#unlisten = parts.view.listen(() => this.#dropThoseGone());
+  }
+
+  /**
+   * What a node answers. `unreachable` also when it leaves the cluster before it has answered, and at once for one that
+   * could not be reached a moment ago.
+   */
+  async call<M extends OwnerMethod>(
+    id: string,
+    { method, request }: { readonly method: M; readonly request: Request<M> },
+    { signal, timeoutSeconds }: { readonly signal: AbortSignal; readonly timeoutSeconds: number },
+  ): Promise<Reply<M>> {
+    const { clock } = this.#parts;
+    if (clock.monotonicMs() < (this.#awayUntilMs.get(id) ?? 0)) throw away(id);
+    const peer = this.#peer(id);
+    const ended = AbortSignal.any([signal, peer.gone.signal]);
+    try {
+      const wait = { name: `a connection to node ${id}`, timeoutMs: connectTimeoutMs, clock, signal: ended };
+      const connection = await withDeadline(wait, () => peer.connection);
+      return await connection.call(method, request, { signal: ended, timeoutSeconds });
+    } catch (thrown) {
+      if (signal.aborted) throw thrown;
+      const error = peer.gone.signal.aborted ? away(id) : asMillpoolError(thrown);
+      if (error.code === 'unreachable' || error.code === 'timeout' || error.code === 'closed') {
+        this.#awayUntilMs.set(id, clock.monotonicMs() + awayMs);
+        if (error.code !== 'timeout') this.#drop(id);
+      }
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#unlisten();
+    for (const id of [...this.#peers.keys()]) await this.#drop(id);
+  }
+
+  #peer(id: string): Peer {
+    const address = this.#parts.view.node(id)?.address;
+    if (address === undefined) throw away(id);
+    const known = this.#peers.get(id);
+    if (known !== undefined && known.address === address) return known;
+    if (known !== undefined) void this.#drop(id);
+    const connection = this.#parts.connect(address);
+    // Whoever asks hears of it.
+    connection.catch(() => undefined);
+    const peer = { address, connection, gone: new AbortController() };
+    this.#peers.set(id, peer);
+    return peer;
+  }
+
+  #dropThoseGone(): void {
+    for (const [id, { address }] of this.#peers) {
+      if (this.#parts.view.node(id)?.address !== address) void this.#drop(id);
+    }
+  }
+
+  async #drop(id: string): Promise<void> {
+    const peer = this.#peers.get(id);
+    if (peer === undefined) return;
+    this.#peers.delete(id);
+    peer.gone.abort();
+    const connection = await peer.connection.catch(() => null);
+    await connection?.close().catch((error: unknown) => this.#parts.log.debug('a connection did not close', { error }));
+  }
+}
+
+function away(id: string): MillpoolError {
+  return new MillpoolError({
+    code: 'unreachable',
+    message: `node ${id} cannot be reached`,
+    remedy: 'See `millpool admin nodes`, and the log of that node.',
+  });
+}

@@ -1,0 +1,184 @@
+import type { Log } from '@millpool/host';
+import { asMillpoolError } from '@millpool/protocol';
+import type { ErrorCode, ListReply, ListRequest, OwnerAnswer, OwnerQuestion, ShardOwner } from '@millpool/protocol';
+
+import type { Home } from '../home.ts';
+import type { LookupResult } from '../resolved-entry.ts';
+import type { LocalMetadata, Metadata } from '../start.ts';
+import type { ClusterNode } from './cluster-node.ts';
+import { Owners } from './owners.ts';
+import type { Peers } from './peers.ts';
+
+interface Parts {
+  readonly node: ClusterNode;
+  readonly local: LocalMetadata;
+  readonly peers: Peers;
+  readonly log: Log;
+}
+
+/** Paths of one question, by their places in the request. */
+interface Group extends Omit<OwnerQuestion, 'term' | 'paths'> {
+  readonly places: number[];
+}
+
+interface OwnedGroup extends Group {
+  readonly owner: ShardOwner;
+}
+
+/** A caller that is behind is corrected so often; who is not right then asks the source itself. */
+const redirectsMax = 2;
+const lookupTimeoutSeconds = 5;
+/** Of a page for which the owner may have to list first; the caller has a deadline of its own. */
+const listTimeoutSeconds = 600;
+/** What the owner could not do, this node may: reach the source, or answer at all. */
+const otherwiseHere: ReadonlySet<ErrorCode> = new Set([
+  ...(['unreachable', 'timeout', 'closed', 'cancelled', 'unsupported', 'internal'] as const),
+  ...(['source-unavailable', 'source-broken', 'refused', 'full', 'io', 'corrupt'] as const),
+]);
+
+/**
+ * The namespace of a cluster: look-ups and listings are asked of the owners of their shards, so that one node lists a
+ * directory for all. Where an owner cannot be asked, this node asks the source, as one alone does: an answer is late
+ * then, never wrong.
+ */
+export function routedMetadata(parts: Parts): Metadata {
+  const { local } = parts;
+  const router = new Router(parts);
+  return {
+    ...local,
+    handlers: { ...local.handlers, list: (request, { signal }) => router.list(request, signal) },
+    lookup: (paths, signal) => router.lookup(paths, signal),
+  };
+}
+
+class Router {
+  readonly #parts: Parts;
+  readonly #owners: Owners;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#owners = new Owners(parts.node);
+  }
+
+  async lookup(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]> {
+    const results: (LookupResult | null)[] = paths.map(() => null);
+    let groups = this.#grouped(paths);
+    for (let redirects = 0; groups.length > 0 && redirects <= redirectsMax; redirects += 1) {
+      const asked = [...this.#byOwner(groups)].map(([owner, of]) => this.#ask(owner, { of, paths, results }, signal));
+      groups = (await Promise.all(asked)).flat();
+    }
+    const open = results.flatMap((result, place) => (result === null ? [place] : []));
+    const here = await this.#parts.local.lookup(
+      open.map((place) => paths[place] as string),
+      signal,
+    );
+    open.forEach((place, at) => (results[place] = here[at] as LookupResult));
+    return results as LookupResult[];
+  }
+
+  async list(request: ListRequest, signal: AbortSignal): Promise<ListReply> {
+    const { local } = this.#parts;
+    const home = local.homeOf(request.path, 'listing');
+    const page = home === null ? null : await this.#pageOf(home, request, signal);
+    return page ?? local.handlers.list(request, { signal });
+  }
+
+  /** Null: no owner gives it. */
+  async #pageOf(home: Home, request: ListRequest, signal: AbortSignal): Promise<ListReply | null> {
+    const { peers, log } = this.#parts;
+    for (let redirects = 0; redirects <= redirectsMax; redirects += 1) {
+      const owner = this.#owners.otherOf(home.shard);
+      if (owner === null) return null;
+      const call = { method: 'owner-list', request: { ...home, term: owner.term, list: request } } as const;
+      try {
+        const reply = await peers.call(owner.owner, call, { signal, timeoutSeconds: listTimeoutSeconds });
+        if ('page' in reply) return reply.page;
+        if (!this.#owners.learn(home.shard, reply.moved)) return null;
+      } catch (thrown) {
+        const error = asMillpoolError(thrown);
+        if (signal.aborted || !otherwiseHere.has(error.code)) throw error;
+        log.debug('a directory is listed here, not by its owner', { path: request.path, owner: owner.owner, error });
+        return null;
+      }
+    }
+    return null;
+  }
+
+  /** Those that somebody else owns. */
+  #grouped(paths: readonly string[]): Group[] {
+    const groups = new Map<string, Group>();
+    const ofDirectory = new Map<string, Group | null>();
+    paths.forEach((path, place) => {
+      const directory = path.slice(0, path.lastIndexOf('/'));
+      let group = ofDirectory.get(directory);
+      if (group === undefined) {
+        group = this.#groupOf(path, groups);
+        ofDirectory.set(directory, group);
+      }
+      group?.places.push(place);
+    });
+    return [...groups.values()].filter(({ places }) => places.length > 0);
+  }
+
+  #groupOf(path: string, groups: Map<string, Group>): Group | null {
+    const home = this.#parts.local.homeOf(path, 'entry');
+    if (home === null) return null;
+    const key = `${home.attachment}/${home.shard}`;
+    const group = groups.get(key) ?? { ...home, places: [] };
+    groups.set(key, group);
+    return group;
+  }
+
+  #byOwner(groups: readonly Group[]): Map<string, OwnedGroup[]> {
+    const byOwner = new Map<string, OwnedGroup[]>();
+    for (const group of groups) {
+      const owner = this.#owners.otherOf(group.shard);
+      if (owner === null) continue;
+      const same = byOwner.get(owner.owner) ?? [];
+      same.push({ ...group, owner });
+      byOwner.set(owner.owner, same);
+    }
+    return byOwner;
+  }
+
+  /** Fills in what the owner knows; gives the groups that another one owns. */
+  async #ask(
+    id: string,
+    asked: {
+      readonly of: readonly OwnedGroup[];
+      readonly paths: readonly string[];
+      readonly results: (LookupResult | null)[];
+    },
+    signal: AbortSignal,
+  ): Promise<Group[]> {
+    const { peers, log } = this.#parts;
+    const questions = asked.of.map(({ shard, attachment, owner, places }) => {
+      return { shard, term: owner.term, attachment, paths: places.map((place) => asked.paths[place] as string) };
+    });
+    const call = { method: 'owner-lookup', request: { questions } } as const;
+    try {
+      const { answers } = await peers.call(id, call, { signal, timeoutSeconds: lookupTimeoutSeconds });
+      return asked.of.filter((group, at) => this.#isElsewhere(group, answers[at], asked));
+    } catch (error) {
+      if (signal.aborted) throw error;
+      log.debug('names are looked up here, not by their owner', { owner: id, error });
+      return [];
+    }
+  }
+
+  #isElsewhere(
+    group: Group,
+    answer: OwnerAnswer | undefined,
+    { paths, results }: { readonly paths: readonly string[]; readonly results: (LookupResult | null)[] },
+  ): boolean {
+    if (answer === undefined) return false;
+    if ('moved' in answer) return this.#owners.learn(group.shard, answer.moved);
+    group.places.forEach((place, at) => {
+      const result = answer.results[at];
+      if (result === undefined || (!('error' in result) && result.path !== paths[place])) return;
+      if (!('error' in result)) results[place] = this.#parts.local.resolved(result);
+      else if (!otherwiseHere.has(result.error.code)) results[place] = result;
+    });
+    return false;
+  }
+}

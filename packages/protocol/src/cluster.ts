@@ -1,0 +1,125 @@
+import type { Entry } from './entry.ts';
+import type { ErrorShape } from './errors.ts';
+import type { ListReply, ListRequest } from './list.ts';
+
+/** What a node of a cluster does: own shards of the metadata, keep bytes, or both. */
+export const roles = ['metadata', 'cache'] as const;
+export type Role = (typeof roles)[number];
+
+export interface NodeStatus {
+  /** The same for the life of its state directory. */
+  readonly id: string;
+  /** Where the others reach it. */
+  readonly address: string;
+  readonly version: string;
+  readonly roles: readonly Role[];
+  /** When it joined last, ISO 8601; null: it is not there, and owned shards or was to be drained. */
+  readonly joinedAt: string | null;
+  readonly shards: number;
+  /** It gets no shards, and those it has are moved to others. */
+  readonly draining: boolean;
+}
+
+export interface NodesReply {
+  /** Whom this was asked. */
+  readonly self: string;
+  /** Of the cluster's metadata. */
+  readonly shards: number;
+  readonly nodes: readonly NodeStatus[];
+}
+
+export interface ShardStatus {
+  readonly shard: number;
+  /** Null: it never had one. */
+  readonly owner: string | null;
+  /** One more with each owner that it has had. */
+  readonly term: number;
+  /** Its owner is in the cluster. */
+  readonly isServed: boolean;
+  /** Who is to have it; null: it stays. */
+  readonly movingTo: string | null;
+}
+
+export interface ShardMoveRequest {
+  readonly shards: readonly number[];
+  /** The id of a node that is there. */
+  readonly to: string;
+}
+
+/** A shard, and the node that is to have it. */
+export interface PlannedMove {
+  readonly shard: number;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** What a rebalance would do now. */
+export interface RebalancePlan {
+  readonly moves: readonly PlannedMove[];
+  /** Shards of the node that has most, over the mean of those that are to have some. */
+  readonly maxOverMean: number;
+  readonly maxOverMeanAfter: number;
+}
+
+export const rebalanceStates = ['running', 'paused', 'cancelled', 'done'] as const;
+export type RebalanceState = (typeof rebalanceStates)[number];
+
+export interface RebalanceStatus {
+  readonly id: string;
+  readonly state: RebalanceState;
+  /** Why it was begun. */
+  readonly reason: string;
+  readonly startedAt: string;
+  readonly endedAt: string | null;
+  /** Moves under way at a time, at most. */
+  readonly atOnce: number;
+  readonly moves: number;
+  readonly done: number;
+  /** Overtaken: the shard went to another, or the node that was to have it is gone. */
+  readonly skipped: number;
+}
+
+export const movesAtOnceMax = 1_024;
+export const shardsMax = 1_024;
+
+/** Who owns a shard, and in which term. */
+export interface ShardOwner {
+  readonly owner: string;
+  readonly term: number;
+}
+
+/** Paths whose entries have their home in one shard, asked of the node that is thought to own it. */
+export interface OwnerQuestion {
+  readonly shard: number;
+  /** As the caller knows it: one that is newer than what the owner knows makes it look. */
+  readonly term: number;
+  readonly attachment: number;
+  readonly paths: readonly string[];
+}
+
+/** In the order asked; or who owns the shard, as far as the node that does not knows. */
+export type OwnerAnswer = { readonly results: readonly OwnerResult[] } | { readonly moved: ShardOwner | null };
+export type OwnerResult = Entry | { readonly error: ErrorShape };
+
+export interface OwnerListRequest extends Omit<OwnerQuestion, 'paths'> {
+  readonly list: ListRequest;
+}
+
+export type OwnerListReply = { readonly page: ListReply } | { readonly moved: ShardOwner | null };
+
+/** What an operator asks of a cluster. */
+export type ClusterMethod =
+  | 'nodes'
+  | 'shards'
+  | 'shards-move'
+  | 'rebalance-plan'
+  | 'rebalance-run'
+  | 'rebalance-status'
+  | 'rebalance-pause'
+  | 'rebalance-resume'
+  | 'rebalance-cancel'
+  | 'drain'
+  | 'undrain';
+
+/** What nodes of a cluster ask each other. */
+export type OwnerMethod = 'owner-lookup' | 'owner-list';
