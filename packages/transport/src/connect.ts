@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 import { abortError, systemClock, withDeadline } from '@millpool/host';
 import { decodeReply, encodeCall, MillpoolError } from '@millpool/protocol';
 import type { Call } from '@millpool/protocol';
@@ -8,7 +9,7 @@ import { decodeMessage, encodeMessage, idMax, messagePayloadMax, subprotocol, su
 import type { Message } from './message.ts';
 import { checkSocketPath, socketError } from './socket-path.ts';
 
-const connectTimeoutMs = 5_000;
+export const connectTimeoutMs = 5_000;
 const callTimeoutSecondsDefault = 30;
 /** The daemon ends a call at its deadline and says on what it waited; only a daemon that hangs needs this much more. */
 const graceMs = 1_000;
@@ -21,39 +22,58 @@ export interface TransportConnection {
   close(): Promise<void>;
 }
 
+/** How a connection is made, and how it is spoken of. */
+interface Road {
+  /** Of the daemon at its end: a path, or HOST:PORT. */
+  readonly name: string;
+  readonly raw: () => Socket;
+  readonly failure: (error: Error) => MillpoolError;
+  readonly began: (socket: WebSocket) => void;
+}
+
 /** Connects to the daemon that listens there. `unreachable` where none does, `unsupported` for another version. */
 export async function connectTransport(socketPath: string): Promise<TransportConnection> {
   checkSocketPath(socketPath);
-  const wait = { name: `the daemon to answer on ${socketPath}`, timeoutMs: connectTimeoutMs, clock: systemClock };
+  return openConnection({
+    name: socketPath,
+    raw: () => connect({ path: socketPath }),
+    failure: (error) => socketError(socketPath, error),
+    began: () => {},
+  });
+}
+
+export async function openConnection(road: Road): Promise<TransportConnection> {
+  const wait = { name: `the daemon to answer on ${road.name}`, timeoutMs: connectTimeoutMs, clock: systemClock };
   const { WebSocket: Socket } = await import('ws');
   const socket = new Socket('ws://millpool/', subprotocol, {
-    createConnection: () => connect({ path: socketPath }),
+    createConnection: road.raw,
     maxPayload: messagePayloadMax,
     perMessageDeflate: false,
   });
   try {
-    await withDeadline(wait, () => opened(socket, socketPath));
+    await withDeadline(wait, () => opened(socket, road));
   } catch (error) {
     socket.on('error', () => {});
     socket.terminate();
     throw error;
   }
-  return Connection.over(socket, socketPath);
+  road.began(socket);
+  return Connection.over(socket, road.name);
 }
 
-function opened(socket: WebSocket, path: string): Promise<void> {
+function opened(socket: WebSocket, { name, failure }: Road): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.on('open', resolve);
-    socket.on('error', (error) => reject(socketError(path, error)));
+    socket.on('error', (error) => reject(failure(error)));
     socket.on('unexpected-response', (_request, response: IncomingMessage) => {
       const theirs = response.headers[subprotocolHeader];
       response.destroy();
       reject(
         new MillpoolError({
           code: 'unsupported',
-          message: `the daemon on ${path} speaks ${String(theirs ?? 'something else')}, we speak ${subprotocol}`,
+          message: `the daemon on ${name} speaks ${String(theirs ?? 'something else')}, we speak ${subprotocol}`,
           remedy: 'Use the same version of Millpool for both: restart the daemon, or update the command.',
-          path,
+          path: name,
         }),
       );
     });

@@ -14,7 +14,7 @@ import { WebSocket } from 'ws';
 import { connectTransport } from './connect.ts';
 import type { TransportConnection } from './connect.ts';
 import { listenTransport } from './listen.ts';
-import type { TransportServer } from './listen.ts';
+import type { TransportServer } from './served.ts';
 import { encodeMessage, subprotocol } from './message.ts';
 import { handlersWith } from './testing/handlers.ts';
 
