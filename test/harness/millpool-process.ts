@@ -5,6 +5,8 @@ import { readdir, readlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
+import type { Role } from '@millpool/protocol';
+
 const startDeadlineMs = 30_000;
 const stopDeadlineMs = 30_000;
 
@@ -16,8 +18,9 @@ export interface NodeOptions {
   readonly directory: string;
   /** The first data directory. */
   readonly data?: string;
-  readonly sources?: readonly string[];
-  /** More arguments of `up`. */
+  /** Sources that `up` attaches; or the one role of a cluster that is started instead. */
+  readonly sources?: readonly string[] | Role;
+  /** More arguments of that. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** A program that runs what follows it in another place, such as a network namespace. */
@@ -43,7 +46,10 @@ export class MillpoolNode {
     this.socket = join(options.directory, 'millpool.sock');
     this.dataDirectory = options.data ?? join(options.directory, 'data');
     this.#env = nodeEnvironment(options);
-    const args = ['up', ...(options.sources ?? []), '--data', this.dataDirectory, ...(options.args ?? []), '--json'];
+    const { sources = [] } = options;
+    const verb = typeof sources === 'string' ? [sources] : ['up', ...sources];
+    const data = sources === 'metadata' ? [] : ['--data', this.dataDirectory];
+    const args = [...verb, ...data, ...(options.args ?? []), '--json'];
     const [program = process.execPath, ...rest] = [...(options.within ?? []), process.execPath, millpoolMain, ...args];
     this.#child = spawn(program, rest, {
       env: this.#env,
@@ -65,7 +71,7 @@ export class MillpoolNode {
     });
     const late = setTimeout(() => node.#child.kill('SIGKILL'), startDeadlineMs);
     const ended = once(node.#child, 'exit').then(() => {
-      throw new Error(`millpool up ended with ${String(node.ended)} before it was ready: ${node.#stderr}`);
+      throw new Error(`the daemon ended with ${String(node.ended)} before it was ready: ${node.#stderr}`);
     });
     ended.catch(() => undefined);
     await Promise.race([ready, ended]).finally(() => clearTimeout(late));

@@ -51,6 +51,21 @@ const ways: Readonly<Record<string, Ways>> = {
   'dataset ls': { wrong: ['--long'], absent: null, alone: [] },
   'dataset diff': { wrong: [version], absent: [version, version], alone: [version, version] },
   'dataset free': { wrong: ['xyz'], absent: [version], alone: [version] },
+  metadata: { wrong: ['--state', '/tmp/x', 'now'], absent: null, alone: null },
+  cache: { wrong: ['--sizes'], absent: null, alone: null },
+  'admin nodes': { wrong: ['all'], absent: null, alone: [] },
+  'admin shards ls': { wrong: ['--every'], absent: null, alone: [] },
+  'admin shards show': { wrong: ['1024'], absent: null, alone: ['1'] },
+  'admin shards map': { wrong: ['all'], absent: null, alone: [] },
+  'admin shards move': { wrong: ['5-1', '--to', 'a'], absent: null, alone: ['1', '--to', 'a'] },
+  'admin rebalance plan': { wrong: ['now'], absent: null, alone: [] },
+  'admin rebalance run': { wrong: ['--at-once', '0'], absent: null, alone: [] },
+  'admin rebalance status': { wrong: ['now'], absent: null, alone: [] },
+  'admin rebalance pause': { wrong: ['now'], absent: null, alone: [] },
+  'admin rebalance resume': { wrong: ['now'], absent: null, alone: [] },
+  'admin rebalance cancel': { wrong: ['now'], absent: null, alone: [] },
+  'admin drain': { wrong: [], absent: null, alone: ['a'] },
+  'admin undrain': { wrong: [], absent: null, alone: ['a'] },
   config: { wrong: ['all'], absent: null, alone: null },
   completion: { wrong: ['tcsh'], absent: null, alone: null },
   purge: { wrong: ['/source'], absent: null, alone: null },
@@ -84,9 +99,10 @@ async function held(way: keyof Ways, code: number, env: NodeJS.ProcessEnv): Prom
 }
 
 test('every verb has its ways to fail here', async () => {
-  const groups = ['dataset', 'jobs'];
-  const below = groups.map(async (group) => (await listed(group)).map((name) => `${group} ${name}`));
-  const verbs = [...(await listed()).filter((name) => !groups.includes(name)), ...(await Promise.all(below)).flat()];
+  const groups = ['dataset', 'jobs', 'admin', 'admin shards', 'admin rebalance'];
+  const below = groups.map(async (group) => (await listed(...group.split(' '))).map((name) => `${group} ${name}`));
+  const all = [...(await listed()), ...(await Promise.all(below)).flat()];
+  const verbs = all.filter((name) => !groups.includes(name));
   assert.deepEqual(Object.keys(ways).sort(), verbs.sort());
 });
 
@@ -98,6 +114,13 @@ test('4: every verb that takes a path says that it is nowhere', () =>
 
 test('5: every verb that needs a daemon says that there is none', () =>
   held('alone', 5, { ...process.env, MILLPOOL_SOCKET: join(node.directory, 'none.sock') }));
+
+test('1: a daemon that is of no cluster says so to an operator', async () => {
+  const env = { ...process.env, MILLPOOL_SOCKET: node.socket };
+  const result = await runMillpool(['admin', 'nodes', '--json'], env);
+  assert.equal(result.code, 1);
+  assert.match(errorOf(result).message, /is of no cluster/);
+});
 
 test('130: what is interrupted says so', async () => {
   const env = { ...process.env, MILLPOOL_SOCKET: node.socket };

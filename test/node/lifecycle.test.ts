@@ -203,7 +203,7 @@ test('up that ends by a wrong source leaves nothing running', async () => {
   await mkdir(directory);
   await assert.rejects(
     MillpoolNode.start({ directory, sources: [join(directory, 'absent')] }),
-    /millpool up ended with [14].*absent/s,
+    /the daemon ended with [14].*absent/s,
   );
 });
 

@@ -128,7 +128,7 @@ describe('with a token', limit, () => {
 describe('those who say nothing', limit, () => {
   test('a thousand of them take nobody’s place for long', async (t) => {
     const { server } = await serve(t, trust);
-    const before = await connected(t, server.address, trust);
+    const known = await connected(t, server.address, trust);
     const crowd: Socket[] = [];
     for (let at = 0; at < 1_000; at += 1) {
       const socket = connect(server.address.port, '127.0.0.1');
@@ -136,7 +136,7 @@ describe('those who say nothing', limit, () => {
       crowd.push(socket);
     }
     await Promise.all(crowd.map((socket) => (socket.destroyed ? null : once(socket, 'close'))));
-    assert.deepEqual(await before.call('pins', {}), pins);
+    assert.deepEqual(await known.call('pins', {}), pins);
     assert.deepEqual(await (await connected(t, server.address, trust)).call('pins', {}), pins);
   });
 
@@ -193,9 +193,9 @@ describe('with certificates', limit, () => {
   });
   after(() => folder.remove());
 
-  async function tlsOf(of: Certified | null, tokenFile: string | null, authority?: string): Promise<Trust> {
+  async function tlsOf(of: Certified | null, from: string | null, authority?: string): Promise<Trust> {
     assert.ok(of !== null);
-    const files = { token: tokenFile, authority: authority ?? of.authority, certificate: of.certificate, key: of.key };
+    const files = { token: from, authority: authority ?? of.authority, certificate: of.certificate, key: of.key };
     return (await readTrust(files)) ?? assert.fail('no trust');
   }
 

@@ -134,7 +134,8 @@ function tallied(tally: SourceTally, nowSeconds: number): Omit<WhySource, 'now' 
 
 function ownerPart(owner: Owner): WhyReply['owner'] {
   const { directory, shard, partition, partitions, listing, listingAgeSeconds, listingFresh } = owner;
-  return { node: hostname(), directory, shard, partition, partitions, listing, listingAgeSeconds, listingFresh };
+  const node = owner.node ?? hostname();
+  return { node, directory, shard, partition, partitions, listing, listingAgeSeconds, listingFresh };
 }
 
 const nothing: WhyResidency = {

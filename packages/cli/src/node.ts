@@ -6,7 +6,7 @@ import type { DeviceSize, LeftOut } from '@millpool/cache';
 import { Shutdown, systemClock } from '@millpool/host';
 import type { Log } from '@millpool/host';
 import { Engine } from '@millpool/native';
-import type { Handlers, MillpoolError, NodeMethod, Size, Tier } from '@millpool/protocol';
+import type { Handlers, NodeMethod, Size, Tier } from '@millpool/protocol';
 
 import { engineBytesOf } from './budget-parts.ts';
 import { findDataDirectories, noteDirectories } from './data-directories.ts';
@@ -14,6 +14,7 @@ import type { Given } from './data-directories.ts';
 import { readMounts } from './mounts.ts';
 import type { NodeConfig } from './node-config.ts';
 import { checkStateRoom, ownDirectory } from './own-directory.ts';
+import type { Daemon } from './run-daemon.ts';
 import { readStateAhead } from './state-ahead.ts';
 
 /** What is cached and what is kept is nobody else's to read. */
@@ -22,10 +23,8 @@ const slowUse = { what: 'The data directory', setting: '--slow-data or MILLPOOL_
 const stateUse = { what: 'The state directory', setting: 'MILLPOOL_STATE_DIRECTORY', mode: 0o700 };
 const socketUse = { what: 'The directory of the socket', setting: '--socket or MILLPOOL_SOCKET', mode: 0o777 };
 
-export interface Node {
+export interface Node extends Daemon {
   readonly handlers: Handlers<NodeMethod>;
-  /** Stops what was started, the last first; what failed to stop, or not in its time. */
-  stop(): Promise<readonly MillpoolError[]>;
 }
 
 /**
@@ -43,8 +42,8 @@ export async function startNode(config: NodeConfig, log: Log, onShutdown: () => 
     parts.onClose('the segments', async () => void (await (await opening.catch(() => null))?.close()));
     const { startServices } = await import('./services.ts');
     await ahead;
-    const handlers = await startServices(config, { opening, leftOut, engineBytes, parts, log, onShutdown });
-    return { handlers, stop: () => parts.close() };
+    const services = await startServices(config, { opening, leftOut, engineBytes, parts, log, onShutdown });
+    return { ...services, stop: () => parts.close() };
   } catch (error) {
     await parts.close();
     throw error;

@@ -4,7 +4,9 @@ import { MillpoolError } from '@millpool/protocol';
 import { CommandContext } from './command-context.ts';
 import { attachCommand } from './commands/attach.ts';
 import { attachmentsCommand } from './commands/attachments.ts';
+import { adminCommand } from './commands/admin.ts';
 import { benchCommand } from './commands/bench.ts';
+import { cacheCommand } from './commands/cache.ts';
 import { catCommand } from './commands/cat.ts';
 import { checkCommand } from './commands/check.ts';
 import { completionCommand } from './commands/completion.ts';
@@ -20,6 +22,7 @@ import { freeCommand } from './commands/free.ts';
 import { jobsCommand } from './commands/jobs.ts';
 import { loadCommand } from './commands/load.ts';
 import { lsCommand } from './commands/ls.ts';
+import { metadataCommand } from './commands/metadata.ts';
 import { pinCommand } from './commands/pin.ts';
 import { purgeCommand } from './commands/purge.ts';
 import { statCommand } from './commands/stat.ts';
@@ -64,6 +67,9 @@ const verbs = [
   pinCommand,
   unpinCommand,
   datasetCommand,
+  metadataCommand,
+  cacheCommand,
+  adminCommand,
   configCommand,
   completionCommand,
   purgeCommand,

@@ -6,6 +6,14 @@ const width = 28;
 /** In fewer columns there is no bar, and what it stands for comes first. */
 const columnsForBar = 72;
 
+/** How much of something is done, from 0 to 1, as a bar where there is room for it, and in percent. */
+export function barOf(share: number): string {
+  const full = Math.round(share * width);
+  const isWide = (process.stderr.columns ?? columnsForBar) >= columnsForBar;
+  const bar = isWide ? `[${'#'.repeat(full)}${'.'.repeat(width - full)}] ` : '';
+  return `${bar}${(100 * share).toFixed(0).padStart(3)} % `;
+}
+
 /** One line on stderr that fills up; silent where nobody looks. */
 export class ProgressBar {
   readonly #line: StatusLine;
@@ -38,14 +46,11 @@ export class ProgressBar {
 
   #text(): string {
     const share = this.#total === 0 ? 1 : Math.min(1, this.#done / this.#total);
-    const full = Math.round(share * width);
     const seconds = (performance.now() - this.#startMs) / 1000;
     const rate = seconds > 0 ? this.#done / seconds : 0;
     const left = rate > 0 ? Math.max(0, Math.ceil((this.#total - this.#done) / rate)) : null;
-    const isWide = (process.stderr.columns ?? columnsForBar) >= columnsForBar;
-    const bar = isWide ? `[${'#'.repeat(full)}${'.'.repeat(width - full)}] ` : '';
     return (
-      `${bar}${(100 * share).toFixed(0).padStart(3)} %  ` +
+      `${barOf(share)} ` +
       `${formatBytes(this.#done)} of ${formatBytes(this.#total)} ${this.#verb}, ${formatBytes(rate)}/s` +
       (left === null ? '' : `, ${left} s left`)
     );

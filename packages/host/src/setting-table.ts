@@ -8,6 +8,7 @@ import {
   address,
   bytes,
   choice,
+  coordination,
   duration,
   freshness,
   path,
@@ -53,6 +54,21 @@ export interface Config {
   readonly stopTimeoutMs: number;
   /** HOST:PORT; null: nowhere. */
   readonly metrics: string | null;
+  /** Null: this node is alone. */
+  readonly cluster: string | null;
+  /** HOST:PORT; null: a free port of this machine alone. */
+  readonly listen: string | null;
+  readonly tokenFile: string | null;
+  /** PEM files. */
+  readonly tlsAuthority: string | null;
+  readonly tlsCertificate: string | null;
+  readonly tlsKey: string | null;
+  readonly clusterOpen: (typeof switchStates)[number];
+  readonly etcdAuthority: string | null;
+  readonly etcdCertificate: string | null;
+  readonly etcdKey: string | null;
+  /** Null: as the cluster has it. */
+  readonly shards: number | null;
 }
 
 export type SettingName = keyof Config;
@@ -235,6 +251,76 @@ export const settingTable: { readonly [N in SettingName]: SettingRow<Config[N]> 
     env: 'MILLPOOL_METRICS',
     doc: 'HOST:PORT where Prometheus finds numbers, at /metrics; nowhere without it',
     text: address,
+    otherwise: () => null,
+  },
+  cluster: {
+    env: 'MILLPOOL_CLUSTER',
+    doc: 'the etcd of the cluster that this node is of, etcd://HOST:2379[,HOST:2379…][/PREFIX]; alone without it',
+    text: coordination,
+    otherwise: () => null,
+  },
+  listen: {
+    env: 'MILLPOOL_LISTEN',
+    doc: 'HOST:PORT where the other nodes of a cluster reach this one',
+    text: address,
+    otherwiseDoc: 'a free port of 127.0.0.1, for nodes of the same machine',
+    otherwise: () => null,
+  },
+  tokenFile: {
+    env: 'MILLPOOL_TOKEN_FILE',
+    doc: 'a file with the secret that all nodes of the cluster have, 16 bytes or more, which only its owner can read',
+    text: path,
+    otherwise: () => null,
+  },
+  tlsAuthority: {
+    env: 'MILLPOOL_TLS_CA',
+    doc: 'the authority (PEM) that signed the certificates of the nodes',
+    text: path,
+    otherwiseDoc: 'those that the system believes',
+    otherwise: () => null,
+  },
+  tlsCertificate: {
+    env: 'MILLPOOL_TLS_CERT',
+    doc: 'the certificate (PEM) of this node, with which it speaks TLS to the others',
+    text: path,
+    otherwise: () => null,
+  },
+  tlsKey: {
+    env: 'MILLPOOL_TLS_KEY',
+    doc: 'the key (PEM) of that certificate',
+    text: path,
+    otherwise: () => null,
+  },
+  clusterOpen: {
+    env: 'MILLPOOL_CLUSTER_OPEN',
+    doc: 'on: whoever reaches the address of `listen` is believed, without a token or a certificate',
+    text: choice(switchStates),
+    otherwise: () => 'off',
+  },
+  etcdAuthority: {
+    env: 'MILLPOOL_ETCD_CA',
+    doc: 'the authority (PEM) that signed the certificate of an etcd at etcds://',
+    text: path,
+    otherwiseDoc: 'those that the system believes',
+    otherwise: () => null,
+  },
+  etcdCertificate: {
+    env: 'MILLPOOL_ETCD_CERT',
+    doc: 'the certificate (PEM) that this node shows to etcd',
+    text: path,
+    otherwise: () => null,
+  },
+  etcdKey: {
+    env: 'MILLPOOL_ETCD_KEY',
+    doc: 'the key (PEM) of that certificate',
+    text: path,
+    otherwise: () => null,
+  },
+  shards: {
+    env: 'MILLPOOL_SHARDS',
+    doc: 'how many shards the metadata of a new cluster has; fixed by its first node',
+    text: wholeNumber(1, 1_024),
+    otherwiseDoc: 'as the cluster has it; 1,024 for a new one',
     otherwise: () => null,
   },
 };

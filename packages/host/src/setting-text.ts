@@ -19,6 +19,8 @@ export const size = one<Size>(protocol.parseSize, protocol.formatSize);
 export const freshness = one<Freshness>(protocol.parseFreshness, protocol.formatFreshness);
 export const path = one<string>(absolute);
 export const address = one<string>(hostAndPort);
+/** Its password is not for everybody who sees the settings. */
+export const coordination = one<string>(etcdAddress, (text) => text.replace(/(:[/][/][^:@/]*):[^@/]*@/, '$1:…@'));
 
 export const paths: SettingText<readonly string[]> = {
   parse: (texts) => texts.map(absolute),
@@ -82,6 +84,12 @@ function absolute(text: string): string {
 function hostAndPort(text: string): string {
   const port = Number(/^(?:[^:\s]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})$/.exec(text)?.[1]);
   if (!(port <= 65_535)) throw invalid(`${JSON.stringify(text)} is not HOST:PORT`);
+  return text;
+}
+
+/** The rest of it is looked at where it is used. */
+function etcdAddress(text: string): string {
+  if (!/^etcds?:[/][/]./.test(text)) throw invalid(`${JSON.stringify(text)} is not etcd://HOST:PORT`);
   return text;
 }
 

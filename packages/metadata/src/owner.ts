@@ -23,6 +23,8 @@ interface Parts {
 /** Who owns the entry of a path, and what is stored of it, whatever its age. Nothing is asked of the source. */
 export interface Owner extends Omit<WhyOwner, 'node'> {
   readonly attachment: Attachment;
+  /** The id of the node that has the shard; null: this one, or nobody. */
+  readonly node: string | null;
   /** Why the source cannot be reached. */
   readonly sourceError: ErrorShape | null;
   readonly stored: ResolvedEntry | null;
@@ -45,6 +47,7 @@ export function ownerOf(parts: Parts, path: string): Owner | null {
   const isWhole = record?.state === 'complete';
   return {
     attachment,
+    node: null,
     sourceError: attached.error,
     directory: directory.path,
     shard: shardOf(map, partition),

@@ -108,18 +108,20 @@ export interface OwnerListRequest extends Omit<OwnerQuestion, 'paths'> {
 export type OwnerListReply = { readonly page: ListReply } | { readonly moved: ShardOwner | null };
 
 /** What an operator asks of a cluster. */
-export type ClusterMethod =
-  | 'nodes'
-  | 'shards'
-  | 'shards-move'
-  | 'rebalance-plan'
-  | 'rebalance-run'
-  | 'rebalance-status'
-  | 'rebalance-pause'
-  | 'rebalance-resume'
-  | 'rebalance-cancel'
-  | 'drain'
-  | 'undrain';
+export const clusterMethods = [
+  'nodes',
+  'shards',
+  'shards-move',
+  'rebalance-plan',
+  'rebalance-run',
+  'rebalance-status',
+  'rebalance-pause',
+  'rebalance-resume',
+  'rebalance-cancel',
+  'drain',
+  'undrain',
+] as const;
+export type ClusterMethod = (typeof clusterMethods)[number];
 
 /** What nodes of a cluster ask each other. */
 export type OwnerMethod = 'owner-lookup' | 'owner-list';

@@ -77,7 +77,7 @@ export type {
   StatResult,
   Status,
 } from './methods.ts';
-export { movesAtOnceMax, rebalanceStates, roles, shardsMax } from './cluster.ts';
+export { clusterMethods, movesAtOnceMax, rebalanceStates, roles, shardsMax } from './cluster.ts';
 export type {
   ClusterMethod,
   NodesReply,

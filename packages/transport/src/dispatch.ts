@@ -1,5 +1,5 @@
 import { systemClock, withDeadline } from '@millpool/host';
-import { decodeCall, encodeFailure, encodeReply, MillpoolError } from '@millpool/protocol';
+import { clusterMethods, decodeCall, encodeFailure, encodeReply, MillpoolError } from '@millpool/protocol';
 import type { Handlers, Method, Reply, Request } from '@millpool/protocol';
 
 /**
@@ -54,11 +54,18 @@ async function run<M extends Method>(
   return handler(request, { signal });
 }
 
-/** By one that does less than another: it is in no cluster, or keeps no bytes. */
+/** By one that does less than another. */
 function notAnswered(method: Method): MillpoolError {
+  if (clusterMethods.some((known) => known === method)) {
+    return new MillpoolError({
+      code: 'unsupported',
+      message: 'this daemon is of no cluster',
+      remedy: 'Name the socket of one that is with --socket, or start it with --cluster etcd://HOST:2379.',
+    });
+  }
   return new MillpoolError({
     code: 'unsupported',
-    message: `this daemon does not answer ${method}`,
-    remedy: 'Ask a daemon that does: of a cluster for `admin`, one with a cache for all that is about bytes.',
+    message: `this daemon does not answer ${method}: it serves metadata alone, or other nodes`,
+    remedy: 'Ask one that keeps bytes; of the cluster itself, `millpool admin` tells.',
   });
 }

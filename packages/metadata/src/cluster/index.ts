@@ -1,4 +1,6 @@
 export { ClusterAdmin } from './cluster-admin.ts';
+export { clusterLayout } from './cluster-layout.ts';
+export type { ClusterLayout } from './cluster-layout.ts';
 export { ClusterNode, leaseTimes } from './cluster-node.ts';
 export type { ClusterNodeConfig } from './cluster-node.ts';
 export { ClusterView } from './cluster-view.ts';
@@ -10,6 +12,7 @@ export type { MoveRecord } from './move-record.ts';
 export { rebalancePlanOf } from './rebalance-plan.ts';
 export type { Ownership } from './rebalance-plan.ts';
 export type { NodeRecord } from './node-record.ts';
+export { nodesThere } from './nodes-there.ts';
 export { ownerHandlers } from './owner-handlers.ts';
 export { Peers } from './peers.ts';
 export type { PeerConnection } from './peers.ts';

@@ -29,6 +29,8 @@ export class Membership {
   readonly #stop = new AbortController();
   /** Null while it is not a member, or does not know yet what became of its shards. */
   #lease: HeldLease | null = null;
+  /** Of the record that it wrote last; 0 before. */
+  #revision = 0;
   #ended: Promise<void> = Promise.resolve();
 
   private constructor(parts: Parts) {
@@ -94,14 +96,17 @@ export class Membership {
       const value = encodeNode({ ...node, joinedAt: new Date(clock.nowMs()).toISOString() });
       const key = nodeKey(node.id);
       const wait = { name: 'the cluster to take the node in', timeoutMs: joinTimeoutMs, clock };
-      const { succeeded } = await withDeadline(wait, () =>
-        store.txn({
-          compare: [{ kind: 'exists', key, exists: false }],
-          then: [{ kind: 'put', key, value, lease: lease.id }],
-          otherwise: [],
-        }),
-      );
+      const put = { kind: 'put', key, value, lease: lease.id } as const;
+      // A record of ours that is there yet, as a store that was away gives all leases their time again: while it was,
+      // nobody was given our shards.
+      const { succeeded, revision } = await withDeadline(wait, async () => {
+        const ours = { kind: 'mod-revision', key, modRevision: this.#revision } as const;
+        const again = await store.txn({ compare: [ours], then: [put], otherwise: [] });
+        const absent = { kind: 'exists', key, exists: false } as const;
+        return again.succeeded ? again : store.txn({ compare: [absent], then: [put], otherwise: [] });
+      });
       if (!succeeded) throw existsError(node.id);
+      this.#revision = revision;
       await withDeadline(wait, onJoined);
       this.#lease = lease;
       return lease;

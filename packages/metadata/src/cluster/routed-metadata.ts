@@ -3,6 +3,7 @@ import { asMillpoolError } from '@millpool/protocol';
 import type { ErrorCode, ListReply, ListRequest, OwnerAnswer, OwnerQuestion, ShardOwner } from '@millpool/protocol';
 
 import type { Home } from '../home.ts';
+import type { Owner } from '../owner.ts';
 import type { LookupResult } from '../resolved-entry.ts';
 import type { LocalMetadata, Metadata } from '../start.ts';
 import type { ClusterNode } from './cluster-node.ts';
@@ -48,6 +49,7 @@ export function routedMetadata(parts: Parts): Metadata {
     ...local,
     handlers: { ...local.handlers, list: (request, { signal }) => router.list(request, signal) },
     lookup: (paths, signal) => router.lookup(paths, signal),
+    owner: (path) => router.owner(path),
   };
 }
 
@@ -74,6 +76,12 @@ class Router {
     );
     open.forEach((place, at) => (results[place] = here[at] as LookupResult));
     return results as LookupResult[];
+  }
+
+  owner(path: string): Owner | null {
+    const { local } = this.#parts;
+    const owner = local.owner(path);
+    return owner === null ? null : { ...owner, node: this.#owners.otherOf(owner.shard)?.owner ?? null };
   }
 
   async list(request: ListRequest, signal: AbortSignal): Promise<ListReply> {

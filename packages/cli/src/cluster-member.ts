@@ -1,0 +1,111 @@
+import { hostname } from 'node:os';
+
+import type { CoordStore } from '@millpool/coordination';
+import { systemClock } from '@millpool/host';
+import type { Log, Shutdown } from '@millpool/host';
+import type { LocalMetadata, Metadata } from '@millpool/metadata';
+import {
+  ClusterAdmin,
+  ClusterNode,
+  nodesThere,
+  ownerHandlers,
+  Peers,
+  routedMetadata,
+} from '@millpool/metadata/cluster';
+import { MillpoolError } from '@millpool/protocol';
+import type { ClusterMethod, Handlers, OwnerMethod } from '@millpool/protocol';
+import { connectTcp, formatTcpAddress, listenTcp, openToAll, parseTcpAddress } from '@millpool/transport';
+import type { TcpAddress, TcpTransportServer, Trust } from '@millpool/transport';
+
+import type { ClusterConfig } from './cluster-config.ts';
+import { nodeIdOf } from './node-id.ts';
+import { version } from './version.ts';
+
+interface MemberParts {
+  /** This node's own. */
+  readonly store: CoordStore;
+  readonly shared: CoordStore;
+  readonly shards: number;
+  readonly local: LocalMetadata;
+  readonly trust: Trust | null;
+  readonly parts: Shutdown;
+  readonly log: Log;
+}
+
+/** What a node has of its cluster. */
+export interface ClusterMember {
+  readonly id: string;
+  readonly address: string;
+  readonly metadata: Metadata;
+  readonly handlers: Handlers<ClusterMethod>;
+}
+
+const nodesToAsk = 3;
+const anyOfThisMachine: TcpAddress = { host: '127.0.0.1', port: 0 };
+
+/** It listens, is a member, and owns what nobody else does; `parts` ends that in the opposite order. */
+export async function joinCluster(config: ClusterConfig, of: MemberParts): Promise<ClusterMember> {
+  const { store, shared, shards, local, trust, parts, log } = of;
+  const { roles } = config;
+  await checkTrust(shared, trust, log);
+  const id = await nodeIdOf(store, roles);
+  let begin = (_: Handlers<OwnerMethod>): void => undefined;
+  const ready = new Promise<Handlers<OwnerMethod>>((resolve) => (begin = resolve));
+  const server = await listen(config, { trust, log, handlers: whenReady(ready) });
+  parts.onClose('the address for other nodes', () => server.close());
+  const address = addressOf(server);
+  const common = { store: shared, clock: systemClock, log };
+  const node = await ClusterNode.start({ node: { id, address, version, roles }, shards, ...common });
+  parts.onClose('the membership of the cluster', () => node.stop());
+  begin(ownerHandlers({ node, local, clock: systemClock, log }));
+  const connect = (to: string) => connectTcp(parseTcpAddress(to), trust);
+  const peers = new Peers({ view: node.view, connect, clock: systemClock, log });
+  parts.onClose('the connections to other nodes', () => peers.close());
+  log.info('joined the cluster', { node: id, address, roles: roles.join(), shards });
+  return {
+    id,
+    address,
+    metadata: routedMetadata({ node, local, peers, log }),
+    handlers: new ClusterAdmin({ id, view: node.view, ...common }).handlers,
+  };
+}
+
+/**
+ * A node that the others do not trust is told so when it starts: as a member it would be of no use to anybody. Those
+ * that do not answer say nothing of that.
+ */
+async function checkTrust(shared: CoordStore, trust: Trust | null, log: Log): Promise<void> {
+  const asked = (await nodesThere(shared, nodesToAsk)).map(async ({ id, address }) => {
+    try {
+      const connection = await connectTcp(parseTcpAddress(address), trust);
+      await connection.close();
+    } catch (error) {
+      if (error instanceof MillpoolError && error.code === 'refused') throw error;
+      log.warn('a node of the cluster cannot be reached', { node: id, address, error });
+    }
+  });
+  await Promise.all(asked);
+}
+
+function listen(
+  { listen: at, clusterOpen }: ClusterConfig,
+  of: { readonly trust: Trust | null; readonly log: Log; readonly handlers: Handlers<OwnerMethod> },
+): Promise<TcpTransportServer> {
+  const address = at === null ? anyOfThisMachine : parseTcpAddress(at);
+  const admission = of.trust ?? (clusterOpen === 'on' ? openToAll : null);
+  return listenTcp(address, of.handlers, { admission, log: of.log });
+}
+
+/** Where others reach it: a node that listens at every address of its machine is known by the machine's name. */
+function addressOf({ address: { host, port } }: TcpTransportServer): string {
+  const isAny = host === '0.0.0.0' || host === '::';
+  return formatTcpAddress({ host: isAny ? hostname() : host, port });
+}
+
+/** A node listens before it is a member, and is asked nothing before. */
+function whenReady(ready: Promise<Handlers<OwnerMethod>>): Handlers<OwnerMethod> {
+  return {
+    'owner-lookup': async (request, context) => (await ready)['owner-lookup'](request, context),
+    'owner-list': async (request, context) => (await ready)['owner-list'](request, context),
+  };
+}

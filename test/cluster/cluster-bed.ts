@@ -1,0 +1,107 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import type { NodeStatus, ShardStatus } from '@millpool/protocol';
+
+import { objectsOf } from '../harness/command-output.ts';
+import { Etcd } from '../harness/etcd.ts';
+import { MillpoolNode } from '../harness/millpool-process.ts';
+import type { NodeOptions } from '../harness/millpool-process.ts';
+import { temporaryFolder } from '../harness/temporary-folder.ts';
+import type { TemporaryFolder } from '../harness/temporary-folder.ts';
+
+const deadlineMs = 60_000;
+const lookEveryMs = 50;
+export const shards = 64;
+
+/** Daemons of one cluster on this machine, their etcd, and the token that they have. */
+export class ClusterBed {
+  readonly etcd: Etcd;
+  readonly tokenFile: string;
+  readonly nodes = new Map<string, MillpoolNode>();
+  readonly #folder: TemporaryFolder;
+
+  private constructor(folder: TemporaryFolder, etcd: Etcd, tokenFile: string) {
+    this.#folder = folder;
+    this.etcd = etcd;
+    this.tokenFile = tokenFile;
+  }
+
+  static async start(binary: string): Promise<ClusterBed> {
+    const folder = await temporaryFolder('daemons');
+    const tokenFile = join(folder.path, 'token');
+    await writeFile(tokenFile, randomBytes(24).toString('hex'), { mode: 0o600 });
+    return new ClusterBed(folder, await Etcd.start({ binary, directory: folder.path }), tokenFile);
+  }
+
+  get path(): string {
+    return this.#folder.path;
+  }
+
+  /** The same directories where one of that name has been before. */
+  async add(
+    name: string,
+    sources: NodeOptions['sources'],
+    args: readonly string[] = ['--token-file', this.tokenFile],
+  ): Promise<MillpoolNode> {
+    const directory = join(this.path, name);
+    await mkdir(directory, { recursive: true });
+    const size = sources === 'metadata' ? [] : ['--size', '64MiB'];
+    const cluster = ['--cluster', `etcd://${this.etcd.endpoint}`, ...size, ...args];
+    const env = { MILLPOOL_SHARDS: String(shards) };
+    const node = await MillpoolNode.start({ directory, sources: sources ?? [], args: cluster, env });
+    this.nodes.set(name, node);
+    return node;
+  }
+
+  node(name: string): MillpoolNode {
+    const node = this.nodes.get(name);
+    if (node === undefined) throw new RangeError(`no node ${name}`);
+    return node;
+  }
+
+  /** What a node knows itself by, as it said when it joined. */
+  idOf(name: string): string {
+    const [, id] = /joined the cluster .*node=(\S+) /.exec(this.node(name).stderr) ?? [];
+    if (id === undefined) throw new Error(`${name} has not joined`);
+    return id;
+  }
+
+  async nodesSeenBy(name: string): Promise<NodeStatus[]> {
+    return objectsOf<NodeStatus & Record<string, unknown>>(await this.node(name).run('admin', 'nodes', '--json'));
+  }
+
+  async shardsSeenBy(name: string): Promise<ShardStatus[]> {
+    return objectsOf<ShardStatus & Record<string, unknown>>(await this.node(name).run('admin', 'shards', '--json'));
+  }
+
+  /** Every shard is served by one of those that are there. */
+  async untilServed(seenBy: string): Promise<number> {
+    return this.until('all shards are served', async () => {
+      const seen = await this.shardsSeenBy(seenBy);
+      return seen.length === shards && seen.every(({ isServed }) => isServed);
+    });
+  }
+
+  /** Seconds until it is so. */
+  async until(what: string, isSo: () => Promise<boolean>): Promise<number> {
+    const start = performance.now();
+    while (!(await isSo())) {
+      if (performance.now() - start > deadlineMs) throw new Error(`not within ${deadlineMs / 1000} s: ${what}`);
+      await sleep(lookEveryMs);
+    }
+    return (performance.now() - start) / 1000;
+  }
+
+  async stop(): Promise<void> {
+    for (const node of this.nodes.values()) {
+      if (node.ended !== null) continue;
+      process.kill(node.pid, 'SIGCONT');
+      await node.stop('SIGKILL');
+    }
+    await this.etcd.stop();
+    await this.#folder.remove();
+  }
+}
