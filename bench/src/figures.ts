@@ -8,6 +8,8 @@ import { list1m } from './figures/list-1m.ts';
 import { loaderOverhead } from './figures/loader-overhead.ts';
 import { orderCache } from './figures/order-cache.ts';
 import { pyReportCost, reportCost } from './figures/report-cost.ts';
+import { mdFailover } from './figures/md-failover.ts';
+import { mdMove } from './figures/md-move.ts';
 import { memoryBound } from './figures/memory-bound.ts';
 import { order100m } from './figures/order-100m.ts';
 import { pyGpu, pyGpuTraining, pyGpuVsDataLoader } from './figures/py-gpu.ts';
@@ -40,6 +42,8 @@ export const figures: readonly Figure[] = [
   order100m,
   restartClean,
   restartCrash,
+  mdFailover,
+  mdMove,
   pyWarmBatch,
   pyVsDataLoader,
   pyVsDataLoaderCollated,

@@ -6,12 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { RebalancePlan, RebalanceStatus } from '@millpool/protocol';
 
+import { ClusterBed } from '../harness/cluster-bed.ts';
 import { errorOf, objectsOf } from '../harness/command-output.ts';
 import { ensureEtcd } from '../harness/etcd-binary.ts';
 import type { CommandResult } from '../harness/millpool-process.ts';
-import { ClusterBed, shards } from './cluster-bed.ts';
 
 const directories = Array.from({ length: 24 }, (_, at) => `class-${at}`);
+const shards = 64;
 const longMs = 7_000;
 const built = await ensureEtcd({ say: (text) => void process.stderr.write(`${text}\n`) });
 const skip = built.kind === 'unavailable' && built.why;
@@ -22,7 +23,7 @@ describe('daemons of a cluster', { skip, timeout: 300_000 }, () => {
 
   before(async () => {
     assert.ok(built.kind === 'ready');
-    bed = await ClusterBed.start(built.what);
+    bed = await ClusterBed.start(built.what, shards);
     const source = join(bed.path, 'train');
     for (const directory of directories) {
       await mkdir(join(source, directory), { recursive: true });

@@ -1,4 +1,5 @@
 export type { Getting, Had } from './cache-directory.ts';
+export { ClusterBed } from './cluster-bed.ts';
 export { errorOf, errorsOf, objectsOf } from './command-output.ts';
 export { everyRequest, getsOf, objectGets } from './fault.ts';
 export type { Fault, FaultKind, FaultRule } from './fault.ts';

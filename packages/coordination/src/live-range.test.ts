@@ -72,3 +72,43 @@ test('a range whose changes are forgotten while it was away is read anew', async
   range.close();
   await first.close();
 });
+
+test('what a revision changed is shown by the watch, and by a look where no watch shows it', async () => {
+  const clock = new HandClock();
+  const store = new MemoryStore(new MemoryState(), clock);
+  let looks = 0;
+  let isDeaf = false;
+  const counted = new Proxy(store, {
+    get: (target, name) => {
+      if (name === 'range') looks += 1;
+      if (name === 'watch' && isDeaf) {
+        return (): AsyncIterable<never> => ({
+          [Symbol.asyncIterator]: () => ({ next: () => clock.sleep(60_000).then(() => assert.fail('it is over')) }),
+        });
+      }
+      const method: unknown = Reflect.get(target, name);
+      return typeof method === 'function' ? method.bind(target) : method;
+    },
+  });
+  const open = (): Promise<LiveRange<number>> =>
+    LiveRange.open({ store: counted, prefix: 'n/', decode, clock, log: silentLog });
+  const range = await open();
+  const { revision } = await store.txn(always(put('n/a', '1')));
+  await range.reach(revision);
+  assert.equal(range.entries.get('a'), 1);
+  assert.equal(looks, 1, 'the first');
+  range.close();
+
+  isDeaf = true;
+  const deaf = await open();
+  const { revision: next } = await store.txn(always(put('n/a', '2')));
+  let isThere = false;
+  const reaching = deaf.reach(next).then(() => (isThere = true));
+  await clock.advance(100);
+  assert.deepEqual([isThere, deaf.entries.get('a')], [false, 1]);
+  await clock.advance(1_000);
+  await reaching;
+  assert.equal(deaf.entries.get('a'), 2);
+  deaf.close();
+  await store.close();
+});

@@ -6,6 +6,8 @@ import type { Change, CoordStore, KeyValue } from './store.ts';
 /** Of more, what a page shows may be newer than what the page before it does, until the watch has caught up. */
 const entriesAtOnce = 2_000;
 const retryMs = 500;
+/** What a watch that is well has shown by then. */
+const watchMs = 300;
 
 interface Parts<T> {
   /** Throws where a value is none: then it is as if its key were not there. */
@@ -67,6 +69,26 @@ export class LiveRange<T> {
     this.#entries = entries;
     this.#revision = revision;
     this.#tell();
+  }
+
+  /**
+   * Nothing that was changed up to a revision is missing after it, where that revision changed something of this range.
+   * The watch shows it at no cost; all is read only where that takes long.
+   */
+  async reach(revision: number): Promise<void> {
+    if (this.#revision >= revision) return;
+    const over = new AbortController();
+    const late = this.#parts.clock.sleep(watchMs, over.signal).catch(() => undefined);
+    let end = (): void => undefined;
+    const reached = new Promise<void>((resolve) => {
+      end = this.listen(() => {
+        if (this.#revision >= revision) resolve();
+      });
+    });
+    await Promise.race([reached, late]);
+    end();
+    over.abort();
+    if (this.#revision < revision) await this.refresh();
   }
 
   close(): void {

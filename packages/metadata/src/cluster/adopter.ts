@@ -78,14 +78,14 @@ export class Adopter {
   async #swap(adoptions: readonly Adoption[]): Promise<void> {
     const { store, clock, log, view } = this.#parts;
     const wait = { name: 'shards to get an owner', timeoutMs: swapTimeoutMs, clock };
-    const { succeeded } = await withDeadline(wait, () => store.txn(swapOf(adoptions)));
+    const { succeeded, revision } = await withDeadline(wait, () => store.txn(swapOf(adoptions)));
     if (succeeded) {
       const shards = adoptions.length;
       const from = [...new Set(adoptions.map(({ from: before }) => before?.owner ?? 'nobody'))].join(', ');
       log.info('shards got an owner', { shards, from, reason: 'their owner is not in the cluster' });
     }
-    // Also where another was first.
-    await withDeadline(wait, () => view.refresh());
+    // Where it was not, another was first.
+    await withDeadline(wait, () => (succeeded ? view.reach(revision) : view.refresh()));
   }
 }
 

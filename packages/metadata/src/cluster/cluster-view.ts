@@ -33,6 +33,9 @@ export class ClusterView {
   /** By shard. */
   readonly #names: readonly string[];
   readonly #known: LiveRange<Known>;
+  /** As of that revision. */
+  #nodes: readonly NodeRecord[] = [];
+  #nodesOf = -1;
 
   private constructor(shards: number, known: LiveRange<Known>) {
     this.shards = shards;
@@ -51,8 +54,12 @@ export class ClusterView {
 
   /** In the order of their ids. */
   get nodes(): readonly NodeRecord[] {
-    const nodes = this.#all().flatMap((known) => (known.kind === 'node' ? [known.node] : []));
-    return nodes.sort((left, right) => (left.id < right.id ? -1 : 1));
+    if (this.#nodesOf !== this.#known.revision) {
+      const nodes = this.#all().flatMap((known) => (known.kind === 'node' ? [known.node] : []));
+      this.#nodes = nodes.sort((left, right) => (left.id < right.id ? -1 : 1));
+      this.#nodesOf = this.#known.revision;
+    }
+    return this.#nodes;
   }
 
   /** Null: it is not there. */
@@ -103,6 +110,11 @@ export class ClusterView {
   /** Nothing that was changed before the call is missing after it. */
   refresh(): Promise<void> {
     return this.#known.refresh();
+  }
+
+  /** It shows a change that this node made by a transaction of that revision, and all before. */
+  reach(revision: number): Promise<void> {
+    return this.#known.reach(revision);
   }
 
   listen(listener: () => void): () => void {

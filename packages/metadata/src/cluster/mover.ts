@@ -99,8 +99,13 @@ export class Mover {
     const { store, view, log, id } = this.#parts;
     const { shard, from, move } = handover;
     this.#leaving.add(shard);
+    // Unless we know when it was changed, all of it is read.
+    let changedAt: number | null = null;
     try {
-      const { succeeded } = await this.#within('a shard to be handed over', () => store.txn(swapOf(handover, id)));
+      const { succeeded, revision } = await this.#within('a shard to be handed over', () =>
+        store.txn(swapOf(handover, id)),
+      );
+      if (succeeded) changedAt = revision;
       if (succeeded && move.to !== id) {
         log.info('a shard was handed over', { shard, to: move.to, term: from.term + 1, reason: move.reason });
       }
@@ -109,7 +114,7 @@ export class Mover {
       throw error;
     } finally {
       await this.#untilDone(async () => {
-        await this.#within('who owns what', () => view.refresh());
+        await this.#within('who owns what', () => (changedAt === null ? view.refresh() : view.reach(changedAt)));
         return true;
       });
       this.#leaving.delete(shard);

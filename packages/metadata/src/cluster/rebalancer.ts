@@ -95,8 +95,8 @@ export class Rebalancer {
   async #change(txn: Txn): Promise<{ readonly succeeded: boolean }> {
     const { store, view, clock } = this.#parts;
     const wait = { name: 'a rebalance to go on', timeoutMs: callTimeoutMs, clock, signal: this.#stop.signal };
-    const { succeeded } = await withDeadline(wait, () => store.txn(txn));
-    await withDeadline(wait, () => view.refresh());
+    const { succeeded, revision } = await withDeadline(wait, () => store.txn(txn));
+    await withDeadline(wait, () => (succeeded ? view.reach(revision) : view.refresh()));
     return { succeeded };
   }
 }

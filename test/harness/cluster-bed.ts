@@ -5,35 +5,37 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { NodeStatus, ShardStatus } from '@millpool/protocol';
 
-import { objectsOf } from '../harness/command-output.ts';
-import { Etcd } from '../harness/etcd.ts';
-import { MillpoolNode } from '../harness/millpool-process.ts';
-import type { NodeOptions } from '../harness/millpool-process.ts';
-import { temporaryFolder } from '../harness/temporary-folder.ts';
-import type { TemporaryFolder } from '../harness/temporary-folder.ts';
+import { objectsOf } from './command-output.ts';
+import { Etcd } from './etcd.ts';
+import { MillpoolNode } from './millpool-process.ts';
+import type { NodeOptions } from './millpool-process.ts';
+import { temporaryFolder } from './temporary-folder.ts';
+import type { TemporaryFolder } from './temporary-folder.ts';
 
 const deadlineMs = 60_000;
 const lookEveryMs = 50;
-export const shards = 64;
 
 /** Daemons of one cluster on this machine, their etcd, and the token that they have. */
 export class ClusterBed {
   readonly etcd: Etcd;
+  readonly shards: number;
   readonly tokenFile: string;
   readonly nodes = new Map<string, MillpoolNode>();
   readonly #folder: TemporaryFolder;
 
-  private constructor(folder: TemporaryFolder, etcd: Etcd, tokenFile: string) {
+  private constructor(folder: TemporaryFolder, etcd: Etcd, shards: number) {
     this.#folder = folder;
     this.etcd = etcd;
-    this.tokenFile = tokenFile;
+    this.shards = shards;
+    this.tokenFile = join(folder.path, 'token');
   }
 
-  static async start(binary: string): Promise<ClusterBed> {
+  /** `binary`: of etcd (`ensureEtcd`). */
+  static async start(binary: string, shards: number): Promise<ClusterBed> {
     const folder = await temporaryFolder('daemons');
-    const tokenFile = join(folder.path, 'token');
-    await writeFile(tokenFile, randomBytes(24).toString('hex'), { mode: 0o600 });
-    return new ClusterBed(folder, await Etcd.start({ binary, directory: folder.path }), tokenFile);
+    const bed = new ClusterBed(folder, await Etcd.start({ binary, directory: folder.path }), shards);
+    await writeFile(bed.tokenFile, randomBytes(24).toString('hex'), { mode: 0o600 });
+    return bed;
   }
 
   get path(): string {
@@ -50,7 +52,7 @@ export class ClusterBed {
     await mkdir(directory, { recursive: true });
     const size = sources === 'metadata' ? [] : ['--size', '64MiB'];
     const cluster = ['--cluster', `etcd://${this.etcd.endpoint}`, ...size, ...args];
-    const env = { MILLPOOL_SHARDS: String(shards) };
+    const env = { MILLPOOL_SHARDS: String(this.shards) };
     const node = await MillpoolNode.start({ directory, sources: sources ?? [], args: cluster, env });
     this.nodes.set(name, node);
     return node;
@@ -81,7 +83,7 @@ export class ClusterBed {
   async untilServed(seenBy: string): Promise<number> {
     return this.until('all shards are served', async () => {
       const seen = await this.shardsSeenBy(seenBy);
-      return seen.length === shards && seen.every(({ isServed }) => isServed);
+      return seen.length === this.shards && seen.every(({ isServed }) => isServed);
     });
   }
 
