@@ -25,15 +25,16 @@ interface Peer {
   readonly gone: AbortController;
 }
 
-/** So long nobody waits for a node that could not be reached. */
-const awayMs = 1_000;
+/** So long nobody waits for a node that could not be reached; each time twice as long. */
+const awayMsMin = 1_000;
+const awayMsMax = 30_000;
 const connectTimeoutMs = 2_000;
 
 /** The other nodes, connected to when they are first asked. */
 export class Peers {
   readonly #parts: Parts;
   readonly #peers = new Map<string, Peer>();
-  readonly #awayUntilMs = new Map<string, number>();
+  readonly #away = new Map<string, { readonly untilMs: number; readonly ms: number }>();
   readonly #unlisten: () => void;
 
   constructor(parts: Parts) {
@@ -51,19 +52,25 @@ export class Peers {
     { signal, timeoutSeconds }: { readonly signal: AbortSignal; readonly timeoutSeconds: number },
   ): Promise<Reply<M>> {
     const { clock } = this.#parts;
-    if (clock.monotonicMs() < (this.#awayUntilMs.get(id) ?? 0)) throw away(id);
+    if (clock.monotonicMs() < (this.#away.get(id)?.untilMs ?? 0)) throw away(id);
     const peer = this.#peer(id);
     const ended = AbortSignal.any([signal, peer.gone.signal]);
     try {
       const wait = { name: `a connection to node ${id}`, timeoutMs: connectTimeoutMs, clock, signal: ended };
       const connection = await withDeadline(wait, () => peer.connection);
-      return await connection.call(method, request, { signal: ended, timeoutSeconds });
+      const wanted = { name: `node ${id} to answer`, timeoutMs: timeoutSeconds * 1_000, clock, signal: ended };
+      const reply = await withDeadline(wanted, (over) =>
+        connection.call(method, request, { signal: over, timeoutSeconds }),
+      );
+      this.#away.delete(id);
+      return reply;
     } catch (thrown) {
       if (signal.aborted) throw thrown;
       const error = peer.gone.signal.aborted ? away(id) : asMillpoolError(thrown);
       if (error.code === 'unreachable' || error.code === 'timeout' || error.code === 'closed') {
-        this.#awayUntilMs.set(id, clock.monotonicMs() + awayMs);
-        if (error.code !== 'timeout') this.#drop(id);
+        const ms = Math.min(2 * (this.#away.get(id)?.ms ?? awayMsMin / 2), awayMsMax);
+        this.#away.set(id, { untilMs: clock.monotonicMs() + ms, ms });
+        if (error.code !== 'timeout') void this.#drop(id);
       }
       throw error;
     }
