@@ -22,13 +22,19 @@ interface Group extends Omit<OwnerQuestion, 'term' | 'paths'> {
   readonly places: number[];
 }
 
+/** A request, and what is known of it so far, by place. */
+interface Asked {
+  readonly paths: readonly string[];
+  readonly results: (LookupResult | null)[];
+}
+
 interface OwnedGroup extends Group {
   readonly owner: ShardOwner;
 }
 
 /** A caller that is behind is corrected so often; who is not right then asks the source itself. */
 const redirectsMax = 2;
-const lookupTimeoutSeconds = 5;
+const lookupTimeoutSeconds = 2;
 /** Of a page for which the owner may have to list first; the caller has a deadline of its own. */
 const listTimeoutSeconds = 600;
 /** What the owner could not do, this node may: reach the source, or answer at all. */
@@ -63,19 +69,14 @@ class Router {
   }
 
   async lookup(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]> {
-    const results: (LookupResult | null)[] = paths.map(() => null);
-    let groups = this.#grouped(paths);
-    for (let redirects = 0; groups.length > 0 && redirects <= redirectsMax; redirects += 1) {
-      const asked = [...this.#byOwner(groups)].map(([owner, of]) => this.#ask(owner, { of, paths, results }, signal));
-      groups = (await Promise.all(asked)).flat();
-    }
-    const open = results.flatMap((result, place) => (result === null ? [place] : []));
-    const here = await this.#parts.local.lookup(
-      open.map((place) => paths[place] as string),
-      signal,
-    );
-    open.forEach((place, at) => (results[place] = here[at] as LookupResult));
-    return results as LookupResult[];
+    const asked: Asked = { paths, results: paths.map(() => null) };
+    const groups = this.#grouped(paths).filter(({ shard }) => this.#owners.otherOf(shard) !== null);
+    const elsewhere = new Set(groups.flatMap(({ places }) => places));
+    const own = [...paths.keys()].filter((place) => !elsewhere.has(place));
+    await Promise.all([this.#askOwners(groups, asked, signal), this.#lookHere(own, asked, signal)]);
+    const left = [...elsewhere].filter((place) => asked.results[place] === null);
+    await this.#lookHere(left, asked, signal);
+    return asked.results as LookupResult[];
   }
 
   owner(path: string): Owner | null {
@@ -137,6 +138,21 @@ class Router {
     return group;
   }
 
+  async #askOwners(groups: readonly Group[], asked: Asked, signal: AbortSignal): Promise<void> {
+    let left = groups;
+    for (let redirects = 0; left.length > 0 && redirects <= redirectsMax; redirects += 1) {
+      const asking = [...this.#byOwner(left)].map(([owner, of]) => this.#ask(owner, { of, ...asked }, signal));
+      left = (await Promise.all(asking)).flat();
+    }
+  }
+
+  async #lookHere(places: readonly number[], { paths, results }: Asked, signal: AbortSignal): Promise<void> {
+    if (places.length === 0) return;
+    const wanted = places.map((place) => paths[place] as string);
+    const found = await this.#parts.local.lookup(wanted, signal);
+    places.forEach((place, at) => (results[place] = found[at] as LookupResult));
+  }
+
   #byOwner(groups: readonly Group[]): Map<string, OwnedGroup[]> {
     const byOwner = new Map<string, OwnedGroup[]>();
     for (const group of groups) {
@@ -150,15 +166,7 @@ class Router {
   }
 
   /** Fills in what the owner knows; gives the groups that another one owns. */
-  async #ask(
-    id: string,
-    asked: {
-      readonly of: readonly OwnedGroup[];
-      readonly paths: readonly string[];
-      readonly results: (LookupResult | null)[];
-    },
-    signal: AbortSignal,
-  ): Promise<Group[]> {
+  async #ask(id: string, asked: Asked & { readonly of: readonly OwnedGroup[] }, signal: AbortSignal): Promise<Group[]> {
     const { peers, log } = this.#parts;
     const questions = asked.of.map(({ shard, attachment, owner, places }) => {
       return { shard, term: owner.term, attachment, paths: places.map((place) => asked.paths[place] as string) };
@@ -174,11 +182,7 @@ class Router {
     }
   }
 
-  #isElsewhere(
-    group: Group,
-    answer: OwnerAnswer | undefined,
-    { paths, results }: { readonly paths: readonly string[]; readonly results: (LookupResult | null)[] },
-  ): boolean {
+  #isElsewhere(group: Group, answer: OwnerAnswer | undefined, { paths, results }: Asked): boolean {
     if (answer === undefined) return false;
     if ('moved' in answer) return this.#owners.learn(group.shard, answer.moved);
     group.places.forEach((place, at) => {
