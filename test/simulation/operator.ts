@@ -38,9 +38,14 @@ export class Operator {
     const node = this.#random.pick(nodes);
     const atOnce = 1 + this.#random.below(8);
     const shard = this.#random.below(this.#view.shards);
+    const move = (): Promise<unknown> => this.#admin['shards-move']({ shards: [shard], to: node }, { signal: never });
     const deeds: [() => Promise<unknown>, ...(() => Promise<unknown>)[]] = [
-      () => this.#admin['shards-move']({ shards: [shard], to: node }, { signal: never }),
-      () => this.#admin['shards-move']({ shards: [shard], to: node }, { signal: never }),
+      move,
+      move,
+      move,
+      move,
+      move,
+      move,
       () => this.#takeBack(shard),
       () => this.#admin['rebalance-run']({ atOnce }, { signal: never }),
       () => this.#admin['rebalance-pause']({}, { signal: never }),
