@@ -11,6 +11,12 @@ test('without names every figure is chosen, with names those', () => {
   assert.deepEqual([some.chosen.map(({ id }) => id), some.all, some.jsonFile], [['cold-epoch'], false, 'out.json']);
 });
 
+test('a word for many chooses those whose ids begin as it says', () => {
+  const idsOf = (word: string): string[] => parseCommandLine([word], figures).chosen.map(({ id }) => id);
+  assert.deepEqual(idsOf('metadata'), ['md-lookup', 'md-vs-redis', 'md-failover', 'md-move']);
+  assert.ok(idsOf('python').length > 1 && idsOf('python').every((id) => id.startsWith('py-')));
+});
+
 test('an unknown figure or flag is an error that names what there is', () => {
   const code = 'invalid';
   assert.throws(() => parseCommandLine(['warm'], figures), { code, message: /no figure warm/, remedy: /warm-batch, / });

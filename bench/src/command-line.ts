@@ -11,8 +11,11 @@ export interface CommandLine {
   readonly help: boolean;
 }
 
-/** `python` chooses all of these. */
-const pythonPrefix = 'py-';
+/** Such a word chooses all figures whose ids begin so. */
+const prefixes = new Map([
+  ['python', 'py-'],
+  ['metadata', 'md-'],
+]);
 
 /** Throws `invalid`, which names the figures that there are. */
 export function parseCommandLine(args: readonly string[], figures: readonly Figure[]): CommandLine {
@@ -22,7 +25,8 @@ export function parseCommandLine(args: readonly string[], figures: readonly Figu
   const chosen = positionals.flatMap((name) => {
     const figure = known.get(name);
     if (figure !== undefined) return [figure];
-    if (name === 'python') return figures.filter(({ id }) => id.startsWith(pythonPrefix));
+    const prefix = prefixes.get(name);
+    if (prefix !== undefined) return figures.filter((each) => each.id.startsWith(prefix));
     throw wrong(`There is no figure ${name}.`, `Choose of: ${[...known.keys()].join(', ')}.`);
   });
   const all = chosen.length === 0;
@@ -36,7 +40,7 @@ export function usage(figures: readonly Figure[]): string {
     '',
     'Ratios of pairs that run side by side, each with its 90 % interval; docs/bench.md says how to read them.',
     'Without names every figure is measured, and the report is kept in bench/results; the name `python` is those of',
-    'the Python SDK.',
+    'the Python SDK, `metadata` those of the metadata service.',
     '',
     ...figures.map(({ id, measures }) => `  ${id.padEnd(width)}  ${measures}`),
     '',

@@ -10,6 +10,8 @@ import { orderCache } from './figures/order-cache.ts';
 import { pyReportCost, reportCost } from './figures/report-cost.ts';
 import { mdFailover } from './figures/md-failover.ts';
 import { mdMove } from './figures/md-move.ts';
+import { mdLookup } from './figures/md-lookup.ts';
+import { mdVsRedis } from './figures/md-vs-redis.ts';
 import { memoryBound } from './figures/memory-bound.ts';
 import { order100m } from './figures/order-100m.ts';
 import { pyGpu, pyGpuTraining, pyGpuVsDataLoader } from './figures/py-gpu.ts';
@@ -38,6 +40,8 @@ export const figures: readonly Figure[] = [
   orderCache,
   slowTier,
   list1m,
+  mdLookup,
+  mdVsRedis,
   memoryBound,
   order100m,
   restartClean,

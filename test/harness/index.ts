@@ -15,6 +15,8 @@ export type { CommandResult, NodeOptions, User } from './millpool-process.ts';
 export { ensureMoto, startMoto } from './moto.ts';
 export { ensurePythonEnvironment } from './python-environment.ts';
 export type { PythonEnvironment } from './python-environment.ts';
+export { ensureRedis } from './redis-binary.ts';
+export type { RedisBinary } from './redis-binary.ts';
 export { S3Bed } from './s3-bed.ts';
 export { awsEnvironment, clearAwsEnvironment } from './s3-server.ts';
 export type { S3Server } from './s3-server.ts';

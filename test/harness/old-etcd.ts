@@ -1,9 +1,10 @@
-import { access, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { access, mkdtemp, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { cacheDirectory } from './cache-directory.ts';
 import type { Getting, Had } from './cache-directory.ts';
-import { runTool, ToolError } from './tool.ts';
+import { unpackDebian } from './debian-packages.ts';
+import { ToolError } from './tool.ts';
 
 const timeoutMs = 5 * 60_000;
 
@@ -21,10 +22,8 @@ export async function ensureOldEtcd({ say, signal }: Getting): Promise<Had<strin
   const within = { timeoutMs, directory: place, ...(signal === undefined ? {} : { signal }) };
   try {
     say("Fetching Debian's etcd, once.");
-    await runTool('apt-get', ['download', 'etcd-server'], within);
-    const archive = (await readdir(place)).find((name) => name.endsWith('.deb')) ?? '';
-    await runTool('dpkg-deb', ['--extract', archive, 'unpacked'], within);
-    await rename(join(place, 'unpacked', 'usr', 'bin', 'etcd'), binary);
+    const tree = await unpackDebian(['etcd-server'], within);
+    await rename(join(tree, 'usr', 'bin', 'etcd'), binary);
     return { kind: 'ready', what: binary };
   } catch (thrown) {
     if (!(thrown instanceof ToolError)) throw thrown;

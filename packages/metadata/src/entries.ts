@@ -7,7 +7,6 @@ import type { MetadataStore } from './store/environment.ts';
 import { EntryBlocks } from './store/entry-blocks.ts';
 import { entryClasses } from './store/keys.ts';
 import type { DirectoryName, EntryClass } from './store/keys.ts';
-import { decodeEntry } from './store/records.ts';
 import type { DirectoryRecord, EntryRecord } from './store/records.ts';
 
 export function classOf(type: EntryRecord['type'], name: string): EntryClass {
@@ -35,8 +34,7 @@ export class Entries {
   get(directory: DirectoryName, type: EntryRecord['type'], name: string): EntryRecord | null {
     const bytes = Buffer.from(name);
     const place = this.#partitions.placeOf(directory, classOf(type, name), bytes);
-    const value = new EntryBlocks(this.#store, place).get(bytes);
-    return value === null ? null : decodeEntry(value);
+    return new EntryBlocks(this.#store, place).get(bytes);
   }
 
   /** As of its last listing; 0 when it was never listed. */

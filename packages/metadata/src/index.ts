@@ -6,3 +6,4 @@ export type { OpenUnderStorage } from './attached.ts';
 export type { Owner } from './owner.ts';
 export type { OnReplaced } from './replaced-versions.ts';
 export type { LookupResult, ResolvedEntry } from './resolved-entry.ts';
+export { decodeEntry, encodeEntry } from './store/records.ts';

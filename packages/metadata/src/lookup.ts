@@ -32,6 +32,8 @@ interface Batch {
   /** Nothing stored is believed. */
   readonly atSource: boolean;
   readonly directories: Map<string, Directory>;
+  /** By directory, what was found in this turn of the event loop, in which nobody else writes. */
+  readonly fresh: Map<Directory, boolean>;
 }
 
 const asksAtOnce = 64;
@@ -63,12 +65,16 @@ export class Lookup {
 
   /** In the order asked; one failing path does not fail the others. Rejects only when the signal aborts. */
   many(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]> {
-    return this.#all(paths, { nowMs: this.#parts.nowMs(), signal, atSource: false, directories: new Map() });
+    return this.#all(paths, this.#batch(signal, false));
   }
 
   /** The same, as the source has them now, whatever is stored. */
   manyAtSource(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]> {
-    return this.#all(paths, { nowMs: this.#parts.nowMs(), signal, atSource: true, directories: new Map() });
+    return this.#all(paths, this.#batch(signal, true));
+  }
+
+  #batch(signal: AbortSignal, atSource: boolean): Batch {
+    return { nowMs: this.#parts.nowMs(), signal, atSource, directories: new Map(), fresh: new Map() };
   }
 
   async #all(paths: readonly string[], batch: Batch): Promise<LookupResult[]> {
@@ -76,7 +82,10 @@ export class Lookup {
     setMaxListeners(0, signal);
     const results: (LookupResult | null)[] = [];
     for (const path of paths) {
-      if (results.length > 0 && results.length % pathsATurn === 0) await this.#parts.turns.next(signal);
+      if (results.length > 0 && results.length % pathsATurn === 0) {
+        await this.#parts.turns.next(signal);
+        batch.fresh.clear();
+      }
       results.push(this.#stored(path, batch));
     }
     const open = results.flatMap((result, index) => (result === null ? [index] : []));
@@ -85,6 +94,7 @@ export class Lookup {
       for (let index = open[next++]; index !== undefined; index = open[next++]) {
         if (signal.aborted) throw abortError(signal);
         const path = paths[index] as string;
+        batch.fresh.clear();
         results[index] = this.#stored(path, batch) ?? (await this.#asked(path, batch).catch(failureOf(path)));
       }
     };
@@ -95,18 +105,25 @@ export class Lookup {
 
   /** Null: the source has to be asked. */
   #stored(path: string, batch: Batch): LookupResult | null {
-    const { attachments, listings } = this.#parts;
-    const attached = attachments.covering(path);
+    const attached = this.#parts.attachments.covering(path);
     if (attached === null) return this.#aboveAttachments(path);
     const { attachment } = attached;
     if (path === attachment.path) return rootEntry(path, attachment.id);
     if (batch.atSource || attachment.freshness.kind === 'strict') return null;
     const directory = this.#directoryOf(attached, path, batch);
     const floorMs = floorMsOf(attachment.freshness, batch.nowMs);
-    if (listings.fresh(directory, floorMs) === null) {
+    if (!this.#isFresh(directory, floorMs, batch)) {
       return this.#absent.has(attachment.id, path, floorMs) ? { error: noSuchPath(path).shape } : null;
     }
     return this.#entry(directory, nameOf(path)) ?? { error: noSuchPath(path).shape };
+  }
+
+  #isFresh(directory: Directory, floorMs: number, { fresh }: Batch): boolean {
+    const known = fresh.get(directory);
+    if (known !== undefined) return known;
+    const isFresh = this.#parts.listings.fresh(directory, floorMs) !== null;
+    fresh.set(directory, isFresh);
+    return isFresh;
   }
 
   #aboveAttachments(path: string): LookupResult {

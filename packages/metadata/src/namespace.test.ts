@@ -229,6 +229,25 @@ test('a directory of which many names are asked is listed in passing', async (t)
   assert.deepEqual(bucket.asked, { lists: 1, stats: 40 });
 });
 
+test('names that wait to be asked for singly are answered by a listing that ends meanwhile', async (t) => {
+  const keys = Array.from({ length: 100 }, (_, index) => `n${index}`);
+  const { node, bucket } = await bucketFor(t, keys);
+  let open = (): void => {};
+  const held = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const stat = bucket.stat.bind(bucket);
+  bucket.stat = async (...args) => {
+    await held;
+    return stat(...args);
+  };
+  const looking = node.kinds(...keys.map((key) => `/d/${key}`));
+  assert.equal((await node.list('/d')).length, keys.length);
+  open();
+  assert.ok((await looking).every((kind) => kind === 'file'));
+  assert.deepEqual(bucket.asked, { lists: 1, stats: 64 }, 'those that were under way');
+});
+
 test('a LIST that fails is an error, never an empty directory', async (t) => {
   const keys = Array.from({ length: 2_500 }, (_, index) => `n${String(index).padStart(5, '0')}`);
   const { node, bucket } = await bucketFor(t, keys);

@@ -3,6 +3,8 @@ import type { WrittenBlock } from './entry-block.ts';
 import type { MetadataStore, Pair, Write } from './environment.ts';
 import { entryPrefix, nameAt, named, successorOf } from './keys.ts';
 import type { EntryPlace } from './keys.ts';
+import { decodeEntry } from './records.ts';
+import type { EntryRecord } from './records.ts';
 
 /** So that the last one is not a few entries alone. */
 const unevenBytes = 512;
@@ -27,21 +29,18 @@ export interface Edit {
 export class EntryBlocks {
   readonly #store: MetadataStore;
   readonly #prefix: Buffer;
-  /** What comes behind all of its keys. */
-  readonly #end: Buffer;
 
   constructor(store: MetadataStore, place: EntryPlace) {
     this.#store = store;
     this.#prefix = entryPrefix(place);
-    this.#end = successorOf(this.#prefix);
   }
 
-  get(name: Buffer): Buffer | null {
-    const pair = this.#store.floor(this.#prefix, named(this.#prefix, name));
-    if (pair === undefined) return null;
-    const block = new EntryBlock(pair.value);
-    const at = block.find(name);
-    return at < block.count && block.compare(at, name) === 0 ? block.value(at) : null;
+  get(name: Buffer): EntryRecord | null {
+    return this.#store.atFloor(this.#prefix, named(this.#prefix, name), (value) => {
+      const block = new EntryBlock(value);
+      const at = block.find(name);
+      return at < block.count && block.compare(at, name) === 0 ? decodeEntry(block.value(at)) : null;
+    });
   }
 
   /** The block that holds `name` if there is such a name, or else the first one behind it. */
@@ -82,12 +81,12 @@ export class EntryBlocks {
 
   #keyAfter(key: Buffer): Buffer | null {
     const start = Buffer.concat([key, leastByte]);
-    const [next] = this.#store.first({ start, end: this.#end }, 1);
+    const [next] = this.#store.first({ start, end: successorOf(this.#prefix) }, 1);
     return next === undefined ? null : next.key.subarray(nameAt);
   }
 
   #first(start: Buffer): PlacedBlock | null {
-    const [pair] = this.#store.first({ start, end: this.#end }, 1);
+    const [pair] = this.#store.first({ start, end: successorOf(this.#prefix) }, 1);
     return pair === undefined ? null : placed(pair);
   }
 

@@ -27,6 +27,12 @@ export interface StoreConfig {
   readonly log: Log;
 }
 
+/** A range that is gone through again and again, from another start each time: to make one costs as much as to read. */
+interface Floor {
+  readonly from: { start: Buffer };
+  readonly keys: Iterable<Buffer>;
+}
+
 const versionKey = Buffer.from([0]);
 const layoutVersion = 'millpool metadata 2';
 /** Pages of 8 KiB let keys be 4,026 bytes: a source key of 1,024, each byte of it escaped, fits. */
@@ -43,10 +49,13 @@ const mapBytes = 2 ** 40;
 export class MetadataStore {
   readonly #file: string;
   #database: RootDatabase<Buffer, Buffer> | null;
+  readonly #floor: Floor;
 
   private constructor(file: string, database: RootDatabase<Buffer, Buffer>) {
     this.#file = file;
     this.#database = database;
+    const from = { start: versionKey, reverse: true, limit: 1 };
+    this.#floor = { from, keys: database.getKeys(from) };
   }
 
   static async open({ directory, coordination, log }: StoreConfig): Promise<MetadataStore> {
@@ -74,6 +83,20 @@ export class MetadataStore {
   floor(prefix: Buffer, key: Buffer): Pair | undefined {
     const [found] = this.#opened().getRange({ start: key, reverse: true, limit: 1 });
     return found?.key.subarray(0, prefix.length).equals(prefix) === true ? found : undefined;
+  }
+
+  /**
+   * What `read` makes of the value that `floor` would find; null without one. The value is not copied, which costs as
+   * much as all the rest, and is the next read's as soon as this one ends: nothing of it may be kept.
+   */
+  atFloor<Of>(prefix: Buffer, key: Buffer, read: (value: Buffer) => Of): Of | null {
+    const database = this.#opened();
+    this.#floor.from.start = key;
+    const [found] = this.#floor.keys;
+    if (found?.subarray(0, prefix.length).equals(prefix) !== true) return null;
+    const value = database.getBinaryFast(found);
+    if (value === undefined) throw new Error('a key that was there has no value');
+    return read(value);
   }
 
   /** In runs of up to `size`, each read by itself, so that a caller may await and write between them. */
