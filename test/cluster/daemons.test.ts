@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { RebalancePlan, RebalanceStatus } from '@millpool/protocol';
+import type { HotDirectory, RebalancePlan, RebalanceStatus } from '@millpool/protocol';
 
 import { ClusterBed } from '../harness/cluster-bed.ts';
 import { errorOf, objectsOf } from '../harness/command-output.ts';
@@ -98,6 +98,18 @@ describe('daemons of a cluster', { skip, timeout: 300_000 }, () => {
     const beyond = await bed.node('whole').run('admin', 'shards', 'move', String(shards), '--to', id, '--json');
     assert.match(errorOf(beyond).message, /there is no shard 64/);
     assert.match((await run('whole', 'admin', 'shards', 'map')).stdout, new RegExp(id));
+  });
+
+  test('tell an operator which directories are hot', async () => {
+    const again = Array.from({ length: 50 }, () => '/train/class-11/a');
+    for (let round = 0; round < 4; round += 1) await run('cache', 'stat', ...again);
+    for (const name of everybody) {
+      const [hottest] = objectsOf<HotDirectory & Record<string, unknown>>(
+        await run(name, 'admin', 'dirs', '--hot', '--limit', '1', '--json'),
+      );
+      assert.equal(hottest?.directory, '/train/class-11');
+      assert.ok(hottest.readsPerS > 0);
+    }
   });
 
   test('know at once what is attached at another, and what is detached', async () => {

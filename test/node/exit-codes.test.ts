@@ -64,6 +64,7 @@ const ways: Readonly<Record<string, Ways>> = {
   'admin rebalance pause': { wrong: ['now'], absent: null, alone: [] },
   'admin rebalance resume': { wrong: ['now'], absent: null, alone: [] },
   'admin rebalance cancel': { wrong: ['now'], absent: null, alone: [] },
+  'admin dirs ls': { wrong: ['--limit', '0'], absent: null, alone: [] },
   'admin drain': { wrong: [], absent: null, alone: ['a'] },
   'admin undrain': { wrong: [], absent: null, alone: ['a'] },
   config: { wrong: ['all'], absent: null, alone: null },
@@ -99,7 +100,7 @@ async function held(way: keyof Ways, code: number, env: NodeJS.ProcessEnv): Prom
 }
 
 test('every verb has its ways to fail here', async () => {
-  const groups = ['dataset', 'jobs', 'admin', 'admin shards', 'admin rebalance'];
+  const groups = ['dataset', 'jobs', 'admin', 'admin shards', 'admin rebalance', 'admin dirs'];
   const below = groups.map(async (group) => (await listed(...group.split(' '))).map((name) => `${group} ${name}`));
   const all = [...(await listed()), ...(await Promise.all(below)).flat()];
   const verbs = all.filter((name) => !groups.includes(name));

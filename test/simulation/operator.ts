@@ -8,6 +8,8 @@ import type { ClusterMethod, Handlers } from '@millpool/protocol';
 import type { Random } from './random.ts';
 
 const never = new AbortController().signal;
+/** Nobody reads anything here. */
+const nothingHot = { list: async () => ({ directories: [], missing: [] }) };
 
 /** Somebody at a terminal who looks at the cluster and asks for moves, drains and rebalances, in any order. */
 export class Operator {
@@ -20,7 +22,7 @@ export class Operator {
     this.#store = store;
     this.#random = random;
     this.#view = view;
-    this.#admin = new ClusterAdmin({ id: 'operator', view, store, clock, log: silentLog }).handlers;
+    this.#admin = new ClusterAdmin({ id: 'operator', view, store, clock, log: silentLog, hot: nothingHot }).handlers;
   }
 
   static async open(of: {

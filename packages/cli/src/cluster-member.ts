@@ -7,6 +7,8 @@ import type { LocalMetadata, Metadata } from '@millpool/metadata';
 import {
   ClusterAdmin,
   ClusterNode,
+  HeatCounter,
+  HotDirectories,
   nodesThere,
   ownerHandlers,
   Peers,
@@ -57,16 +59,18 @@ export async function joinCluster(config: ClusterConfig, of: MemberParts): Promi
   const common = { store: shared, clock: systemClock, log };
   const node = await ClusterNode.start({ node: { id, address, version, roles }, shards, ...common });
   parts.onClose('the membership of the cluster', () => node.stop());
-  begin(ownerHandlers({ node, local, clock: systemClock, log }));
+  const heat = new HeatCounter(systemClock);
+  begin(ownerHandlers({ node, local, heat, clock: systemClock, log }));
   const connect = (to: string) => connectTcp(parseTcpAddress(to), trust);
   const peers = new Peers({ view: node.view, connect, clock: systemClock, log });
   parts.onClose('the connections to other nodes', () => peers.close());
+  const hot = new HotDirectories({ node, local, peers, heat, log });
   log.info('joined the cluster', { node: id, address, roles: roles.join(), shards });
   return {
     id,
     address,
-    metadata: routedMetadata({ node, local, peers, log }),
-    handlers: new ClusterAdmin({ id, view: node.view, ...common }).handlers,
+    metadata: routedMetadata({ node, local, peers, heat, log }),
+    handlers: new ClusterAdmin({ id, view: node.view, hot, ...common }).handlers,
   };
 }
 
@@ -107,5 +111,6 @@ function whenReady(ready: Promise<Handlers<OwnerMethod>>): Handlers<OwnerMethod>
   return {
     'owner-lookup': async (request, context) => (await ready)['owner-lookup'](request, context),
     'owner-list': async (request, context) => (await ready)['owner-list'](request, context),
+    'owner-heat': async (request, context) => (await ready)['owner-heat'](request, context),
   };
 }

@@ -101,11 +101,47 @@ export interface OwnerQuestion {
 export type OwnerAnswer = { readonly results: readonly OwnerResult[] } | { readonly moved: ShardOwner | null };
 export type OwnerResult = Entry | { readonly error: ErrorShape };
 
+export interface OwnerLookupRequest {
+  /** The id of the node that asks. */
+  readonly from: string;
+  readonly questions: readonly OwnerQuestion[];
+}
+
 export interface OwnerListRequest extends Omit<OwnerQuestion, 'paths'> {
+  readonly from: string;
   readonly list: ListRequest;
 }
 
 export type OwnerListReply = { readonly page: ListReply } | { readonly moved: ShardOwner | null };
+
+/** What was counted of one directory, as rates that a past of a few half-lives made. */
+export interface DirectoryHeat {
+  /** Its path. */
+  readonly directory: string;
+  readonly readsPerS: number;
+  readonly writesPerS: number;
+  /** About how many nodes asked within one half-life. */
+  readonly callers: number;
+  /** The name that is looked up most; null where none was. */
+  readonly hottestEntry: { readonly nameHash: number; readonly readsPerS: number } | null;
+  /** At most so many operations a second were counted before the directory had a place of its own. */
+  readonly unseenPerS: number;
+}
+
+export interface HotDirectory extends DirectoryHeat {
+  /** Of its home; null where its attachment is not known here any more. */
+  readonly shard: number | null;
+  readonly owner: string | null;
+}
+
+export interface DirsReply {
+  /** The hottest first. */
+  readonly directories: readonly HotDirectory[];
+  /** Nodes that did not tell what they counted. */
+  readonly missing: readonly string[];
+}
+
+export const hotDirectoriesMax = 1_000;
 
 /** What an operator asks of a cluster. */
 export const clusterMethods = [
@@ -120,8 +156,9 @@ export const clusterMethods = [
   'rebalance-cancel',
   'drain',
   'undrain',
+  'dirs',
 ] as const;
 export type ClusterMethod = (typeof clusterMethods)[number];
 
 /** What nodes of a cluster ask each other. */
-export type OwnerMethod = 'owner-lookup' | 'owner-list';
+export type OwnerMethod = 'owner-lookup' | 'owner-list' | 'owner-heat';

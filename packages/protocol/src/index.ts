@@ -77,14 +77,18 @@ export type {
   StatResult,
   Status,
 } from './methods.ts';
-export { clusterMethods, movesAtOnceMax, rebalanceStates, roles, shardsMax } from './cluster.ts';
+export { clusterMethods, hotDirectoriesMax, movesAtOnceMax, rebalanceStates, roles, shardsMax } from './cluster.ts';
 export type {
   ClusterMethod,
+  DirectoryHeat,
+  DirsReply,
+  HotDirectory,
   NodesReply,
   NodeStatus,
   OwnerAnswer,
   OwnerListReply,
   OwnerListRequest,
+  OwnerLookupRequest,
   OwnerMethod,
   OwnerQuestion,
   OwnerResult,

@@ -2,12 +2,14 @@ import type { ReadActivity, SecondsByCause } from './activity.ts';
 import type { Attachment, Compression, Freshness, Policy, S3Settings } from './attachment.ts';
 import type {
   ClusterMethod,
+  DirectoryHeat,
+  DirsReply,
   NodesReply,
   OwnerAnswer,
   OwnerListReply,
   OwnerListRequest,
   OwnerMethod,
-  OwnerQuestion,
+  OwnerLookupRequest,
   RebalancePlan,
   RebalanceStatus,
   ShardMoveRequest,
@@ -82,13 +84,14 @@ export interface Methods {
   /** Moves all of a node's shards to others, and gives it none until `undrain`. */
   drain: { request: { node: string; atOnce: number }; reply: RebalanceStatus };
   undrain: { request: { node: string }; reply: { node: string } };
+  /** Directories that are read most of late, over all nodes. */
+  dirs: { request: { limit: number }; reply: DirsReply };
 
-  'owner-lookup': {
-    request: { questions: readonly OwnerQuestion[] };
-    reply: { answers: readonly OwnerAnswer[] };
-  };
+  'owner-lookup': { request: OwnerLookupRequest; reply: { answers: readonly OwnerAnswer[] } };
   /** A page of the directory `list.path`, or of all below it. */
   'owner-list': { request: OwnerListRequest; reply: OwnerListReply };
+  /** Directories that it has answered for most of late, the hottest first. */
+  'owner-heat': { request: { limit: number }; reply: { directories: readonly DirectoryHeat[] } };
 
   status: { request: Record<string, never>; reply: Status };
   activity: { request: Record<string, never>; reply: Activity };

@@ -67,9 +67,11 @@ const good: { readonly [M in Method]: Methods[M]['request'] } = {
   'rebalance-cancel': {},
   drain: { node: 'gpu-07-3f9a', atOnce: 4 },
   undrain: { node: 'gpu-07-3f9a' },
-  'owner-lookup': { questions: [{ shard: 7, term: 3, attachment: 1, paths: ['/a/b'] }] },
+  dirs: { limit: 20 },
+  'owner-heat': { limit: 20 },
+  'owner-lookup': { from: 'gpu-07-3f9a', questions: [{ shard: 7, term: 3, attachment: 1, paths: ['/a/b'] }] },
   'owner-list': {
-    ...{ shard: 7, term: 3, attachment: 1 },
+    ...{ from: 'gpu-07-3f9a', shard: 7, term: 3, attachment: 1 },
     list: { path: '/a', recursive: false, cursor: null, limit: 10 },
   },
   status: {},

@@ -4,8 +4,8 @@ import { compressions, policies } from './attachment.ts';
 import type { Freshness, S3Settings } from './attachment.ts';
 import { flag, integer, invalidField, listOf, membersOf, numberWithin, oneOf, orNull, record, text } from './check.ts';
 import type { Check } from './check.ts';
-import { movesAtOnceMax, shardsMax } from './cluster.ts';
-import type { OwnerListRequest, OwnerQuestion, ShardMoveRequest } from './cluster.ts';
+import { hotDirectoriesMax, movesAtOnceMax, shardsMax } from './cluster.ts';
+import type { OwnerListRequest, OwnerLookupRequest, OwnerQuestion, ShardMoveRequest } from './cluster.ts';
 import { MillpoolError } from './errors.ts';
 import type { ListRequest } from './list.ts';
 import type {
@@ -135,6 +135,7 @@ const nodeId: Check<string> = (value, field) => {
 };
 
 const atOnce = integer(1, movesAtOnceMax);
+const hotLimit = integer(1, hotDirectoriesMax);
 const shard = integer(0, shardsMax - 1);
 const list = record<ListRequest>({ path, recursive: flag, cursor: orNull(text), limit: integer(1, listLimitMax) });
 const asked = { shard, term: integer(0), attachment: integer(0, uint32Max) };
@@ -203,10 +204,13 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
   'rebalance-cancel': nothing,
   drain: record<Methods['drain']['request']>({ node: nodeId, atOnce }),
   undrain: record<Methods['undrain']['request']>({ node: nodeId }),
-  'owner-lookup': record<Methods['owner-lookup']['request']>({
+  dirs: record<Methods['dirs']['request']>({ limit: hotLimit }),
+  'owner-lookup': record<OwnerLookupRequest>({
+    from: nodeId,
     questions: listOf(record<OwnerQuestion>({ ...asked, paths: listOf(path, requestPathsMax) }), requestPathsMax),
   }),
-  'owner-list': record<OwnerListRequest>({ ...asked, list }),
+  'owner-list': record<OwnerListRequest>({ ...asked, from: nodeId, list }),
+  'owner-heat': record<Methods['owner-heat']['request']>({ limit: hotLimit }),
   status: nothing,
   activity: nothing,
   shutdown: nothing,

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 
+import { dirsCommand } from '../admin/dirs.ts';
 import { drainCommands } from '../admin/drain.ts';
 import { nodesCommand } from '../admin/nodes.ts';
 import { rebalanceCommand } from '../admin/rebalance.ts';
@@ -15,4 +16,5 @@ export function adminCommand(program: Command, context: CommandContext): void {
   shardsCommand(admin, context);
   rebalanceCommand(admin, context);
   drainCommands(admin, context);
+  dirsCommand(admin, context);
 }

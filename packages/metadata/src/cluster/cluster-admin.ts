@@ -9,6 +9,7 @@ import type { ClusterMethod, Handlers, RebalanceState, RebalanceStatus } from '@
 import { nodesOf, planOf, shardsOf, statusOf } from './cluster-status.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { drainKey } from './drain-record.ts';
+import type { HotDirectories } from './hot-directories.ts';
 import { encodeMove, moveKey } from './move-record.ts';
 import { encodeRebalance, rebalanceKey } from './rebalance-record.ts';
 import type { KeptRebalance, RebalanceRecord } from './rebalance-record.ts';
@@ -25,6 +26,7 @@ interface Parts {
   readonly store: CoordStore;
   readonly clock: Clock;
   readonly log: Log;
+  readonly hot: Pick<HotDirectories, 'list'>;
 }
 
 /** What an operator sees of a cluster and asks of it. All of it is in the coordination store, so any node will do. */
@@ -72,6 +74,7 @@ export class ClusterAdmin {
         await this.#refresh();
         return { node };
       },
+      dirs: ({ limit }, { signal }) => this.#parts.hot.list(limit, signal),
     };
   }
 

@@ -2,6 +2,7 @@ import { withDeadline } from '@millpool/host';
 import type { Clock, Log } from '@millpool/host';
 import type { Handlers, OwnerAnswer, OwnerMethod, OwnerQuestion, OwnerResult, ShardOwner } from '@millpool/protocol';
 
+import type { HeatCounter } from '../heat/heat-counter.ts';
 import { entryOf } from '../resolved-entry.ts';
 import type { LookupResult } from '../resolved-entry.ts';
 import type { LocalMetadata } from '../start.ts';
@@ -10,6 +11,7 @@ import type { ClusterNode } from './cluster-node.ts';
 interface Parts {
   readonly node: ClusterNode;
   readonly local: LocalMetadata;
+  readonly heat: HeatCounter;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -23,16 +25,15 @@ type Asked = Omit<OwnerQuestion, 'paths'>;
  * answer; for the others it says who owns them.
  */
 export function ownerHandlers(parts: Parts): Handlers<OwnerMethod> {
-  const { local } = parts;
+  const { local, heat } = parts;
   return {
-    'owner-lookup': async ({ questions }, { signal }) => {
+    'owner-lookup': async ({ from, questions }, { signal }) => {
       await catchUp(parts, questions);
       const terms = questions.map((question) => termOf(parts, question));
       const owned = questions.filter((_, at) => terms[at] !== null);
-      const found = await local.lookup(
-        owned.flatMap(({ paths }) => paths),
-        signal,
-      );
+      const wanted = owned.flatMap(({ paths }) => paths);
+      heat.lookedUp(wanted, from);
+      const found = await local.lookup(wanted, signal);
       let next = 0;
       const answers = questions.map((question, at): OwnerAnswer => {
         if (terms[at] === null) return { moved: ownerOf(parts, question.shard) };
@@ -45,9 +46,11 @@ export function ownerHandlers(parts: Parts): Handlers<OwnerMethod> {
       await catchUp(parts, [request]);
       const term = termOf(parts, request);
       if (term === null) return { moved: ownerOf(parts, request.shard) };
+      heat.listed(request.list.path, request.from);
       const page = await local.handlers.list(request.list, { signal });
       return termOf(parts, request) === term ? { page } : { moved: ownerOf(parts, request.shard) };
     },
+    'owner-heat': async ({ limit }) => ({ directories: heat.hottest(limit) }),
   };
 }
 

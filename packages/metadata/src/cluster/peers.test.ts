@@ -41,7 +41,7 @@ async function bed(t: TestContext) {
     peers
       .call(
         'b',
-        { method: 'owner-lookup', request: { questions: [] } },
+        { method: 'owner-lookup', request: { from: 'a', questions: [] } },
         { signal: new AbortController().signal, timeoutSeconds: 5 },
       )
       .catch((error: MillpoolError) => error.code);

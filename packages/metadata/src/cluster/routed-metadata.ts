@@ -2,6 +2,7 @@ import type { Log } from '@millpool/host';
 import { asMillpoolError } from '@millpool/protocol';
 import type { ErrorCode, ListReply, ListRequest, OwnerAnswer, OwnerQuestion, ShardOwner } from '@millpool/protocol';
 
+import type { HeatCounter } from '../heat/heat-counter.ts';
 import type { Home } from '../home.ts';
 import type { Owner } from '../owner.ts';
 import type { LookupResult } from '../resolved-entry.ts';
@@ -14,6 +15,7 @@ interface Parts {
   readonly node: ClusterNode;
   readonly local: LocalMetadata;
   readonly peers: Peers;
+  readonly heat: HeatCounter;
   readonly log: Log;
 }
 
@@ -70,13 +72,27 @@ class Router {
 
   async lookup(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]> {
     const asked: Asked = { paths, results: paths.map(() => null) };
-    const groups = this.#grouped(paths).filter(({ shard }) => this.#owners.otherOf(shard) !== null);
+    const all = this.#grouped(paths);
+    const groups = all.filter(({ shard }) => this.#owners.otherOf(shard) !== null);
+    this.#count(all, asked);
     const elsewhere = new Set(groups.flatMap(({ places }) => places));
     const own = [...paths.keys()].filter((place) => !elsewhere.has(place));
     await Promise.all([this.#askOwners(groups, asked, signal), this.#lookHere(own, asked, signal)]);
     const left = [...elsewhere].filter((place) => asked.results[place] === null);
     await this.#lookHere(left, asked, signal);
     return asked.results as LookupResult[];
+  }
+
+  /** Of what this node owns; other owners count for themselves. */
+  #count(groups: readonly Group[], { paths }: Asked): void {
+    const { node, heat } = this.#parts;
+    for (const { shard, places } of groups) {
+      if (node.termOf(shard) === null) continue;
+      heat.lookedUp(
+        places.map((place) => paths[place] as string),
+        node.id,
+      );
+    }
   }
 
   owner(path: string): Owner | null {
@@ -86,19 +102,21 @@ class Router {
   }
 
   async list(request: ListRequest, signal: AbortSignal): Promise<ListReply> {
-    const { local } = this.#parts;
+    const { local, node, heat } = this.#parts;
     const home = local.homeOf(request.path, 'listing');
+    if (home !== null && node.termOf(home.shard) !== null) heat.listed(request.path, node.id);
     const page = home === null ? null : await this.#pageOf(home, request, signal);
     return page ?? local.handlers.list(request, { signal });
   }
 
   /** Null: no owner gives it. */
   async #pageOf(home: Home, request: ListRequest, signal: AbortSignal): Promise<ListReply | null> {
-    const { peers, log } = this.#parts;
+    const { peers, node, log } = this.#parts;
     for (let redirects = 0; redirects <= redirectsMax; redirects += 1) {
       const owner = this.#owners.otherOf(home.shard);
       if (owner === null) return null;
-      const call = { method: 'owner-list', request: { ...home, term: owner.term, list: request } } as const;
+      const question = { ...home, from: node.id, term: owner.term, list: request };
+      const call = { method: 'owner-list', request: question } as const;
       try {
         const reply = await peers.call(owner.owner, call, { signal, timeoutSeconds: listTimeoutSeconds });
         if ('page' in reply) return reply.page;
@@ -167,11 +185,11 @@ class Router {
 
   /** Fills in what the owner knows; gives the groups that another one owns. */
   async #ask(id: string, asked: Asked & { readonly of: readonly OwnedGroup[] }, signal: AbortSignal): Promise<Group[]> {
-    const { peers, log } = this.#parts;
+    const { peers, node, log } = this.#parts;
     const questions = asked.of.map(({ shard, attachment, owner, places }) => {
       return { shard, term: owner.term, attachment, paths: places.map((place) => asked.paths[place] as string) };
     });
-    const call = { method: 'owner-lookup', request: { questions } } as const;
+    const call = { method: 'owner-lookup', request: { from: node.id, questions } } as const;
     try {
       const { answers } = await peers.call(id, call, { signal, timeoutSeconds: lookupTimeoutSeconds });
       return asked.of.filter((group, at) => this.#isElsewhere(group, answers[at], asked));

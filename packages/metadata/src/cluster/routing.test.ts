@@ -137,6 +137,34 @@ describe('the namespace of a cluster', () => {
     assert.equal(bucket.asked.lists, listsEach * directories.length);
   });
 
+  test('what is asked is counted by owners, for who asked, and any node tells of all', async (t) => {
+    const cluster = await clusterOf(t, a, b, c);
+    const bucket = filledBucket();
+    cluster.attachBucket(bucket);
+    await attach(memberOf(cluster, a), bucket.source, '/data');
+    await cluster.balance();
+    for (const member of cluster.members) {
+      await member.fixture.metadata.refreshAttachments();
+      for (let round = 0; round < 20; round += 1) await kindsAt(member, '/data/class-3/1.jpg', '/data/class-3/none');
+      await kindsAt(member, '/data/class-4/1.jpg');
+    }
+    const hot = (id: string) => memberOf(cluster, id).admin.handlers.dirs({ limit: 2 }, { signal: never });
+    for (const id of [a, b, c]) {
+      const { directories: told, missing } = await hot(id);
+      assert.deepEqual(
+        told.map(({ directory }) => directory),
+        ['/data/class-3', '/data/class-4'],
+      );
+      const [first, second] = told;
+      assert.equal(Math.round((first?.readsPerS ?? 0) / (second?.readsPerS ?? 1)), 40);
+      assert.equal(first?.callers, 3);
+      assert.equal(first?.owner, memberOf(cluster, a).node.view.ownerOf(first?.shard ?? -1)?.owner);
+      assert.deepEqual(missing, []);
+    }
+    await memberOf(cluster, c).hangUp();
+    assert.deepEqual((await hot(a)).missing, [c]);
+  });
+
   test('where an owner cannot be reached, the source is asked, and the answer is the same', async (t) => {
     const cluster = await clusterOf(t, a, b);
     const bucket = filledBucket();

@@ -11,10 +11,12 @@ import type { TransportServer } from '@millpool/transport';
 
 import { ClusterAdmin } from '../cluster/cluster-admin.ts';
 import { ClusterNode } from '../cluster/cluster-node.ts';
+import { HotDirectories } from '../cluster/hot-directories.ts';
 import { ownerHandlers } from '../cluster/owner-handlers.ts';
 import { Peers } from '../cluster/peers.ts';
 import type { PeerConnection } from '../cluster/peers.ts';
 import { routedMetadata } from '../cluster/routed-metadata.ts';
+import { HeatCounter } from '../heat/heat-counter.ts';
 import type { Metadata } from '../start.ts';
 import type { MemoryBucket } from './memory-bucket.ts';
 import { never, NodeFixture } from './node-fixture.ts';
@@ -65,7 +67,8 @@ export class ClusterFixture {
     const record = { id, address, version: '0.0.0', roles: ['metadata'] } as const;
     const node = await ClusterNode.start({ node: record, shards, ...parts });
     const local = fixture.metadata;
-    const server = await listenTransport(address, ownerHandlers({ node, local, ...parts }));
+    const heat = new HeatCounter(systemClock);
+    const server = await listenTransport(address, ownerHandlers({ node, local, heat, ...parts }));
     const asked: { id: string; method: OwnerMethod }[] = [];
     const connect = async (to: string): Promise<PeerConnection> => {
       const connection = await connectTransport(to);
@@ -87,8 +90,9 @@ export class ClusterFixture {
       () => fixture.remove(),
       () => shared.close(),
     );
-    const admin = new ClusterAdmin({ id, view: node.view, ...parts });
-    const metadata = routedMetadata({ node, local, peers, log: silentLog });
+    const hot = new HotDirectories({ node, local, peers, heat, log: silentLog });
+    const admin = new ClusterAdmin({ id, view: node.view, hot, ...parts });
+    const metadata = routedMetadata({ node, local, peers, heat, log: silentLog });
     const member = { fixture, node, admin, metadata, asked, hangUp };
     this.members.push(member);
     return member;

@@ -1,0 +1,19 @@
+/**
+ * What is done for the load of a directory, the cheapest first: nothing; read replicas of its hottest entry; its
+ * content published through the cache daemons; a split over all nodes.
+ */
+export type Rung = 'none' | 'replicate' | 'publish' | 'split';
+
+/** Where a directory stands on the ladder: what the next decision has to know of the last. */
+export interface Stand {
+  readonly rung: Rung;
+  /** Hash of the name that has replicas, on that rung. */
+  readonly entry: number | null;
+  readonly sinceMs: number;
+  /** Since when it has been cool without a break. */
+  readonly coolSinceMs: number | null;
+}
+
+export function groundStand(nowMs: number): Stand {
+  return { rung: 'none', entry: null, sinceMs: nowMs, coolSinceMs: null };
+}
