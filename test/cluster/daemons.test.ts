@@ -185,6 +185,8 @@ describe('daemons of a cluster', { skip, timeout: 300_000 }, () => {
     assert.equal(nodes.find(({ id }) => id === third)?.shards, shards, JSON.stringify(nodes));
     const last = await bed.node('cache').run('admin', 'drain', third, '--json');
     assert.match(errorOf(last).message, /is the last node that may have shards/);
+    const nobody = await bed.node('cache').run('admin', 'undrain', third, '--json');
+    assert.match(errorOf(nobody).message, /is not being drained/);
     await run('cache', 'admin', 'undrain', first);
     await run('cache', 'admin', 'undrain', second);
     await run('cache', 'admin', 'rebalance', 'run');

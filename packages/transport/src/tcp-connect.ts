@@ -69,5 +69,6 @@ function failure(name: string, thrown: unknown): MillpoolError {
     return new MillpoolError({ code: 'refused', message: why, remedy }, { cause: thrown });
   }
   const { shape } = asMillpoolError(thrown);
-  return new MillpoolError({ ...shape, code: 'unreachable', message: `the node at ${name}: ${message}`, remedy: '' });
+  const remedy = 'See the log of that node.';
+  return new MillpoolError({ ...shape, code: 'unreachable', message: `the node at ${name}: ${message}`, remedy });
 }

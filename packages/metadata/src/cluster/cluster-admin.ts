@@ -67,13 +67,7 @@ export class ClusterAdmin {
         return status;
       },
       drain: ({ node, atOnce }) => this.#drain(node, atOnce),
-      undrain: async ({ node }) => {
-        await this.#within(() =>
-          this.#parts.store.txn({ compare: [], then: [{ kind: 'delete', key: drainKey(node) }], otherwise: [] }),
-        );
-        await this.#refresh();
-        return { node };
-      },
+      undrain: ({ node }) => this.#undrain(node),
       dirs: ({ limit }, { signal }) => this.#parts.hot.list(limit, signal),
     };
   }
@@ -107,6 +101,16 @@ export class ClusterAdmin {
       store.txn({ compare: [], then: [{ kind: 'put', key: drainKey(node), value }], otherwise: [] }),
     );
     return this.#begin(atOnce, `to drain ${node}`);
+  }
+
+  async #undrain(node: string): Promise<{ node: string }> {
+    const { view, store } = this.#parts;
+    await this.#refresh();
+    if (!view.draining.has(node)) throw notDraining(node, view);
+    const then = [{ kind: 'delete', key: drainKey(node) }] as const;
+    await this.#within(() => store.txn({ compare: [], then, otherwise: [] }));
+    await this.#refresh();
+    return { node };
   }
 
   async #begin(atOnce: number, reason: string): Promise<RebalanceStatus> {
@@ -216,6 +220,15 @@ function noSuchNode(id: string, view: ClusterView): MillpoolError {
     code: 'not-found',
     message: `no node ${id} that serves metadata is in the cluster`,
     remedy: `There are ${serving.join(', ')}; \`millpool admin nodes\` shows more.`,
+  });
+}
+
+function notDraining(id: string, view: ClusterView): MillpoolError {
+  const draining = [...view.draining].sort();
+  return new MillpoolError({
+    code: 'not-found',
+    message: `${id} is not being drained`,
+    remedy: draining.length === 0 ? 'No node is; see `millpool admin nodes`.' : `There are ${draining.join(', ')}.`,
   });
 }
 
