@@ -56,7 +56,7 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
   'admin rebalance pause': ['millpool admin rebalance pause'],
   'admin rebalance resume': ['millpool admin rebalance resume'],
   'admin rebalance cancel': ['millpool admin rebalance cancel'],
-  'admin dirs ls': ['millpool admin dirs --hot', 'millpool admin dirs --limit 100 --json'],
+  'admin dirs ls': ['millpool admin dirs ls --hot', 'millpool admin dirs ls --limit 100 --json'],
   'admin drain': ['millpool admin drain gpu-7-3f9a41c2'],
   'admin undrain': ['millpool admin undrain gpu-7-3f9a41c2'],
   config: ['millpool config', 'millpool config --json'],
