@@ -41,7 +41,10 @@ export class Attachments {
   private constructor(parts: Parts, records: LiveRange<Attachment>) {
     this.#parts = parts;
     this.#records = records;
-    this.#unlisten = records.listen(() => void this.#locks.hold('attach', () => this.#follow()));
+    this.#unlisten = records.listen(() => {
+      const following = this.#locks.hold('attach', () => this.#follow());
+      following.catch((error: unknown) => parts.log.error('what others attached is not followed', { error }));
+    });
   }
 
   /** Those made earlier come back; a source that cannot be reached now is tried again. */

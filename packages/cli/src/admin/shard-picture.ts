@@ -3,11 +3,11 @@ import type { ShardStatus } from '@millpool/protocol';
 import { table } from '../output.ts';
 
 const columns = 64;
-const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';
+const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
 const unserved = '.';
 const many = '*';
 
-/** Who owns what, a letter a shard; those on their way to another in lower case. */
+/** Who owns what, a letter a shard; those on their way to another in lower case. After 26 owners all are a star. */
 export function shardPicture(shards: readonly ShardStatus[]): string {
   const owners = [...new Set(shards.flatMap(({ owner }) => owner ?? []))].sort();
   const letterOf = new Map(owners.map((owner, at) => [owner, letters[at] ?? many]));

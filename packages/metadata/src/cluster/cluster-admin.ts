@@ -11,6 +11,7 @@ import type { ClusterView } from './cluster-view.ts';
 import { drainKey } from './drain-record.ts';
 import type { HotDirectories } from './hot-directories.ts';
 import { encodeMove, moveKey } from './move-record.ts';
+import { progressOf } from './rebalance-progress.ts';
 import { encodeRebalance, rebalanceKey } from './rebalance-record.ts';
 import type { KeptRebalance, RebalanceRecord } from './rebalance-record.ts';
 import { reasonOf } from './rebalancer.ts';
@@ -121,7 +122,16 @@ export class ClusterAdmin {
     const { moves } = planOf(view);
     const startedAt = new Date(clock.nowMs()).toISOString();
     const id = randomUUID().slice(0, 8);
-    const record: RebalanceRecord = { id, state: 'running', reason, startedAt, endedAt: null, atOnce, moves };
+    const record: RebalanceRecord = {
+      id,
+      state: 'running',
+      reason,
+      startedAt,
+      endedAt: null,
+      outcome: null,
+      atOnce,
+      moves,
+    };
     if (!(await this.#put(record, before?.modRevision ?? 0))) throw changedMeanwhile();
     log.info('a rebalance begins', { rebalance: id, moves: moves.length, atOnce, reason });
     return statusOf(record, view);
@@ -132,8 +142,9 @@ export class ClusterAdmin {
     await this.#refresh();
     const record = view.rebalance;
     if (record === null || !from.includes(record.state)) throw notInState(record, from);
-    const endedAt = state === 'cancelled' ? new Date(clock.nowMs()).toISOString() : null;
-    const next = { ...record, state, endedAt };
+    const { done, skipped } = progressOf(record, view);
+    const end = { endedAt: new Date(clock.nowMs()).toISOString(), outcome: { done, skipped } };
+    const next = { ...record, state, ...(state === 'cancelled' ? end : {}) };
     if (!(await this.#put(next, record.modRevision))) throw changedMeanwhile();
     log.info('a rebalance was changed', { rebalance: record.id, state });
     return statusOf(next, view);

@@ -49,7 +49,7 @@ export function planOf(view: ClusterView): RebalancePlan {
 
 export function statusOf(record: RebalanceRecord, view: ClusterView): RebalanceStatus {
   const { id, state, reason, startedAt, endedAt, atOnce, moves } = record;
-  const { done, skipped } = progressOf(record, view);
+  const { done, skipped } = record.outcome ?? progressOf(record, view);
   return { id, state, reason, startedAt, endedAt, atOnce, moves: moves.length, done, skipped };
 }
 

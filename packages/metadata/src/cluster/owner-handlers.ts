@@ -25,11 +25,11 @@ type Asked = Omit<OwnerQuestion, 'paths'>;
  * answer; for the others it says who owns them.
  */
 export function ownerHandlers(parts: Parts): Handlers<OwnerMethod> {
-  const { local, heat } = parts;
+  const { node, local, heat } = parts;
   return {
     'owner-lookup': async ({ from, questions }, { signal }) => {
       await catchUp(parts, questions);
-      const terms = questions.map((question) => termOf(parts, question));
+      const terms = termsOf(parts, questions);
       const owned = questions.filter((_, at) => terms[at] !== null);
       const wanted = owned.flatMap(({ paths }) => paths);
       heat.lookedUp(wanted, from);
@@ -38,17 +38,17 @@ export function ownerHandlers(parts: Parts): Handlers<OwnerMethod> {
       const answers = questions.map((question, at): OwnerAnswer => {
         if (terms[at] === null) return { moved: ownerOf(parts, question.shard) };
         const results = found.slice(next, (next += question.paths.length)).map(resultOf);
-        return termOf(parts, question) === terms[at] ? { results } : { moved: ownerOf(parts, question.shard) };
+        return node.termOf(question.shard) === terms[at] ? { results } : { moved: ownerOf(parts, question.shard) };
       });
       return { answers };
     },
     'owner-list': async (request, { signal }) => {
       await catchUp(parts, [request]);
-      const term = termOf(parts, request);
+      const [term = null] = termsOf(parts, [request]);
       if (term === null) return { moved: ownerOf(parts, request.shard) };
       heat.listed(request.list.path, request.from);
       const page = await local.handlers.list(request.list, { signal });
-      return termOf(parts, request) === term ? { page } : { moved: ownerOf(parts, request.shard) };
+      return node.termOf(request.shard) === term ? { page } : { moved: ownerOf(parts, request.shard) };
     },
     'owner-heat': async ({ limit }) => ({ directories: heat.hottest(limit) }),
   };
@@ -66,9 +66,10 @@ async function catchUp({ node, local, clock, log }: Parts, asked: readonly Asked
   ).catch((error: unknown) => log.warn('another node knows more of the cluster than this one', { error }));
 }
 
-/** Null: it may not answer. */
-function termOf({ node, local }: Parts, { shard, attachment }: Asked): number | null {
-  return shard < node.view.shards && knownIn(local)(attachment) ? node.termOf(shard) : null;
+/** In the order asked; null: it may not answer. */
+function termsOf({ node, local }: Parts, asked: readonly Asked[]): (number | null)[] {
+  const isKnown = knownIn(local);
+  return asked.map(({ shard, attachment }) => (isKnown(attachment) ? node.termOf(shard) : null));
 }
 
 function knownIn(local: LocalMetadata): (attachment: number) => boolean {

@@ -4,10 +4,10 @@ import type { ClusterNode } from './cluster-node.ts';
 
 /** Whom to ask for a shard: what the coordination store told, and what owners told since. */
 export class Owners {
-  readonly #node: ClusterNode;
+  readonly #node: Pick<ClusterNode, 'id' | 'view'>;
   readonly #told = new Map<number, ShardOwner>();
 
-  constructor(node: ClusterNode) {
+  constructor(node: Pick<ClusterNode, 'id' | 'view'>) {
     this.#node = node;
   }
 
@@ -17,9 +17,12 @@ export class Owners {
     return owner === null || owner.owner === this.#node.id ? null : owner;
   }
 
-  /** False where that is nothing new. */
+  /** False where that is nothing new: then what was told before is not true any more, as of a map that was lost. */
   learn(shard: number, owner: ShardOwner | null): boolean {
-    if (owner === null || owner.term <= (this.#ownerOf(shard)?.term ?? 0)) return false;
+    if (owner === null || owner.term <= (this.#ownerOf(shard)?.term ?? 0)) {
+      this.#told.delete(shard);
+      return false;
+    }
     this.#told.set(shard, owner);
     return true;
   }

@@ -13,7 +13,7 @@ import { encodeNode, nodeKey } from './node-record.ts';
 import { Peers } from './peers.ts';
 import type { PeerConnection } from './peers.ts';
 
-type Manner = 'answers' | 'hangs' | 'refuses';
+type Manner = 'answers' | 'hangs' | 'refuses' | 'takes long to refuse';
 
 /** One other node, in whatever state the test gives it; and how often it was connected to and asked. */
 async function bed(t: TestContext) {
@@ -26,6 +26,10 @@ async function bed(t: TestContext) {
   const connect = async (address: string): Promise<PeerConnection> => {
     assert.equal(address, record.address);
     seen.connections += 1;
+    if (seen.manner === 'takes long to refuse') {
+      await clock.sleep(5_000);
+      throw new MillpoolError({ code: 'timeout', message: 'waited 5s for it', remedy: 'Wait.' });
+    }
     if (seen.manner === 'refuses') {
       throw new MillpoolError({ code: 'unreachable', message: 'nobody is there', remedy: 'Wait.' });
     }
@@ -93,6 +97,18 @@ test('a node that nobody listens at is connected to again when its time is over'
   assert.equal(seen.connections, 1);
   seen.manner = 'answers';
   await clock.advance(1_000);
+  assert.deepEqual(await ask(), { answers: [] });
+  assert.equal(seen.connections, 2);
+});
+
+test('a connection that came to nothing, however late, is not kept', async (t) => {
+  const { clock, seen, ask } = await bed(t);
+  seen.manner = 'takes long to refuse';
+  const asked = ask();
+  await clock.advance(2_000);
+  assert.equal(await asked, 'timeout');
+  await clock.advance(30_000);
+  seen.manner = 'answers';
   assert.deepEqual(await ask(), { answers: [] });
   assert.equal(seen.connections, 2);
 });

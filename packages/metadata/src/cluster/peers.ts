@@ -88,10 +88,12 @@ export class Peers {
     if (known !== undefined && known.address === address) return known;
     if (known !== undefined) void this.#drop(id);
     const connection = this.#parts.connect(address);
-    // Whoever asks hears of it.
-    connection.catch(() => undefined);
     const peer = { address, connection, gone: new AbortController() };
     this.#peers.set(id, peer);
+    // Whoever asked hears of it; who asks next connects again.
+    connection.catch(() => {
+      if (this.#peers.get(id) === peer) this.#peers.delete(id);
+    });
     return peer;
   }
 

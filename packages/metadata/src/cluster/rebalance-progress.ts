@@ -1,13 +1,10 @@
 import type { PlannedMove } from '@millpool/protocol';
 
 import type { ClusterView } from './cluster-view.ts';
-import type { RebalanceRecord } from './rebalance-record.ts';
+import type { RebalanceOutcome, RebalanceRecord } from './rebalance-record.ts';
 
 /** What has become of the moves of a rebalance. */
-export interface RebalanceProgress {
-  readonly done: number;
-  /** The shard went to another meanwhile, or the node that was to have it is gone. */
-  readonly skipped: number;
+export interface RebalanceProgress extends RebalanceOutcome {
   readonly left: readonly PlannedMove[];
 }
 

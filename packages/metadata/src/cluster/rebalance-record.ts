@@ -7,6 +7,13 @@ import { clusterPrefix } from './cluster-key.ts';
 /** In the coordination store: the last rebalance, under way or ended. */
 export const rebalanceKey = `${clusterPrefix}rebalance`;
 
+/** What became of moves that are not left. */
+export interface RebalanceOutcome {
+  readonly done: number;
+  /** The shard went to another meanwhile, or the node that was to have it is gone. */
+  readonly skipped: number;
+}
+
 export interface RebalanceRecord {
   readonly id: string;
   readonly state: RebalanceState;
@@ -14,6 +21,8 @@ export interface RebalanceRecord {
   /** ISO 8601. */
   readonly startedAt: string;
   readonly endedAt: string | null;
+  /** As it was when it ended; null before. Shards move again later, which is no matter of this one. */
+  readonly outcome: RebalanceOutcome | null;
   readonly atOnce: number;
   /** In the order in which they are asked for. */
   readonly moves: readonly PlannedMove[];
@@ -34,11 +43,11 @@ export function decodeRebalance({ key, value, modRevision }: KeyValue): KeptReba
     const said = JSON.parse(Buffer.from(value).toString()) as Partial<Omit<RebalanceRecord, 'moves'>> & {
       readonly moves?: readonly (readonly [number, string, string])[];
     };
-    const { id, state, reason, startedAt, endedAt = null, atOnce, moves } = said;
+    const { id, state, reason, startedAt, endedAt = null, outcome = null, atOnce, moves } = said;
     const isWhole = [id, reason, startedAt].every((text) => typeof text === 'string') && Number.isSafeInteger(atOnce);
     if (isWhole && rebalanceStates.some((known) => known === state) && Array.isArray(moves)) {
       const planned = moves.map(([shard, from, to]) => ({ shard, from, to }));
-      return { id, state, reason, startedAt, endedAt, atOnce, moves: planned, modRevision } as KeptRebalance;
+      return { id, state, reason, startedAt, endedAt, outcome, atOnce, moves: planned, modRevision } as KeptRebalance;
     }
   } catch (error) {
     if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error;

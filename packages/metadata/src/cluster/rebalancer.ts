@@ -74,7 +74,7 @@ export class Rebalancer {
     const { left, done, skipped } = progressOf(record, view);
     if (left.length === 0) {
       const endedAt = new Date(clock.nowMs()).toISOString();
-      const ended = { ...record, state: 'done', endedAt } as const;
+      const ended = { ...record, state: 'done', endedAt, outcome: { done, skipped } } as const;
       const { succeeded } = await this.#change({
         compare: [{ kind: 'mod-revision', key: rebalanceKey, modRevision: record.modRevision }],
         then: [{ kind: 'put', key: rebalanceKey, value: encodeRebalance(ended) }],

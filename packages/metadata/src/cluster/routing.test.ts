@@ -137,6 +137,20 @@ describe('the namespace of a cluster', () => {
     assert.equal(bucket.asked.lists, listsEach * directories.length);
   });
 
+  test('a rebalance that has ended stays as it ended, whatever moves later', async (t) => {
+    const cluster = await clusterOf(t, a, b);
+    const { admin, node } = memberOf(cluster, a);
+    await cluster.balance();
+    const status = async () => (await admin.handlers['rebalance-status']({}, { signal: never })).rebalance;
+    const ended = await status();
+    assert.equal(ended?.done, ended?.moves);
+    const [move] = node.view.rebalance?.moves ?? [];
+    assert.ok(move !== undefined);
+    await admin.handlers['shards-move']({ shards: [move.shard], to: move.from }, { signal: never });
+    while (node.view.ownerOf(move.shard)?.owner !== move.from) await node.view.refresh();
+    assert.deepEqual(await status(), ended);
+  });
+
   test('what is asked is counted by owners, for who asked, and any node tells of all', async (t) => {
     const cluster = await clusterOf(t, a, b, c);
     const bucket = filledBucket();
