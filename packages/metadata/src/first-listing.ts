@@ -8,6 +8,7 @@ import { PartitionWriters } from './partition-writers.ts';
 import { SortedRun } from './sorted-run.ts';
 import { directoryEntry, fileEntry } from './source-pages.ts';
 import { directoryKey, entryClasses, runs } from './store/keys.ts';
+import type { EntryClass } from './store/keys.ts';
 import { encodeDirectory, encodeEntry } from './store/records.ts';
 import type { DirectoryRecord, EntryRecord } from './store/records.ts';
 import type { ListedTimes, Shelf, Update, UpdateRequest } from './update.ts';
@@ -65,6 +66,11 @@ export class FirstListing implements Update {
     this.#add(name, directoryEntry);
   }
 
+  addStored(kind: EntryClass, name: Buffer, value: Buffer): void {
+    if (kind === entryClasses.plainFile) this.#writers.add(kind, name, value);
+    else this.#unordered.add(kind, { name, value });
+  }
+
   async settle(): Promise<void> {
     const { buffer } = this.#request;
     // A run that is found after a crash needs the record that says whose it is.
@@ -100,11 +106,7 @@ export class FirstListing implements Update {
   }
 
   #add(name: string, entry: EntryRecord): void {
-    const kind = classOf(entry.type, name);
-    const bytes = Buffer.from(name);
-    const value = encodeEntry(entry);
-    if (kind === entryClasses.plainFile) this.#writers.add(kind, bytes, value);
-    else this.#unordered.add(kind, { name: bytes, value });
+    this.addStored(classOf(entry.type, name), Buffer.from(name), encodeEntry(entry));
   }
 
   async #settleWriters(): Promise<void> {

@@ -12,6 +12,8 @@ import { Flight } from './flight.ts';
 import type { OnListed } from './flight.ts';
 import { fillBelow } from './flat-listing.ts';
 import type { OpenDirectory } from './flat-listing.ts';
+import { addPart } from './listing-copy.ts';
+import type { ListingCopies } from './listing-copy.ts';
 import { Locks } from './locks.ts';
 import { Relisting } from './relisting.ts';
 import { SkippedKeys } from './skipped.ts';
@@ -62,6 +64,7 @@ export class Listings {
   readonly #turns: Turns;
   readonly #locks = new Locks();
   readonly #flights = new Map<string, Flight>();
+  #copies: ListingCopies | null = null;
 
   constructor(parts: Parts) {
     this.#shelf = parts.shelf;
@@ -70,6 +73,11 @@ export class Listings {
     this.#log = parts.log;
     this.#listsAtOnce = parts.listsAtOnce;
     this.#turns = parts.turns;
+  }
+
+  /** From now on a directory is listed only where nobody has it. */
+  copyFrom(copies: ListingCopies): void {
+    this.#copies = copies;
   }
 
   /**
@@ -86,7 +94,11 @@ export class Listings {
   async ensure(attached: Attached, directory: Directory, request: EnsureRequest): Promise<DirectoryRecord> {
     return this.#ensure(request, `one ${directory.text}`, {
       found: () => this.fresh(directory, request.floorMs),
-      list: (tell) => this.#locks.hold(directory.text, () => this.#listOne(attached, directory, tell)),
+      list: (tell) =>
+        this.#locks.hold(directory.text, async () => {
+          const isThere = await this.#copied(attached, directory, request.floorMs, tell);
+          if (!isThere) await this.#listOne(attached, directory, tell);
+        }),
     });
   }
 
@@ -135,17 +147,39 @@ export class Listings {
     }
   }
 
+  /** From another node, where one has it and it began no earlier than that. */
+  async #copied({ signal }: Attached, directory: Directory, floorMs: number, tell: OnListed): Promise<boolean> {
+    const askedMs = this.#nowMs();
+    const maxAgeSeconds = floorMs === Number.NEGATIVE_INFINITY ? null : Math.max(0, askedMs - floorMs) / 1_000;
+    try {
+      const copy = (await this.#copies?.open(directory, maxAgeSeconds, signal)) ?? null;
+      if (copy === null) return false;
+      const listedAtMs = askedMs - 1_000 * copy.first.ageSeconds;
+      await this.#take(directory, listedAtMs, async (update) => {
+        let files = 0;
+        for (let part = copy.first; ;) {
+          tell((files += addPart(update, part)));
+          await update.settle();
+          await this.#turns.next(signal);
+          if (part.next === null) return;
+          part = await copy.more(part.next);
+        }
+      });
+      return true;
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#log.warn('a copy of a listing came to nothing: the source is listed', { path: directory.path, error });
+      return false;
+    }
+  }
+
   async #listOne(attached: Attached, directory: Directory, tell: OnListed): Promise<void> {
     const storage = await attached.storage();
     const { signal } = attached;
     const listing = this.pagesOf(storage, { directory, recursive: false, signal });
-    const listedAtMs = this.#nowMs();
-    const buffer = new WriteBuffer(this.#shelf.store);
-    const { former, update } = await this.#begin(directory, buffer);
     const skipped = new SkippedKeys();
-    let gone: readonly string[];
-    let files = 0;
-    try {
+    await this.#take(directory, this.#nowMs(), async (update) => {
+      let files = 0;
       for await (const page of listing.pages()) {
         update.addFiles(page.files);
         for (const prefix of page.directories) {
@@ -157,14 +191,26 @@ export class Listings {
         await this.#turns.next();
       }
       signal.throwIfAborted();
+    });
+    skipped.tell(this.#log, directory.path);
+    this.#tellSequential(listing, directory);
+  }
+
+  /** The directory becomes what `add` adds, when that has ended. */
+  async #take(directory: Directory, listedAtMs: number, add: (update: Update) => Promise<void>): Promise<void> {
+    const buffer = new WriteBuffer(this.#shelf.store);
+    const { former, update } = await this.#begin(directory, buffer);
+    let gone: readonly string[];
+    try {
+      await add(update);
       gone = await update.finish({ listedAtMs, subtreeListedAtMs: former?.subtreeListedAtMs ?? 0 });
       await buffer.flush();
     } catch (error) {
       await update.abandon();
+      // What is being written comes to disk under the lock, or the next listing would not know of it.
+      await buffer.flush().catch(() => undefined);
       throw error;
     }
-    skipped.tell(this.#log, directory.path);
-    this.#tellSequential(listing, directory);
     await this.#forgetGone(directory, gone);
   }
 

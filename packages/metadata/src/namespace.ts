@@ -1,5 +1,12 @@
 import { comparePaths, isBelow, MillpoolError } from '@millpool/protocol';
-import type { CheckSourceReply, CheckSourceRequest, ListReply, ListRequest } from '@millpool/protocol';
+import type {
+  CheckSourceReply,
+  CheckSourceRequest,
+  ListingPart,
+  ListReply,
+  ListRequest,
+  OwnerCopyRequest,
+} from '@millpool/protocol';
 
 import type { Attached } from './attached.ts';
 import type { Attachments } from './attachments.ts';
@@ -9,6 +16,7 @@ import type { OnListed } from './flight.ts';
 import { floorMsOf } from './freshness.ts';
 import { directoryAbove, listAbove, listBelow, listDirectory } from './list.ts';
 import type { Listings } from './listings.ts';
+import { partOf } from './listing-copy.ts';
 import { Lookup } from './lookup.ts';
 import { entryIn, noSuchPath, notADirectory, resolved } from './resolved-entry.ts';
 import type { LookupResult, ResolvedEntry } from './resolved-entry.ts';
@@ -26,6 +34,8 @@ export interface NamespaceParts {
   readonly nowMs: () => number;
   readonly turns: Turns;
 }
+
+export type CopyRequest = Pick<OwnerCopyRequest, 'path' | 'maxAgeSeconds' | 'after'>;
 
 interface WalkAbove {
   readonly path: string;
@@ -71,6 +81,19 @@ export class Namespace {
       root,
       walk: (after) => new Walk(this.#parts, { attached, root, after, signal }, entryIn),
     });
+  }
+
+  /** A part of a directory's listing, of one that is no older than that. `not-found` where nothing is attached. */
+  async copyPart({ path, maxAgeSeconds, after }: CopyRequest, signal: AbortSignal): Promise<ListingPart> {
+    const { attachments, listings, shards, nowMs } = this.#parts;
+    const attached = attachments.covering(path);
+    if (attached === null) throw noSuchPath(path);
+    const directory = attached.directory(path, shards);
+    const now = nowMs();
+    const floorMs = maxAgeSeconds === null ? Number.NEGATIVE_INFINITY : now - 1_000 * maxAgeSeconds;
+    const record = await listings.ensure(attached, directory, { floorMs, signal });
+    const part = await partOf(this.#parts, { directory, record, after }, signal);
+    return { ...part, ageSeconds: Math.max(0, now - record.listedAtMs) / 1_000 };
   }
 
   /** A page of what is stored at or below a path and is not so at its source now; whatever is fresh. */

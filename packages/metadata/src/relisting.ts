@@ -54,12 +54,10 @@ export class Relisting implements Update {
   }
 
   addFile(bytes: Uint8Array, entry: EntryRecord): void {
-    const name = isPlainBytes(bytes) ? null : nameOfBytes(bytes);
-    const kind = name === null ? entryClasses.plainFile : classOf('file', name);
-    const order = name === null ? bytes : Buffer.from(name);
-    if (kind === entryClasses.plainFile) {
-      this.#window.push({ order: Buffer.from(order).toString('latin1'), value: encodeEntry(entry) });
-    } else this.#unordered.add(kind, { name: Buffer.from(order), value: encodeEntry(entry) });
+    const value = encodeEntry(entry);
+    if (isPlainBytes(bytes)) return this.addStored(entryClasses.plainFile, Buffer.from(bytes), value);
+    const name = nameOfBytes(bytes);
+    this.addStored(classOf('file', name), Buffer.from(name), value);
   }
 
   addFiles(files: SourceFiles): void {
@@ -68,7 +66,12 @@ export class Relisting implements Update {
   }
 
   addDirectory(name: string): void {
-    this.#unordered.add(entryClasses.directory, { name: Buffer.from(name), value: encodeEntry(directoryEntry) });
+    this.addStored(entryClasses.directory, Buffer.from(name), encodeEntry(directoryEntry));
+  }
+
+  addStored(kind: EntryClass, name: Buffer, value: Buffer): void {
+    if (kind === entryClasses.plainFile) this.#window.push({ order: name.toString('latin1'), value });
+    else this.#unordered.add(kind, { name, value });
   }
 
   async settle(): Promise<void> {

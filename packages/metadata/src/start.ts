@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { CoordStore } from '@millpool/coordination';
 import type { Clock, Log } from '@millpool/host';
 import { listLimitMax, MillpoolError, shardsMax } from '@millpool/protocol';
-import type { Attachment, Entry, ErrorShape, Handlers } from '@millpool/protocol';
+import type { Attachment, Entry, ErrorShape, Handlers, ListingPart } from '@millpool/protocol';
 import type { UnderStorage } from '@millpool/under-storage';
 
 import type { OpenUnderStorage } from './attached.ts';
@@ -12,8 +12,10 @@ import { Entries } from './entries.ts';
 import type { OnListed } from './flight.ts';
 import { homeOf, resolvedIn } from './home.ts';
 import type { Home } from './home.ts';
+import type { ListingCopies } from './listing-copy.ts';
 import { Listings } from './listings.ts';
 import { Namespace } from './namespace.ts';
+import type { CopyRequest } from './namespace.ts';
 import { ownerOf } from './owner.ts';
 import type { Owner } from './owner.ts';
 import { Partitions } from './partitions.ts';
@@ -74,6 +76,10 @@ export interface LocalMetadata extends Metadata {
   homeOf(path: string, of: 'entry' | 'listing'): Home | null;
   /** An entry as another node gave it, with where its bytes are; null where its attachment is not known here. */
   resolved(entry: Entry): ResolvedEntry | null;
+  /** A part of a directory's listing; it is listed where it is older than that. */
+  copyPart(request: CopyRequest, signal: AbortSignal): Promise<ListingPart>;
+  /** From now on a directory is listed only where nobody has it. */
+  copyFrom(copies: ListingCopies): void;
   /** Knows all that was attached or detached before the call. */
   refreshAttachments(): Promise<void>;
 }
@@ -130,6 +136,8 @@ export async function startMetadata(config: MetadataConfig): Promise<LocalMetada
     underStorage: async (id) => attachments.byId(id).storage(),
     homeOf: (path, of) => homeOf(attachments, { path, of }, shards),
     resolved: (entry) => resolvedIn(attachments, entry, shards),
+    copyPart: (request, signal) => namespace.copyPart(request, signal),
+    copyFrom: (copies) => listings.copyFrom(copies),
     refreshAttachments: () => attachments.refresh(),
     stop: async () => {
       await attachments.stop();

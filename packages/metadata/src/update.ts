@@ -5,6 +5,7 @@ import type { Entries } from './entries.ts';
 import type { Partitions } from './partitions.ts';
 import type { ReplacedVersions } from './replaced-versions.ts';
 import type { MetadataStore } from './store/environment.ts';
+import type { EntryClass } from './store/keys.ts';
 import type { DirectoryRecord, EntryRecord } from './store/records.ts';
 import type { WriteBuffer } from './store/write-buffer.ts';
 
@@ -38,6 +39,8 @@ export interface Update {
   addFiles(files: SourceFiles): void;
   /** In any order. */
   addDirectory(name: string): void;
+  /** As a store keeps it; names of plain files in their order. */
+  addStored(kind: EntryClass, name: Buffer, value: Buffer): void;
   /** To be awaited now and then while adding: what is in memory goes to disk when it has become much. */
   settle(): Promise<void>;
   /** The listing was complete. Gives the names of directories that are gone. */

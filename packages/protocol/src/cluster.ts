@@ -114,6 +114,38 @@ export interface OwnerListRequest extends Omit<OwnerQuestion, 'paths'> {
 
 export type OwnerListReply = { readonly page: ListReply } | { readonly moved: ShardOwner | null };
 
+/** Classes of a directory's entries in the order in which a copy of its listing has them. */
+export const entryClassCount = 3;
+
+/** Where a copy of a listing goes on: behind a name of a class of entries; the empty name is before all. */
+export interface CopyPlace {
+  readonly kind: number;
+  readonly name: Uint8Array;
+}
+
+export interface OwnerCopyRequest extends Omit<OwnerQuestion, 'paths'> {
+  readonly from: string;
+  /** Of the directory. */
+  readonly path: string;
+  /** Older than that it is listed again; null: whatever its age. */
+  readonly maxAgeSeconds: number | null;
+  /** Null: from the beginning. */
+  readonly after: CopyPlace | null;
+}
+
+/** A part of a directory's listing, in the order of its entries, all of one class. */
+export interface ListingPart {
+  /** Since the start of the LIST. */
+  readonly ageSeconds: number;
+  readonly kind: number;
+  /** As the stores of nodes have them (`docs/formats.md`). */
+  readonly blocks: readonly Uint8Array[];
+  /** Null: it is whole. */
+  readonly next: CopyPlace | null;
+}
+
+export type OwnerCopyReply = { readonly part: ListingPart } | { readonly moved: ShardOwner | null };
+
 /** What was counted of one directory, as rates that a past of a few half-lives made. */
 export interface DirectoryHeat {
   /** Its path. */
@@ -161,4 +193,4 @@ export const clusterMethods = [
 export type ClusterMethod = (typeof clusterMethods)[number];
 
 /** What nodes of a cluster ask each other. */
-export type OwnerMethod = 'owner-lookup' | 'owner-list' | 'owner-heat';
+export type OwnerMethod = 'owner-lookup' | 'owner-list' | 'owner-copy' | 'owner-heat';

@@ -77,15 +77,27 @@ export type {
   StatResult,
   Status,
 } from './methods.ts';
-export { clusterMethods, hotDirectoriesMax, movesAtOnceMax, rebalanceStates, roles, shardsMax } from './cluster.ts';
+export {
+  clusterMethods,
+  entryClassCount,
+  hotDirectoriesMax,
+  movesAtOnceMax,
+  rebalanceStates,
+  roles,
+  shardsMax,
+} from './cluster.ts';
 export type {
   ClusterMethod,
+  CopyPlace,
   DirectoryHeat,
   DirsReply,
   HotDirectory,
+  ListingPart,
   NodesReply,
   NodeStatus,
   OwnerAnswer,
+  OwnerCopyReply,
+  OwnerCopyRequest,
   OwnerListReply,
   OwnerListRequest,
   OwnerLookupRequest,

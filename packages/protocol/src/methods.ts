@@ -6,6 +6,8 @@ import type {
   DirsReply,
   NodesReply,
   OwnerAnswer,
+  OwnerCopyReply,
+  OwnerCopyRequest,
   OwnerListReply,
   OwnerListRequest,
   OwnerMethod,
@@ -90,6 +92,8 @@ export interface Methods {
   'owner-lookup': { request: OwnerLookupRequest; reply: { answers: readonly OwnerAnswer[] } };
   /** A page of the directory `list.path`, or of all below it. */
   'owner-list': { request: OwnerListRequest; reply: OwnerListReply };
+  /** A part of the listing of one directory, which is listed first where it is too old. */
+  'owner-copy': { request: OwnerCopyRequest; reply: OwnerCopyReply };
   /** Directories that it has answered for most of late, the hottest first. */
   'owner-heat': { request: { limit: number }; reply: { directories: readonly DirectoryHeat[] } };
 

@@ -2,10 +2,29 @@ import { waitCauses } from './activity.ts';
 import type { SecondsByCause } from './activity.ts';
 import { compressions, policies } from './attachment.ts';
 import type { Freshness, S3Settings } from './attachment.ts';
-import { flag, integer, invalidField, listOf, membersOf, numberWithin, oneOf, orNull, record, text } from './check.ts';
+import {
+  flag,
+  integer,
+  invalidField,
+  listOf,
+  membersOf,
+  numberWithin,
+  oneOf,
+  orNull,
+  record,
+  text,
+  textBytesMax,
+} from './check.ts';
 import type { Check } from './check.ts';
-import { hotDirectoriesMax, movesAtOnceMax, shardsMax } from './cluster.ts';
-import type { OwnerListRequest, OwnerLookupRequest, OwnerQuestion, ShardMoveRequest } from './cluster.ts';
+import { entryClassCount, hotDirectoriesMax, movesAtOnceMax, shardsMax } from './cluster.ts';
+import type {
+  CopyPlace,
+  OwnerCopyRequest,
+  OwnerListRequest,
+  OwnerLookupRequest,
+  OwnerQuestion,
+  ShardMoveRequest,
+} from './cluster.ts';
 import { MillpoolError } from './errors.ts';
 import type { ListRequest } from './list.ts';
 import type {
@@ -128,6 +147,11 @@ const sampleNumbers: Check<Uint8Array> = (value, field) => {
   return value;
 };
 
+const nameBytes: Check<Uint8Array> = (value, field) => {
+  if (value instanceof Uint8Array && value.length <= textBytesMax) return value;
+  throw invalidField(field, `is not a name of up to ${textBytesMax} bytes`);
+};
+
 const nodeId: Check<string> = (value, field) => {
   const id = text(value, field);
   if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(id)) throw invalidField(field, 'is not the id of a node');
@@ -210,6 +234,13 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
     questions: listOf(record<OwnerQuestion>({ ...asked, paths: listOf(path, requestPathsMax) }), requestPathsMax),
   }),
   'owner-list': record<OwnerListRequest>({ ...asked, from: nodeId, list }),
+  'owner-copy': record<OwnerCopyRequest>({
+    ...asked,
+    from: nodeId,
+    path,
+    maxAgeSeconds: orNull(numberWithin(0, Number.MAX_SAFE_INTEGER)),
+    after: orNull(record<CopyPlace>({ kind: integer(0, entryClassCount - 1), name: nameBytes })),
+  }),
   'owner-heat': record<Methods['owner-heat']['request']>({ limit: hotLimit }),
   status: nothing,
   activity: nothing,

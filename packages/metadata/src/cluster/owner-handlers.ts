@@ -50,6 +50,14 @@ export function ownerHandlers(parts: Parts): Handlers<OwnerMethod> {
       const page = await local.handlers.list(request.list, { signal });
       return node.termOf(request.shard) === term ? { page } : { moved: ownerOf(parts, request.shard) };
     },
+    'owner-copy': async (request, { signal }) => {
+      await catchUp(parts, [request]);
+      const [term = null] = termsOf(parts, [request]);
+      if (term === null) return { moved: ownerOf(parts, request.shard) };
+      if (request.after === null) heat.listed(request.path, request.from);
+      const part = await local.copyPart(request, signal);
+      return node.termOf(request.shard) === term ? { part } : { moved: ownerOf(parts, request.shard) };
+    },
     'owner-heat': async ({ limit }) => ({ directories: heat.hottest(limit) }),
   };
 }

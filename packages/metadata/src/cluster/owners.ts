@@ -1,6 +1,10 @@
+import { MillpoolError } from '@millpool/protocol';
 import type { ShardOwner } from '@millpool/protocol';
 
 import type { ClusterNode } from './cluster-node.ts';
+
+/** A caller that is behind is corrected so often; who is not right then asks the source itself. */
+export const redirectsMax = 2;
 
 /** Whom to ask for a shard: what the coordination store told, and what owners told since. */
 export class Owners {
@@ -36,4 +40,13 @@ export class Owners {
     }
     return told;
   }
+}
+
+export function ownerUnknown(path: string): MillpoolError {
+  return new MillpoolError({
+    code: 'closed',
+    message: `${path} got another owner while it was copied`,
+    remedy: 'Nothing is to be done: it is listed instead.',
+    path,
+  });
 }

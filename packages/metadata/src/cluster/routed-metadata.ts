@@ -8,7 +8,8 @@ import type { Owner } from '../owner.ts';
 import type { LookupResult } from '../resolved-entry.ts';
 import type { LocalMetadata, Metadata } from '../start.ts';
 import type { ClusterNode } from './cluster-node.ts';
-import { Owners } from './owners.ts';
+import { OwnerCopies } from './owner-copies.ts';
+import { Owners, redirectsMax } from './owners.ts';
 import type { Peers } from './peers.ts';
 
 interface Parts {
@@ -34,8 +35,6 @@ interface OwnedGroup extends Group {
   readonly owner: ShardOwner;
 }
 
-/** A caller that is behind is corrected so often; who is not right then asks the source itself. */
-const redirectsMax = 2;
 const lookupTimeoutSeconds = 2;
 /** Of a page for which the owner may have to list first; the caller has a deadline of its own. */
 const listTimeoutSeconds = 600;
@@ -51,8 +50,10 @@ const otherwiseHere: ReadonlySet<ErrorCode> = new Set([
  * then, never wrong.
  */
 export function routedMetadata(parts: Parts): Metadata {
-  const { local } = parts;
-  const router = new Router(parts);
+  const { local, node } = parts;
+  const owners = new Owners(node);
+  local.copyFrom(new OwnerCopies({ ...parts, owners }));
+  const router = new Router({ ...parts, owners });
   return {
     ...local,
     handlers: { ...local.handlers, list: (request, { signal }) => router.list(request, signal) },
@@ -65,9 +66,9 @@ class Router {
   readonly #parts: Parts;
   readonly #owners: Owners;
 
-  constructor(parts: Parts) {
+  constructor(parts: Parts & { readonly owners: Owners }) {
     this.#parts = parts;
-    this.#owners = new Owners(parts.node);
+    this.#owners = parts.owners;
   }
 
   async lookup(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]> {

@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { TestContext } from 'node:test';
+
+import type { ListingPart } from '@millpool/protocol';
+
+import type { ListingCopy } from './listing-copy.ts';
+import { MemoryBucket } from './testing/memory-bucket.ts';
+import { never, NodeFixture } from './testing/node-fixture.ts';
+
+const files = 30_000;
+
+/** Of many partitions and several parts, with names of all classes. */
+function fill(bucket: MemoryBucket, size: number): void {
+  for (let at = 0; at < files; at += 1) bucket.put(`train/${String((at * 7_919) % files).padStart(32, '0')}.jpg`, size);
+  for (const odd of ['a//b', 'é/x', '%41', 'name%', '\u{1f600}', 'sub/x', 'sub.txt', 'sub']) {
+    bucket.put(`train/${odd}`, size);
+  }
+  bucket.put(Buffer.from([...Buffer.from('train/'), 0xff, 0x31]), size);
+}
+
+/** Two nodes; `to` takes from `from` what it would have to list, unless the test bends what it gets. */
+async function pairOf(t: TestContext) {
+  const bucket = new MemoryBucket();
+  const limits = { shards: 32, partitionNamesMax: 2_000 };
+  const [from, to] = [await NodeFixture.start(limits), await NodeFixture.start(limits)];
+  t.after(async () => {
+    await to.remove();
+    await from.remove();
+  });
+  for (const node of [from, to]) await node.attachBucket(bucket, '/data');
+  const seen = { opened: 0, parts: 0, bend: (part: ListingPart): ListingPart => part };
+  to.metadata.copyFrom({
+    open: async ({ path }, maxAgeSeconds, signal): Promise<ListingCopy> => {
+      const part = async (request: { maxAgeSeconds: number | null; after: ListingPart['next'] }) => {
+        seen.parts += 1;
+        return seen.bend(await from.metadata.copyPart({ path, ...request }, signal));
+      };
+      seen.opened += 1;
+      const first = await part({ maxAgeSeconds, after: null });
+      return { first, more: (after) => part({ maxAgeSeconds: null, after }) };
+    },
+  });
+  return { bucket, from, to, seen };
+}
+
+describe('a copy of a listing', () => {
+  test('is the listing that it was taken of, and the source is not asked', async (t) => {
+    const { bucket, from, to, seen } = await pairOf(t);
+    for (const size of [100, 200]) {
+      fill(bucket, size);
+      if (size === 200) {
+        for (let at = 0; at < files; at += 3) bucket.delete(`train/${String(at).padStart(32, '0')}.jpg`);
+        bucket.put('train/new/x', size);
+        bucket.delete('train/é/x');
+      }
+      const wanted = await from.list('/data/train');
+      const listed = bucket.asked.lists;
+      const { parts } = seen;
+      assert.deepEqual(await to.list('/data/train'), wanted);
+      assert.ok(bucket.asked.lists - listed <= 1, 'nothing is asked but whether it is a directory');
+      assert.ok(seen.parts - parts > 2, `${seen.parts - parts} parts`);
+      assert.deepEqual(await to.kinds('/data/train/sub.txt', '/data/train/none'), ['file', 'not-found']);
+      for (const node of [from, to]) await node.clock.advance(61_000);
+    }
+  });
+
+  test('is as old as what it was taken of, and older than allowed is listed again where it is taken', async (t) => {
+    const { bucket, from, to, seen } = await pairOf(t);
+    bucket.put('train/1.jpg', 1);
+    const pass = async (ms: number): Promise<void> => {
+      for (const node of [from, to]) await node.clock.advance(ms);
+    };
+    await from.list('/data/train');
+    await pass(40_000);
+    await to.list('/data/train');
+    const [first] = [await to.page('/data/train')];
+    assert.equal(first.ageSeconds, 40);
+    bucket.put('train/2.jpg', 1);
+    await pass(19_000);
+    assert.equal((await to.list('/data/train')).length, 1);
+    assert.equal(seen.opened, 1);
+    await pass(2_000);
+    assert.equal((await to.list('/data/train')).length, 2);
+    assert.deepEqual([seen.opened, (await to.page('/data/train')).ageSeconds], [2, 0]);
+  });
+
+  test('that breaks off, is damaged, or is of the wrong class is no answer: the source is listed', async (t) => {
+    const { bucket, from, to, seen } = await pairOf(t);
+    fill(bucket, 100);
+    const wanted = await from.list('/data/train');
+    const isLate = (): boolean => seen.parts % 4 === 3;
+    const bends: readonly (typeof seen.bend)[] = [
+      (part) => (isLate() ? assert.fail('cut off') : part),
+      (part) => (isLate() ? { ...part, blocks: part.blocks.map((block) => block.subarray(0, -40)) } : part),
+      (part) => (isLate() ? { ...part, blocks: [Uint8Array.of(9, 9)] } : part),
+      (part) => ({ ...part, kind: 2 }),
+      (part) => ({ ...part, kind: 7 }),
+    ];
+    for (const [at, bend] of bends.entries()) {
+      seen.bend = bend;
+      seen.parts = 0;
+      const listed = bucket.asked.lists;
+      assert.deepEqual(await to.list('/data/train'), wanted, `bend ${at}`);
+      assert.ok(bucket.asked.lists > listed, `bend ${at}`);
+      assert.equal(to.log.lines.filter((line) => line.includes('came to nothing')).length, at + 1);
+      await to.clock.advance(61_000);
+    }
+  });
+
+  test('of what nobody has attached is none', async (t) => {
+    const { from } = await pairOf(t);
+    await assert.rejects(from.metadata.copyPart({ path: '/other', maxAgeSeconds: 1, after: null }, never), {
+      code: 'not-found',
+    });
+  });
+});

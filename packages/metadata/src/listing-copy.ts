@@ -1,0 +1,105 @@
+import { entryClassCount, MillpoolError } from '@millpool/protocol';
+import type { CopyPlace, ListingPart } from '@millpool/protocol';
+
+import type { Directory } from './directory.ts';
+import { classesIn } from './entries.ts';
+import type { Entries } from './entries.ts';
+import { EntryBlock, EntryBlockWriter } from './store/entry-block.ts';
+import { entryClasses } from './store/keys.ts';
+import type { EntryClass } from './store/keys.ts';
+import { decodeEntry } from './store/records.ts';
+import type { DirectoryRecord } from './store/records.ts';
+import type { Turns } from './turns.ts';
+import type { Update } from './update.ts';
+
+/** A copy of a listing that somebody else has, part by part. */
+export interface ListingCopy {
+  readonly first: ListingPart;
+  /** Of the same listing, or of a later one. */
+  more(after: CopyPlace): Promise<ListingPart>;
+}
+
+/** Who has listings that this node would have to make. */
+export interface ListingCopies {
+  /** Null: nobody has the directory's. It is not older than that; null: it may have any age. */
+  open(directory: Directory, maxAgeSeconds: number | null, signal: AbortSignal): Promise<ListingCopy | null>;
+}
+
+interface Parts {
+  readonly entries: Entries;
+  readonly turns: Turns;
+}
+
+const partBytes = 1 << 20;
+/** What is gone through in one turn of the event loop: a millisecond or two. */
+const entriesATurn = 512;
+const noName = Buffer.alloc(0);
+
+/** What is stored of a directory behind a place: of one class, so much as one message should have. */
+export async function partOf(
+  { entries, turns }: Parts,
+  of: { readonly directory: Directory; readonly record: DirectoryRecord; readonly after: CopyPlace | null },
+  signal: AbortSignal,
+): Promise<Omit<ListingPart, 'ageSeconds'>> {
+  const { directory, record, after } = of;
+  const kinds = classesIn(record).filter((kind) => after === null || kind >= after.kind);
+  const blocks: Uint8Array[] = [];
+  let bytes = 0;
+  const writer = new EntryBlockWriter(({ value }) => {
+    blocks.push(value);
+    bytes += value.length;
+  });
+  for (const [at, kind] of kinds.entries()) {
+    const from = after?.kind === kind ? Buffer.from(after.name).toString('latin1') : '';
+    const scan = entries.scan(directory, { kinds: [kind], from, to: null });
+    let last = from;
+    try {
+      if (from !== '' && scan.head?.order === from) scan.pass();
+      while (scan.head !== null && bytes < partBytes) {
+        await turns.next(signal);
+        for (let left = entriesATurn; left > 0 && scan.head !== null; left -= 1) {
+          last = scan.head.order;
+          writer.add(Buffer.from(last, 'latin1'), scan.head.value);
+          scan.pass();
+        }
+      }
+      writer.end();
+      if (scan.head !== null) return { kind, blocks, next: { kind, name: Buffer.from(last, 'latin1') } };
+    } finally {
+      scan.close();
+    }
+    const following = kinds[at + 1];
+    const next = following === undefined ? null : { kind: following, name: noName };
+    if (blocks.length > 0) return { kind, blocks, next };
+  }
+  return { kind: entryClasses.plainFile, blocks, next: null };
+}
+
+/** How many entries that were; `corrupt` where it is not what a store could have. */
+export function addPart(update: Update, { kind, blocks }: ListingPart): number {
+  if (!isEntryClass(kind)) throw broken();
+  let count = 0;
+  for (const bytes of blocks) {
+    const block = new EntryBlock(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    for (let at = 0; at < block.count; at += 1) {
+      const [name, value] = [block.name(at), block.value(at)];
+      const isDirectory = decodeEntry(value).type === 'directory';
+      if (name.length === 0 || isDirectory !== (kind === entryClasses.directory)) throw broken();
+      update.addStored(kind, name, value);
+    }
+    count += block.count;
+  }
+  return count;
+}
+
+function isEntryClass(kind: number): kind is EntryClass {
+  return Number.isInteger(kind) && kind >= 0 && kind < entryClassCount;
+}
+
+function broken(): MillpoolError {
+  return new MillpoolError({
+    code: 'corrupt',
+    message: 'another node sent a part of a listing that is damaged',
+    remedy: 'Compare the versions of the nodes: `millpool admin nodes`. Meanwhile the source is listed.',
+  });
+}
