@@ -112,6 +112,7 @@ function whenReady(ready: Promise<Handlers<OwnerMethod>>): Handlers<OwnerMethod>
     'owner-lookup': async (request, context) => (await ready)['owner-lookup'](request, context),
     'owner-list': async (request, context) => (await ready)['owner-list'](request, context),
     'owner-copy': async (request, context) => (await ready)['owner-copy'](request, context),
+    'owner-take': async (request, context) => (await ready)['owner-take'](request, context),
     'owner-heat': async (request, context) => (await ready)['owner-heat'](request, context),
   };
 }

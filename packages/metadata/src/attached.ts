@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 
 import type { Clock, Log, Timer } from '@millpool/host';
-import { asMillpoolError, MillpoolError } from '@millpool/protocol';
+import { asMillpoolError, joinPath, MillpoolError, pathOfKey } from '@millpool/protocol';
 import type { Attachment, ErrorShape, S3Settings } from '@millpool/protocol';
 import { parseSource, rootGone } from '@millpool/under-storage';
 import type { UnderStorage } from '@millpool/under-storage';
@@ -54,6 +54,14 @@ export class Attached {
   directory(path: string, shards: number): Directory {
     const { id, path: attachedAt } = this.attachment;
     return directoryAt({ attachment: id, attachedAt, root: this.#root }, path, shards);
+  }
+
+  /** The path of the directory whose source keys begin so. */
+  pathOf(prefix: Uint8Array): string {
+    const { path } = this.attachment;
+    return prefix.length === this.#root.length
+      ? path
+      : joinPath(path, pathOfKey(prefix.subarray(this.#root.length, -1)));
   }
 
   /** Aborts when it is detached or the service stops. */

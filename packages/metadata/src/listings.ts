@@ -17,13 +17,15 @@ import type { ListingCopies } from './listing-copy.ts';
 import { Locks } from './locks.ts';
 import { Relisting } from './relisting.ts';
 import { SkippedKeys } from './skipped.ts';
-import { directoryKey, entryClasses } from './store/keys.ts';
+import { directoriesIn, directoryKey, entryClasses } from './store/keys.ts';
 import { decodeDirectory } from './store/records.ts';
 import type { DirectoryRecord } from './store/records.ts';
 import { WriteBuffer } from './store/write-buffer.ts';
 import { nameOfOrder } from './stored-entry.ts';
 import type { Turns } from './turns.ts';
 import type { Shelf, Update } from './update.ts';
+
+const directoriesAtOnce = 256;
 
 interface Parts {
   readonly shelf: Shelf;
@@ -306,6 +308,13 @@ export class Listings {
   listed(directory: Directory): DirectoryRecord | null {
     const record = this.record(directory);
     return record === null || record.state === 'listing' ? null : record;
+  }
+
+  /** Of directories that have their home in a shard: what is stored, however old. */
+  *storedIn(shard: number): Generator<readonly DirectoryRecord[]> {
+    for (const chunk of this.#shelf.store.chunks(directoriesIn(shard), directoriesAtOnce)) {
+      yield chunk.map(({ value }) => decodeDirectory(value));
+    }
   }
 
   /** What is stored of a directory, however old. */

@@ -96,6 +96,32 @@ export class Namespace {
     return { ...part, ageSeconds: Math.max(0, now - record.listedAtMs) / 1_000 };
   }
 
+  /** Paths of directories that have their home in a shard and whose listing is fresh. */
+  async *listedIn(shard: number, signal: AbortSignal): AsyncGenerator<readonly string[]> {
+    const { attachments, listings, shards, nowMs, turns } = this.#parts;
+    for (const records of listings.storedIn(shard)) {
+      const known = new Map(attachments.current().map((attached) => [attached.attachment.id, attached]));
+      const paths = records.flatMap(({ attachment, prefix }) => {
+        const attached = known.get(attachment);
+        if (attached === undefined) return [];
+        const directory = attached.directory(attached.pathOf(prefix), shards);
+        const floorMs = floorMsOf(attached.attachment.freshness, nowMs());
+        return listings.fresh(directory, floorMs) === null ? [] : [directory.path];
+      });
+      if (paths.length > 0) yield paths;
+      await turns.next(signal);
+    }
+  }
+
+  /** The directory's listing is fresh when this has ended. */
+  async ensureListed(path: string, signal: AbortSignal): Promise<void> {
+    const { attachments, listings, shards, nowMs } = this.#parts;
+    const attached = attachments.covering(path);
+    if (attached === null) throw noSuchPath(path);
+    const floorMs = floorMsOf(attached.attachment.freshness, nowMs());
+    await listings.ensure(attached, attached.directory(path, shards), { floorMs, signal });
+  }
+
   /** A page of what is stored at or below a path and is not so at its source now; whatever is fresh. */
   checkSource(request: CheckSourceRequest, signal: AbortSignal): Promise<CheckSourceReply> {
     return checkSource(this.#parts, request, { signal, known: (path) => this.#entryOf(path, signal) });

@@ -76,6 +76,10 @@ export interface LocalMetadata extends Metadata {
   homeOf(path: string, of: 'entry' | 'listing'): Home | null;
   /** An entry as another node gave it, with where its bytes are; null where its attachment is not known here. */
   resolved(entry: Entry): ResolvedEntry | null;
+  /** Paths of directories that have their home in a shard and whose listing is fresh. */
+  listedIn(shard: number, signal: AbortSignal): AsyncIterable<readonly string[]>;
+  /** The directory's listing is fresh when this has ended. */
+  ensureListed(path: string, signal: AbortSignal): Promise<void>;
   /** A part of a directory's listing; it is listed where it is older than that. */
   copyPart(request: CopyRequest, signal: AbortSignal): Promise<ListingPart>;
   /** From now on a directory is listed only where nobody has it. */
@@ -136,6 +140,8 @@ export async function startMetadata(config: MetadataConfig): Promise<LocalMetada
     underStorage: async (id) => attachments.byId(id).storage(),
     homeOf: (path, of) => homeOf(attachments, { path, of }, shards),
     resolved: (entry) => resolvedIn(attachments, entry, shards),
+    listedIn: (shard, signal) => namespace.listedIn(shard, signal),
+    ensureListed: (path, signal) => namespace.ensureListed(path, signal),
     copyPart: (request, signal) => namespace.copyPart(request, signal),
     copyFrom: (copies) => listings.copyFrom(copies),
     refreshAttachments: () => attachments.refresh(),

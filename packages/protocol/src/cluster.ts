@@ -146,6 +146,13 @@ export interface ListingPart {
 
 export type OwnerCopyReply = { readonly part: ListingPart } | { readonly moved: ShardOwner | null };
 
+/** Directories of a shard that is to move, of which the node that is to have it takes copies. */
+export interface OwnerTakeRequest {
+  readonly from: string;
+  readonly shard: number;
+  readonly paths: readonly string[];
+}
+
 /** What was counted of one directory, as rates that a past of a few half-lives made. */
 export interface DirectoryHeat {
   /** Its path. */
@@ -193,4 +200,4 @@ export const clusterMethods = [
 export type ClusterMethod = (typeof clusterMethods)[number];
 
 /** What nodes of a cluster ask each other. */
-export type OwnerMethod = 'owner-lookup' | 'owner-list' | 'owner-copy' | 'owner-heat';
+export type OwnerMethod = 'owner-lookup' | 'owner-list' | 'owner-copy' | 'owner-take' | 'owner-heat';

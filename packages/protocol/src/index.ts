@@ -104,6 +104,7 @@ export type {
   OwnerMethod,
   OwnerQuestion,
   OwnerResult,
+  OwnerTakeRequest,
   PlannedMove,
   RebalancePlan,
   RebalanceState,

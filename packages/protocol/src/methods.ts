@@ -12,6 +12,7 @@ import type {
   OwnerListRequest,
   OwnerMethod,
   OwnerLookupRequest,
+  OwnerTakeRequest,
   RebalancePlan,
   RebalanceStatus,
   ShardMoveRequest,
@@ -94,6 +95,8 @@ export interface Methods {
   'owner-list': { request: OwnerListRequest; reply: OwnerListReply };
   /** A part of the listing of one directory, which is listed first where it is too old. */
   'owner-copy': { request: OwnerCopyRequest; reply: OwnerCopyReply };
+  /** How many of them it has now. */
+  'owner-take': { request: OwnerTakeRequest; reply: { taken: number } };
   /** Directories that it has answered for most of late, the hottest first. */
   'owner-heat': { request: { limit: number }; reply: { directories: readonly DirectoryHeat[] } };
 

@@ -74,6 +74,7 @@ const good: { readonly [M in Method]: Methods[M]['request'] } = {
     ...{ from: 'gpu-07-3f9a', shard: 7, term: 3, attachment: 1 },
     list: { path: '/a', recursive: false, cursor: null, limit: 10 },
   },
+  'owner-take': { from: 'gpu-07-3f9a', shard: 7, paths: ['/a/b'] },
   'owner-copy': {
     ...{ from: 'gpu-07-3f9a', shard: 7, term: 3, attachment: 1, path: '/a', maxAgeSeconds: 60 },
     after: { kind: 1, name: Uint8Array.of(97) },

@@ -23,6 +23,7 @@ import type {
   OwnerListRequest,
   OwnerLookupRequest,
   OwnerQuestion,
+  OwnerTakeRequest,
   ShardMoveRequest,
 } from './cluster.ts';
 import { MillpoolError } from './errors.ts';
@@ -241,6 +242,7 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
     maxAgeSeconds: orNull(numberWithin(0, Number.MAX_SAFE_INTEGER)),
     after: orNull(record<CopyPlace>({ kind: integer(0, entryClassCount - 1), name: nameBytes })),
   }),
+  'owner-take': record<OwnerTakeRequest>({ from: nodeId, shard, paths: listOf(path, requestPathsMax) }),
   'owner-heat': record<Methods['owner-heat']['request']>({ limit: hotLimit }),
   status: nothing,
   activity: nothing,

@@ -5,6 +5,7 @@ import { Adopter } from './adopter.ts';
 import { ClusterView } from './cluster-view.ts';
 import { Membership } from './membership.ts';
 import { Mover } from './mover.ts';
+import type { PreparedMove } from './mover.ts';
 import { Rebalancer } from './rebalancer.ts';
 import type { NodeRecord } from './node-record.ts';
 
@@ -69,6 +70,11 @@ export class ClusterNode {
     if (this.#duties === null || !this.#membership.isClear || this.#duties.mover.isLeaving(shard)) return null;
     const owned = this.view.ownerOf(shard);
     return owned?.owner === this.id ? owned.term : null;
+  }
+
+  /** What it does before it hands a shard over, which waits for that. */
+  beforeMoves(prepare: PreparedMove): void {
+    this.#duties?.mover.beforeMoves(prepare);
   }
 
   async stop(): Promise<void> {

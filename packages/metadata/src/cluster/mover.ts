@@ -10,6 +10,7 @@ import { decodeShard, encodeShard, shardKey } from './shard-record.ts';
 
 const retryMs = 500;
 const callTimeoutMs = 5_000;
+const prepareTimeoutMs = 60_000;
 
 interface Parts {
   readonly id: string;
@@ -20,6 +21,12 @@ interface Parts {
   /** This node may act as a member, now. */
   readonly isClear: () => boolean;
 }
+
+/** What is to be done before a shard is handed over; where it fails, the shard moves nevertheless. */
+export type PreparedMove = (
+  move: { readonly shard: number; readonly to: string },
+  signal: AbortSignal,
+) => Promise<void>;
 
 interface Handover {
   readonly shard: number;
@@ -36,6 +43,7 @@ export class Mover {
   readonly #leaving = new Set<number>();
   readonly #stop = new AbortController();
   readonly #ended: Promise<void>;
+  #prepare: PreparedMove | null = null;
   #wake = (): void => undefined;
 
   private constructor(parts: Parts) {
@@ -50,6 +58,10 @@ export class Mover {
   /** This node answers for it no longer, or not yet again. */
   isLeaving(shard: number): boolean {
     return this.#leaving.has(shard);
+  }
+
+  beforeMoves(prepare: PreparedMove): void {
+    this.#prepare = prepare;
   }
 
   async stop(): Promise<void> {
@@ -98,6 +110,7 @@ export class Mover {
   async #handOver(handover: Handover): Promise<void> {
     const { store, view, log, id } = this.#parts;
     const { shard, from, move } = handover;
+    if (move.to !== id) await this.#prepared(shard, move.to);
     this.#leaving.add(shard);
     // Unless we know when it was changed, all of it is read.
     let changedAt: number | null = null;
@@ -119,6 +132,18 @@ export class Mover {
       });
       this.#leaving.delete(shard);
     }
+  }
+
+  async #prepared(shard: number, to: string): Promise<void> {
+    const { clock, log } = this.#parts;
+    const { signal } = this.#stop;
+    const prepare = this.#prepare;
+    if (prepare === null) return;
+    const wait = { name: 'a shard to be copied before it moves', timeoutMs: prepareTimeoutMs, clock, signal };
+    await withDeadline(wait, (over) => prepare({ shard, to }, over)).catch((error: unknown) => {
+      signal.throwIfAborted();
+      log.warn('a shard moves without some of its listings, which are made again', { shard, to, error });
+    });
   }
 
   /** After an outcome that is unknown: a new term, by which a swap that is still on its way comes to nothing. */

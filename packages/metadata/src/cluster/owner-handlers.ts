@@ -7,6 +7,7 @@ import { entryOf } from '../resolved-entry.ts';
 import type { LookupResult } from '../resolved-entry.ts';
 import type { LocalMetadata } from '../start.ts';
 import type { ClusterNode } from './cluster-node.ts';
+import { takeListings } from './moved-listings.ts';
 
 interface Parts {
   readonly node: ClusterNode;
@@ -57,6 +58,10 @@ export function ownerHandlers(parts: Parts): Handlers<OwnerMethod> {
       if (request.after === null) heat.listed(request.path, request.from);
       const part = await local.copyPart(request, signal);
       return node.termOf(request.shard) === term ? { part } : { moved: ownerOf(parts, request.shard) };
+    },
+    'owner-take': async (request, { signal }) => {
+      await local.refreshAttachments();
+      return { taken: await takeListings(parts, request, signal) };
     },
     'owner-heat': async ({ limit }) => ({ directories: heat.hottest(limit) }),
   };

@@ -8,6 +8,7 @@ import type { Owner } from '../owner.ts';
 import type { LookupResult } from '../resolved-entry.ts';
 import type { LocalMetadata, Metadata } from '../start.ts';
 import type { ClusterNode } from './cluster-node.ts';
+import { offerListings } from './moved-listings.ts';
 import { OwnerCopies } from './owner-copies.ts';
 import { Owners, redirectsMax } from './owners.ts';
 import type { Peers } from './peers.ts';
@@ -53,6 +54,7 @@ export function routedMetadata(parts: Parts): Metadata {
   const { local, node } = parts;
   const owners = new Owners(node);
   local.copyFrom(new OwnerCopies({ ...parts, owners }));
+  node.beforeMoves(offerListings(parts));
   const router = new Router({ ...parts, owners });
   return {
     ...local,

@@ -137,6 +137,31 @@ describe('the namespace of a cluster', () => {
     assert.equal(bucket.asked.lists, listsEach * directories.length);
   });
 
+  test('a shard that moves takes its listings along: nothing is listed again', async (t) => {
+    const cluster = await clusterOf(t, a);
+    const bucket = filledBucket();
+    cluster.attachBucket(bucket);
+    const first = memberOf(cluster, a);
+    await attach(first, bucket.source, '/data');
+    for (const directory of directories) await namesAt(first, `/data/${directory}`);
+    const { lists, stats } = bucket.asked;
+    assert.equal(lists, listsEach * directories.length);
+    for (const id of [b, c]) await cluster.add(id, { shards });
+    cluster.attachBucket(bucket);
+    await cluster.balance();
+    for (const member of cluster.members) {
+      await member.fixture.metadata.refreshAttachments();
+      for (const directory of directories) {
+        const wanted = Array.from({ length: filesEach }, (_, at) => `/data/${directory}/${at}.jpg`);
+        assert.deepEqual(await kindsAt(member, `/data/${directory}/0.jpg`), [`file ${directory}/0.jpg`]);
+        assert.deepEqual(await namesAt(member, `/data/${directory}`), wanted);
+      }
+    }
+    assert.deepEqual(bucket.asked, { lists, stats });
+    const owners = new Set(Array.from({ length: shards }, (_, shard) => first.node.view.ownerOf(shard)?.owner));
+    assert.deepEqual(owners, new Set([a, b, c]));
+  });
+
   test('a rebalance that has ended stays as it ended, whatever moves later', async (t) => {
     const cluster = await clusterOf(t, a, b);
     const { admin, node } = memberOf(cluster, a);

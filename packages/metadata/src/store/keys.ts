@@ -114,6 +114,14 @@ export function splitOfKey(key: Buffer): { directory: DirectoryName; parent: num
 }
 
 export const allDirectories = tagRange(tags.directory);
+/** Of those that have their home in a shard. */
+export function directoriesIn(shard: number): KeyRange {
+  const start = Buffer.alloc(3);
+  start.writeUInt8(tags.directory, 0);
+  start.writeUInt16BE(shard, 1);
+  return { start, end: successorOf(start) };
+}
+
 export const allSplits = tagRange(tags.split);
 export const allDetached = tagRange(tags.detached);
 
