@@ -15,6 +15,7 @@ export type ClusterConfig = Pick<
   | 'etcdCertificate'
   | 'etcdKey'
   | 'shards'
+  | 'hotReadsPerS'
 > & {
   /** Of no meaning for a node that is alone. */
   readonly roles: readonly Role[];

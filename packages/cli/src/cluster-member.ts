@@ -7,6 +7,7 @@ import type { LocalMetadata, Metadata } from '@millpool/metadata';
 import {
   ClusterAdmin,
   ClusterNode,
+  DirectoryWarden,
   HeatCounter,
   HotDirectories,
   nodesThere,
@@ -60,16 +61,21 @@ export async function joinCluster(config: ClusterConfig, of: MemberParts): Promi
   const node = await ClusterNode.start({ node: { id, address, version, roles }, shards, ...common });
   parts.onClose('the membership of the cluster', () => node.stop());
   const heat = new HeatCounter(systemClock);
-  begin(ownerHandlers({ node, local, heat, clock: systemClock, log }));
   const connect = (to: string) => connectTcp(parseTcpAddress(to), trust);
   const peers = new Peers({ view: node.view, connect, clock: systemClock, log });
   parts.onClose('the connections to other nodes', () => peers.close());
+  const routed = routedMetadata({ node, local, peers, heat, ...common });
+  parts.onClose('the copies of directories', async () => routed.close());
+  begin(ownerHandlers({ node, local, heat, copies: routed.copies, reports: routed.reports, ...common }));
+  const { hotReadsPerS } = config;
+  const warden = DirectoryWarden.start({ node, local, heat, hotReadsPerS, ...common });
+  parts.onClose('what is done for hot directories', () => warden.stop());
   const hot = new HotDirectories({ node, local, peers, heat, log });
   log.info('joined the cluster', { node: id, address, roles: roles.join(), shards });
   return {
     id,
     address,
-    metadata: routedMetadata({ node, local, peers, heat, log }),
+    metadata: routed.metadata,
     handlers: new ClusterAdmin({ id, view: node.view, hot, ...common }).handlers,
   };
 }
@@ -113,6 +119,7 @@ function whenReady(ready: Promise<Handlers<OwnerMethod>>): Handlers<OwnerMethod>
     'owner-list': async (request, context) => (await ready)['owner-list'](request, context),
     'owner-copy': async (request, context) => (await ready)['owner-copy'](request, context),
     'owner-take': async (request, context) => (await ready)['owner-take'](request, context),
+    'owner-reads': async (request, context) => (await ready)['owner-reads'](request, context),
     'owner-heat': async (request, context) => (await ready)['owner-heat'](request, context),
   };
 }

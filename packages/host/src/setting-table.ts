@@ -69,6 +69,7 @@ export interface Config {
   readonly etcdKey: string | null;
   /** Null: as the cluster has it. */
   readonly shards: number | null;
+  readonly hotReadsPerS: number;
 }
 
 export type SettingName = keyof Config;
@@ -322,6 +323,12 @@ export const settingTable: { readonly [N in SettingName]: SettingRow<Config[N]> 
     text: wholeNumber(1, 1_024),
     otherwiseDoc: 'as the cluster has it; 1,024 for a new one',
     otherwise: () => null,
+  },
+  hotReadsPerS: {
+    env: 'MILLPOOL_HOT_READS_PER_S',
+    doc: 'reads of one directory a second, over all nodes, from which it is copied or shared out; 0: never',
+    text: wholeNumber(0, 1_000_000_000),
+    otherwise: () => 5_000,
   },
 };
 

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 
 import { bytesOfName, joinPath, keyOfPath, pathBelow } from '@millpool/protocol';
+import type { NamesPart } from '@millpool/protocol';
 
 import { idBytes } from './store/keys.ts';
 import type { DirectoryName } from './store/keys.ts';
@@ -12,6 +13,8 @@ export interface Directory extends DirectoryName {
   readonly path: string;
   /** The source keys of all that is in it begin so: empty, or ends in `/`. */
   readonly prefix: Uint8Array;
+  /** Of its names, this holds those alone; null: all. */
+  readonly part: NamesPart | null;
 }
 
 const slash = 0x2f;
@@ -31,7 +34,26 @@ export function directoryOf(place: DirectoryPlace, shards: number): Directory {
   named.writeUInt32BE(place.attachment);
   named.set(place.prefix, 4);
   const id = hash('sha256', named, 'buffer').subarray(0, idBytes);
-  return { ...place, id, text: id.toString('hex'), home: id.readUInt32BE(0) % shards };
+  const text = id.toString('hex');
+  return { ...place, id, text, home: homeOfId(text, shards), part: null };
+}
+
+/** Of a directory by its id in hex: the shard that it has its home in. */
+export function homeOfId(text: string, shards: number): number {
+  return Number.parseInt(text.slice(0, 8), 16) % shards;
+}
+
+/**
+ * Some of its names, kept as a directory of their own. Its id: the first 128 bits of SHA-256(the directory's id, u16
+ * index, u16 count).
+ */
+export function partOfDirectory(directory: Directory, part: NamesPart): Directory {
+  const named = Buffer.allocUnsafe(idBytes + 4);
+  named.set(directory.id);
+  named.writeUInt16BE(part.index, idBytes);
+  named.writeUInt16BE(part.count, idBytes + 2);
+  const id = hash('sha256', named, 'buffer').subarray(0, idBytes);
+  return { ...directory, id, text: id.toString('hex'), part };
 }
 
 export function childOf(directory: Directory, name: string, shards: number): Directory {

@@ -1,9 +1,12 @@
 import { isPlain } from './directory.ts';
+import type { Directory } from './directory.ts';
 import { EntryScan, HeldBlocks } from './entry-scan.ts';
 import type { EntryRange } from './entry-scan.ts';
 import { partitionsOf } from './partition-map.ts';
 import type { Partitions } from './partitions.ts';
 import type { MetadataStore } from './store/environment.ts';
+import { resolved } from './resolved-entry.ts';
+import type { ResolvedEntry } from './resolved-entry.ts';
 import { EntryBlocks } from './store/entry-blocks.ts';
 import { entryClasses } from './store/keys.ts';
 import type { DirectoryName, EntryClass } from './store/keys.ts';
@@ -35,6 +38,12 @@ export class Entries {
     const bytes = Buffer.from(name);
     const place = this.#partitions.placeOf(directory, classOf(type, name), bytes);
     return new EntryBlocks(this.#store, place).get(bytes);
+  }
+
+  /** The file of that name, or else the directory. */
+  named(directory: Directory, name: string): ResolvedEntry | null {
+    const record = this.get(directory, 'file', name) ?? this.get(directory, 'directory', name);
+    return record === null ? null : resolved(directory, name, record);
   }
 
   /** As of its last listing; 0 when it was never listed. */

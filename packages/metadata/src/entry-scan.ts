@@ -1,5 +1,7 @@
+import type { NamesPart } from '@millpool/protocol';
+
 import { mergeSorted } from './merge.ts';
-import { partitionsOf, shardOf } from './partition-map.ts';
+import { mayHold, partitionsOf, shardOf } from './partition-map.ts';
 import type { Partitions } from './partitions.ts';
 import { EntryBlocks } from './store/entry-blocks.ts';
 import type { PlacedBlock } from './store/entry-blocks.ts';
@@ -13,6 +15,8 @@ export interface EntryRange {
   readonly from: string;
   /** Names after it are left out; null: to the end. */
   readonly to: string | null;
+  /** Partitions that hold nothing of it are left out. */
+  readonly part?: NamesPart | null;
 }
 
 interface Parts {
@@ -87,12 +91,13 @@ export class EntryScan {
 
   #open(): Iterator<StoredEntry> {
     const { store, partitions, held } = this.#parts;
-    const { kinds, from, to } = this.#range;
+    const { kinds, from, to, part = null } = this.#range;
     const { id } = this.#directory;
     const map = partitions.mapOf(this.#directory);
     const streams: BlockStream[] = [];
     for (const kind of kinds.toSorted((left, right) => right - left)) {
       for (const partition of partitionsOf(map)) {
+        if (part !== null && !mayHold(partition, part)) continue;
         const place = { id, shard: shardOf(map, partition), partition, kind };
         streams.push(new BlockStream(new EntryBlocks(store, place), kind, { from: this.#last?.order ?? from, to }));
       }

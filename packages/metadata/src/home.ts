@@ -9,6 +9,8 @@ import type { ResolvedEntry } from './resolved-entry.ts';
 export interface Home {
   readonly attachment: number;
   readonly shard: number;
+  /** Of the directory that it is kept with: its id in hex. */
+  readonly directory: string;
 }
 
 /**
@@ -25,7 +27,7 @@ export function homeOf(
   if (of === 'entry' && attached.attachment.freshness.kind === 'strict') return null;
   const isItself = of === 'listing' || path === attached.attachment.path;
   const directory = attached.directory(isItself ? path : parentOf(path), shards);
-  return { attachment: attached.attachment.id, shard: directory.home };
+  return { attachment: attached.attachment.id, shard: directory.home, directory: directory.text };
 }
 
 /** With what follows from its path; null where no attachment covers it. */

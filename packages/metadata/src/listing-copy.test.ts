@@ -30,11 +30,11 @@ async function pairOf(t: TestContext) {
   });
   for (const node of [from, to]) await node.attachBucket(bucket, '/data');
   const seen = { opened: 0, parts: 0, bend: (part: ListingPart): ListingPart => part };
-  to.metadata.copyFrom({
+  to.metadata.directories.copyFrom({
     open: async ({ path }, maxAgeSeconds, signal): Promise<ListingCopy> => {
       const part = async (request: { maxAgeSeconds: number | null; after: ListingPart['next'] }) => {
         seen.parts += 1;
-        return seen.bend(await from.metadata.copyPart({ path, ...request }, signal));
+        return seen.bend(await from.metadata.directories.copyPart({ path, part: null, ...request }, signal));
       };
       seen.opened += 1;
       const first = await part({ maxAgeSeconds, after: null });
@@ -110,8 +110,11 @@ describe('a copy of a listing', () => {
 
   test('of what nobody has attached is none', async (t) => {
     const { from } = await pairOf(t);
-    await assert.rejects(from.metadata.copyPart({ path: '/other', maxAgeSeconds: 1, after: null }, never), {
-      code: 'not-found',
-    });
+    await assert.rejects(
+      from.metadata.directories.copyPart({ path: '/other', part: null, maxAgeSeconds: 1, after: null }, never),
+      {
+        code: 'not-found',
+      },
+    );
   });
 });

@@ -1,9 +1,11 @@
 import { entryClassCount, MillpoolError } from '@millpool/protocol';
-import type { CopyPlace, ListingPart } from '@millpool/protocol';
+import type { CopyPlace, ListingPart, NamesPart } from '@millpool/protocol';
 
 import type { Directory } from './directory.ts';
 import { classesIn } from './entries.ts';
 import type { Entries } from './entries.ts';
+import { hashName } from './name-hash.ts';
+import { isInPart } from './partition-map.ts';
 import { EntryBlock, EntryBlockWriter } from './store/entry-block.ts';
 import { entryClasses } from './store/keys.ts';
 import type { EntryClass } from './store/keys.ts';
@@ -30,6 +32,14 @@ interface Parts {
   readonly turns: Turns;
 }
 
+interface Wanted {
+  readonly directory: Directory;
+  readonly record: DirectoryRecord;
+  /** Null: all names. */
+  readonly part: NamesPart | null;
+  readonly after: CopyPlace | null;
+}
+
 const partBytes = 1 << 20;
 /** What is gone through in one turn of the event loop: a millisecond or two. */
 const entriesATurn = 512;
@@ -38,10 +48,10 @@ const noName = Buffer.alloc(0);
 /** What is stored of a directory behind a place: of one class, so much as one message should have. */
 export async function partOf(
   { entries, turns }: Parts,
-  of: { readonly directory: Directory; readonly record: DirectoryRecord; readonly after: CopyPlace | null },
+  of: Wanted,
   signal: AbortSignal,
 ): Promise<Omit<ListingPart, 'ageSeconds'>> {
-  const { directory, record, after } = of;
+  const { directory, record, part, after } = of;
   const kinds = classesIn(record).filter((kind) => after === null || kind >= after.kind);
   const blocks: Uint8Array[] = [];
   let bytes = 0;
@@ -51,7 +61,7 @@ export async function partOf(
   });
   for (const [at, kind] of kinds.entries()) {
     const from = after?.kind === kind ? Buffer.from(after.name).toString('latin1') : '';
-    const scan = entries.scan(directory, { kinds: [kind], from, to: null });
+    const scan = entries.scan(directory, { kinds: [kind], from, to: null, part });
     let last = from;
     try {
       if (from !== '' && scan.head?.order === from) scan.pass();
@@ -59,7 +69,8 @@ export async function partOf(
         await turns.next(signal);
         for (let left = entriesATurn; left > 0 && scan.head !== null; left -= 1) {
           last = scan.head.order;
-          writer.add(Buffer.from(last, 'latin1'), scan.head.value);
+          const name = Buffer.from(last, 'latin1');
+          if (part === null || isInPart(part, hashName(name))) writer.add(name, scan.head.value);
           scan.pass();
         }
       }

@@ -1,5 +1,5 @@
 import type { Log } from '@millpool/host';
-import { nameOfBytes } from '@millpool/protocol';
+import { MillpoolError, nameOfBytes } from '@millpool/protocol';
 import { RangedListing } from '@millpool/under-storage';
 import type { UnderStorage } from '@millpool/under-storage';
 
@@ -99,6 +99,7 @@ export class Listings {
       list: (tell) =>
         this.#locks.hold(directory.text, async () => {
           const isThere = await this.#copied(attached, directory, request.floorMs, tell);
+          if (!isThere && directory.part !== null) throw noCopy(directory.path);
           if (!isThere) await this.#listOne(attached, directory, tell);
         }),
     });
@@ -322,4 +323,13 @@ export class Listings {
     const record = this.#shelf.store.get(directoryKey(directory));
     return record === undefined ? null : decodeDirectory(record);
   }
+}
+
+function noCopy(path: string): MillpoolError {
+  return new MillpoolError({
+    code: 'unreachable',
+    message: `no node gives a copy of the listing of ${path}`,
+    remedy: 'See `millpool admin nodes`. It is answered for by the owner of its home.',
+    path,
+  });
 }

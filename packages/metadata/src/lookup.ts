@@ -12,7 +12,7 @@ import type { Entries } from './entries.ts';
 import { floorMsOf } from './freshness.ts';
 import type { Listings } from './listings.ts';
 import { noSuchPath, resolved, rootEntry } from './resolved-entry.ts';
-import type { LookupResult, ResolvedEntry } from './resolved-entry.ts';
+import type { LookupResult } from './resolved-entry.ts';
 import { directoryEntry, fileEntry, hasAnyBelow } from './source-pages.ts';
 import type { Turns } from './turns.ts';
 
@@ -115,7 +115,7 @@ export class Lookup {
     if (!this.#isFresh(directory, floorMs, batch)) {
       return this.#absent.has(attachment.id, path, floorMs) ? { error: noSuchPath(path).shape } : null;
     }
-    return this.#entry(directory, nameOf(path)) ?? { error: noSuchPath(path).shape };
+    return this.#parts.entries.named(directory, nameOf(path)) ?? { error: noSuchPath(path).shape };
   }
 
   #isFresh(directory: Directory, floorMs: number, { fresh }: Batch): boolean {
@@ -129,12 +129,6 @@ export class Lookup {
   #aboveAttachments(path: string): LookupResult {
     const leads = path === '/' || this.#parts.attachments.below(path).length > 0;
     return leads ? rootEntry(path, 0) : { error: noSuchPath(path).shape };
-  }
-
-  #entry(directory: Directory, name: string): ResolvedEntry | null {
-    const { entries } = this.#parts;
-    const record = entries.get(directory, 'file', name) ?? entries.get(directory, 'directory', name);
-    return record === null ? null : resolved(directory, name, record);
   }
 
   async #asked(path: string, batch: Batch): Promise<LookupResult> {
@@ -161,7 +155,7 @@ export class Lookup {
     const directory = this.#directoryOf(attached, path, batch);
     const floorMs = floorMsOf(attached.attachment.freshness, batch.nowMs);
     await this.#parts.listings.ensure(attached, directory, { floorMs, signal: batch.signal });
-    const entry = this.#entry(directory, nameOf(path));
+    const entry = this.#parts.entries.named(directory, nameOf(path));
     return entry?.type === 'directory' ? entry : { error: noSuchPath(path).shape };
   }
 

@@ -1,12 +1,5 @@
 import { comparePaths, isBelow, MillpoolError } from '@millpool/protocol';
-import type {
-  CheckSourceReply,
-  CheckSourceRequest,
-  ListingPart,
-  ListReply,
-  ListRequest,
-  OwnerCopyRequest,
-} from '@millpool/protocol';
+import type { CheckSourceReply, CheckSourceRequest, ListReply, ListRequest } from '@millpool/protocol';
 
 import type { Attached } from './attached.ts';
 import type { Attachments } from './attachments.ts';
@@ -16,7 +9,6 @@ import type { OnListed } from './flight.ts';
 import { floorMsOf } from './freshness.ts';
 import { directoryAbove, listAbove, listBelow, listDirectory } from './list.ts';
 import type { Listings } from './listings.ts';
-import { partOf } from './listing-copy.ts';
 import { Lookup } from './lookup.ts';
 import { entryIn, noSuchPath, notADirectory, resolved } from './resolved-entry.ts';
 import type { LookupResult, ResolvedEntry } from './resolved-entry.ts';
@@ -34,8 +26,6 @@ export interface NamespaceParts {
   readonly nowMs: () => number;
   readonly turns: Turns;
 }
-
-export type CopyRequest = Pick<OwnerCopyRequest, 'path' | 'maxAgeSeconds' | 'after'>;
 
 interface WalkAbove {
   readonly path: string;
@@ -81,45 +71,6 @@ export class Namespace {
       root,
       walk: (after) => new Walk(this.#parts, { attached, root, after, signal }, entryIn),
     });
-  }
-
-  /** A part of a directory's listing, of one that is no older than that. `not-found` where nothing is attached. */
-  async copyPart({ path, maxAgeSeconds, after }: CopyRequest, signal: AbortSignal): Promise<ListingPart> {
-    const { attachments, listings, shards, nowMs } = this.#parts;
-    const attached = attachments.covering(path);
-    if (attached === null) throw noSuchPath(path);
-    const directory = attached.directory(path, shards);
-    const now = nowMs();
-    const floorMs = maxAgeSeconds === null ? Number.NEGATIVE_INFINITY : now - 1_000 * maxAgeSeconds;
-    const record = await listings.ensure(attached, directory, { floorMs, signal });
-    const part = await partOf(this.#parts, { directory, record, after }, signal);
-    return { ...part, ageSeconds: Math.max(0, now - record.listedAtMs) / 1_000 };
-  }
-
-  /** Paths of directories that have their home in a shard and whose listing is fresh. */
-  async *listedIn(shard: number, signal: AbortSignal): AsyncGenerator<readonly string[]> {
-    const { attachments, listings, shards, nowMs, turns } = this.#parts;
-    for (const records of listings.storedIn(shard)) {
-      const known = new Map(attachments.current().map((attached) => [attached.attachment.id, attached]));
-      const paths = records.flatMap(({ attachment, prefix }) => {
-        const attached = known.get(attachment);
-        if (attached === undefined) return [];
-        const directory = attached.directory(attached.pathOf(prefix), shards);
-        const floorMs = floorMsOf(attached.attachment.freshness, nowMs());
-        return listings.fresh(directory, floorMs) === null ? [] : [directory.path];
-      });
-      if (paths.length > 0) yield paths;
-      await turns.next(signal);
-    }
-  }
-
-  /** The directory's listing is fresh when this has ended. */
-  async ensureListed(path: string, signal: AbortSignal): Promise<void> {
-    const { attachments, listings, shards, nowMs } = this.#parts;
-    const attached = attachments.covering(path);
-    if (attached === null) throw noSuchPath(path);
-    const floorMs = floorMsOf(attached.attachment.freshness, nowMs());
-    await listings.ensure(attached, attached.directory(path, shards), { floorMs, signal });
   }
 
   /** A page of what is stored at or below a path and is not so at its source now; whatever is fresh. */

@@ -1,4 +1,5 @@
 import { MillpoolError } from '@millpool/protocol';
+import type { NamesPart } from '@millpool/protocol';
 
 /**
  * Which partitions a directory has, and the shard of each (Patil and Gibson, "Scale and Concurrency of GIGA+", FAST
@@ -77,6 +78,16 @@ export function spreadMap(map: PartitionMap, of: { home: number; shards: number 
     (_, partition) => map.shards[partition] ?? placementOf(of.home, partition, of.shards),
   );
   return { version: map.version + 1, shards };
+}
+
+/** Whether a partition can have names of a part: what both say of a hash's low bits must be the same. */
+export function mayHold(partition: number, { index, count }: NamesPart): boolean {
+  const bits = Math.min(bitsOf(partition), bitsOf(count - 1));
+  return lowBits(partition, bits) === lowBits(index, bits);
+}
+
+export function isInPart({ index, count }: NamesPart, hash: number): boolean {
+  return lowBits(hash, bitsOf(count - 1)) === index;
 }
 
 /**

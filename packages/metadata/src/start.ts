@@ -3,19 +3,18 @@ import { randomUUID } from 'node:crypto';
 import type { CoordStore } from '@millpool/coordination';
 import type { Clock, Log } from '@millpool/host';
 import { listLimitMax, MillpoolError, shardsMax } from '@millpool/protocol';
-import type { Attachment, Entry, ErrorShape, Handlers, ListingPart } from '@millpool/protocol';
+import type { Attachment, Entry, ErrorShape, Handlers } from '@millpool/protocol';
 import type { UnderStorage } from '@millpool/under-storage';
 
 import type { OpenUnderStorage } from './attached.ts';
 import { Attachments } from './attachments.ts';
+import { Directories } from './directories.ts';
 import { Entries } from './entries.ts';
 import type { OnListed } from './flight.ts';
 import { homeOf, resolvedIn } from './home.ts';
 import type { Home } from './home.ts';
-import type { ListingCopies } from './listing-copy.ts';
 import { Listings } from './listings.ts';
 import { Namespace } from './namespace.ts';
-import type { CopyRequest } from './namespace.ts';
 import { ownerOf } from './owner.ts';
 import type { Owner } from './owner.ts';
 import { Partitions } from './partitions.ts';
@@ -76,14 +75,7 @@ export interface LocalMetadata extends Metadata {
   homeOf(path: string, of: 'entry' | 'listing'): Home | null;
   /** An entry as another node gave it, with where its bytes are; null where its attachment is not known here. */
   resolved(entry: Entry): ResolvedEntry | null;
-  /** Paths of directories that have their home in a shard and whose listing is fresh. */
-  listedIn(shard: number, signal: AbortSignal): AsyncIterable<readonly string[]>;
-  /** The directory's listing is fresh when this has ended. */
-  ensureListed(path: string, signal: AbortSignal): Promise<void>;
-  /** A part of a directory's listing; it is listed where it is older than that. */
-  copyPart(request: CopyRequest, signal: AbortSignal): Promise<ListingPart>;
-  /** From now on a directory is listed only where nobody has it. */
-  copyFrom(copies: ListingCopies): void;
+  readonly directories: Directories;
   /** Knows all that was attached or detached before the call. */
   refreshAttachments(): Promise<void>;
 }
@@ -140,10 +132,7 @@ export async function startMetadata(config: MetadataConfig): Promise<LocalMetada
     underStorage: async (id) => attachments.byId(id).storage(),
     homeOf: (path, of) => homeOf(attachments, { path, of }, shards),
     resolved: (entry) => resolvedIn(attachments, entry, shards),
-    listedIn: (shard, signal) => namespace.listedIn(shard, signal),
-    ensureListed: (path, signal) => namespace.ensureListed(path, signal),
-    copyPart: (request, signal) => namespace.copyPart(request, signal),
-    copyFrom: (copies) => listings.copyFrom(copies),
+    directories: new Directories({ attachments, listings, entries, shards, nowMs, turns }),
     refreshAttachments: () => attachments.refresh(),
     stop: async () => {
       await attachments.stop();

@@ -88,17 +88,31 @@ export interface ShardOwner {
   readonly term: number;
 }
 
-/** Paths whose entries have their home in one shard, asked of the node that is thought to own it. */
+/** Names of a directory that was shared out: those of which the hash ends in `index`, of `count`, a power of two. */
+export interface NamesPart {
+  readonly index: number;
+  readonly count: number;
+}
+
+/** Paths whose entries are kept in one shard, asked of the node that is thought to own it. */
 export interface OwnerQuestion {
   readonly shard: number;
   /** As the caller knows it: one that is newer than what the owner knows makes it look. */
   readonly term: number;
   readonly attachment: number;
+  /** Of one directory, and all of its names in that part; null: the shard is the home of their directories. */
+  readonly part: NamesPart | null;
   readonly paths: readonly string[];
 }
 
-/** In the order asked; or who owns the shard, as far as the node that does not knows. */
-export type OwnerAnswer = { readonly results: readonly OwnerResult[] } | { readonly moved: ShardOwner | null };
+/**
+ * In the order asked; or who owns the shard, as far as the node that does not knows; or that it does not have that part
+ * of the directory (now), which its home has.
+ */
+export type OwnerAnswer =
+  | { readonly results: readonly OwnerResult[] }
+  | { readonly moved: ShardOwner | null }
+  | { readonly repartitioned: true };
 export type OwnerResult = Entry | { readonly error: ErrorShape };
 
 export interface OwnerLookupRequest {
@@ -107,8 +121,12 @@ export interface OwnerLookupRequest {
   readonly questions: readonly OwnerQuestion[];
 }
 
-export interface OwnerListRequest extends Omit<OwnerQuestion, 'paths'> {
+/** A shard's owner is asked for a whole directory. */
+interface HomeQuestion extends Omit<OwnerQuestion, 'paths' | 'part'> {
   readonly from: string;
+}
+
+export interface OwnerListRequest extends HomeQuestion {
   readonly list: ListRequest;
 }
 
@@ -123,10 +141,11 @@ export interface CopyPlace {
   readonly name: Uint8Array;
 }
 
-export interface OwnerCopyRequest extends Omit<OwnerQuestion, 'paths'> {
-  readonly from: string;
+export interface OwnerCopyRequest extends HomeQuestion {
   /** Of the directory. */
   readonly path: string;
+  /** Null: all of it. */
+  readonly part: NamesPart | null;
   /** Older than that it is listed again; null: whatever its age. */
   readonly maxAgeSeconds: number | null;
   /** Null: from the beginning. */
@@ -146,12 +165,25 @@ export interface ListingPart {
 
 export type OwnerCopyReply = { readonly part: ListingPart } | { readonly moved: ShardOwner | null };
 
+/** What a node answered from copies, since it told last. */
+export interface OwnerReadsRequest {
+  readonly from: string;
+  readonly directories: readonly { readonly path: string; readonly reads: number }[];
+}
+
 /** Directories of a shard that is to move, of which the node that is to have it takes copies. */
 export interface OwnerTakeRequest {
   readonly from: string;
   readonly shard: number;
   readonly paths: readonly string[];
 }
+
+/**
+ * What is done for the load of a directory, the cheapest first: nothing; read replicas of its hottest entry; its
+ * content published to all who ask for it; its names shared out to all owners.
+ */
+export const rungs = ['none', 'replicate', 'publish', 'split'] as const;
+export type Rung = (typeof rungs)[number];
 
 /** What was counted of one directory, as rates that a past of a few half-lives made. */
 export interface DirectoryHeat {
@@ -171,6 +203,7 @@ export interface HotDirectory extends DirectoryHeat {
   /** Of its home; null where its attachment is not known here any more. */
   readonly shard: number | null;
   readonly owner: string | null;
+  readonly rung: Rung;
 }
 
 export interface DirsReply {
@@ -200,4 +233,4 @@ export const clusterMethods = [
 export type ClusterMethod = (typeof clusterMethods)[number];
 
 /** What nodes of a cluster ask each other. */
-export type OwnerMethod = 'owner-lookup' | 'owner-list' | 'owner-copy' | 'owner-take' | 'owner-heat';
+export type OwnerMethod = 'owner-lookup' | 'owner-list' | 'owner-copy' | 'owner-take' | 'owner-reads' | 'owner-heat';

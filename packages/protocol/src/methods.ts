@@ -12,6 +12,7 @@ import type {
   OwnerListRequest,
   OwnerMethod,
   OwnerLookupRequest,
+  OwnerReadsRequest,
   OwnerTakeRequest,
   RebalancePlan,
   RebalanceStatus,
@@ -97,6 +98,7 @@ export interface Methods {
   'owner-copy': { request: OwnerCopyRequest; reply: OwnerCopyReply };
   /** How many of them it has now. */
   'owner-take': { request: OwnerTakeRequest; reply: { taken: number } };
+  'owner-reads': { request: OwnerReadsRequest; reply: Record<string, never> };
   /** Directories that it has answered for most of late, the hottest first. */
   'owner-heat': { request: { limit: number }; reply: { directories: readonly DirectoryHeat[] } };
 

@@ -69,14 +69,18 @@ const good: { readonly [M in Method]: Methods[M]['request'] } = {
   undrain: { node: 'gpu-07-3f9a' },
   dirs: { limit: 20 },
   'owner-heat': { limit: 20 },
-  'owner-lookup': { from: 'gpu-07-3f9a', questions: [{ shard: 7, term: 3, attachment: 1, paths: ['/a/b'] }] },
+  'owner-lookup': {
+    from: 'gpu-07-3f9a',
+    questions: [{ shard: 7, term: 3, attachment: 1, part: { index: 3, count: 4 }, paths: ['/a/b'] }],
+  },
   'owner-list': {
     ...{ from: 'gpu-07-3f9a', shard: 7, term: 3, attachment: 1 },
     list: { path: '/a', recursive: false, cursor: null, limit: 10 },
   },
+  'owner-reads': { from: 'gpu-07-3f9a', directories: [{ path: '/a', reads: 7 }] },
   'owner-take': { from: 'gpu-07-3f9a', shard: 7, paths: ['/a/b'] },
   'owner-copy': {
-    ...{ from: 'gpu-07-3f9a', shard: 7, term: 3, attachment: 1, path: '/a', maxAgeSeconds: 60 },
+    ...{ from: 'gpu-07-3f9a', shard: 7, term: 3, attachment: 1, path: '/a', part: null, maxAgeSeconds: 60 },
     after: { kind: 1, name: Uint8Array.of(97) },
   },
   status: {},

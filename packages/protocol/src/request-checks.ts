@@ -22,7 +22,9 @@ import type {
   OwnerCopyRequest,
   OwnerListRequest,
   OwnerLookupRequest,
+  NamesPart,
   OwnerQuestion,
+  OwnerReadsRequest,
   OwnerTakeRequest,
   ShardMoveRequest,
 } from './cluster.ts';
@@ -153,6 +155,13 @@ const nameBytes: Check<Uint8Array> = (value, field) => {
   throw invalidField(field, `is not a name of up to ${textBytesMax} bytes`);
 };
 
+const namesPart: Check<NamesPart> = (value, field) => {
+  const part = record<NamesPart>({ index: integer(0, shardsMax - 1), count: integer(1, shardsMax) })(value, field);
+  const isPowerOfTwo = (part.count & (part.count - 1)) === 0;
+  if (isPowerOfTwo && part.index < part.count) return part;
+  throw invalidField(field, 'is not a part of a power of two');
+};
+
 const nodeId: Check<string> = (value, field) => {
   const id = text(value, field);
   if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(id)) throw invalidField(field, 'is not the id of a node');
@@ -232,17 +241,25 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
   dirs: record<Methods['dirs']['request']>({ limit: hotLimit }),
   'owner-lookup': record<OwnerLookupRequest>({
     from: nodeId,
-    questions: listOf(record<OwnerQuestion>({ ...asked, paths: listOf(path, requestPathsMax) }), requestPathsMax),
+    questions: listOf(
+      record<OwnerQuestion>({ ...asked, part: orNull(namesPart), paths: listOf(path, requestPathsMax) }),
+      requestPathsMax,
+    ),
   }),
   'owner-list': record<OwnerListRequest>({ ...asked, from: nodeId, list }),
   'owner-copy': record<OwnerCopyRequest>({
     ...asked,
     from: nodeId,
     path,
+    part: orNull(namesPart),
     maxAgeSeconds: orNull(numberWithin(0, Number.MAX_SAFE_INTEGER)),
     after: orNull(record<CopyPlace>({ kind: integer(0, entryClassCount - 1), name: nameBytes })),
   }),
   'owner-take': record<OwnerTakeRequest>({ from: nodeId, shard, paths: listOf(path, requestPathsMax) }),
+  'owner-reads': record<OwnerReadsRequest>({
+    from: nodeId,
+    directories: listOf(record<OwnerReadsRequest['directories'][number]>({ path, reads: integer(1) }), requestPathsMax),
+  }),
   'owner-heat': record<Methods['owner-heat']['request']>({ limit: hotLimit }),
   status: nothing,
   activity: nothing,

@@ -3,6 +3,8 @@ import type { CoordStore, KeyValue } from '@millpool/coordination';
 import type { Clock, Log } from '@millpool/host';
 
 import { clusterPrefix } from './cluster-key.ts';
+import { decodeDirectoryRecord, directoryPrefix, directoryRecordKey } from './directory-record.ts';
+import type { KeptDirectory } from './directory-record.ts';
 import { drainKey, drainPrefix } from './drain-record.ts';
 import { decodeMove, moveKey, movePrefix } from './move-record.ts';
 import type { AskedMove } from './move-record.ts';
@@ -23,6 +25,7 @@ type Known =
   | { readonly kind: 'shard'; readonly owned: OwnedShard }
   | { readonly kind: 'move'; readonly shard: number; readonly move: AskedMove }
   | { readonly kind: 'drain'; readonly id: string }
+  | { readonly kind: 'directory'; readonly directory: KeptDirectory }
   | { readonly kind: 'rebalance'; readonly rebalance: KeptRebalance }
   /** Of a newer version, say. */
   | { readonly kind: 'other' };
@@ -101,6 +104,16 @@ export class ClusterView {
     return known?.kind === 'move' ? known.move : null;
   }
 
+  /** By its id in hex. Null: nothing is done for its load. */
+  directory(id: string): KeptDirectory | null {
+    const known = this.#known.entries.get(nameOf(directoryRecordKey(id)));
+    return known?.kind === 'directory' ? known.directory : null;
+  }
+
+  get directories(): readonly KeptDirectory[] {
+    return this.#all().flatMap((known) => (known.kind === 'directory' ? [known.directory] : []));
+  }
+
   /** The last one; null: there was none. */
   get rebalance(): KeptRebalance | null {
     const known = this.#known.entries.get(nameOf(rebalanceKey));
@@ -137,6 +150,7 @@ function decode(entry: KeyValue): Known {
   if (key.startsWith(nodePrefix)) return { kind: 'node', node: decodeNode(entry) };
   if (key.startsWith(movePrefix)) return { kind: 'move', shard: Number(after(movePrefix)), move: decodeMove(entry) };
   if (key.startsWith(drainPrefix)) return { kind: 'drain', id: after(drainPrefix) };
+  if (key.startsWith(directoryPrefix)) return { kind: 'directory', directory: decodeDirectoryRecord(entry) };
   if (key === rebalanceKey) return { kind: 'rebalance', rebalance: decodeRebalance(entry) };
   return { kind: 'other' };
 }

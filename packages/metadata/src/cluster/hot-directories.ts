@@ -1,5 +1,5 @@
 import type { Log } from '@millpool/host';
-import type { DirectoryHeat, DirsReply } from '@millpool/protocol';
+import type { DirectoryHeat, DirsReply, HotDirectory } from '@millpool/protocol';
 
 import { heatOfAll } from '../heat/directory-heat.ts';
 import type { HeatCounter } from '../heat/heat-counter.ts';
@@ -56,10 +56,13 @@ export class HotDirectories {
     }
   }
 
-  #homeOf(path: string): { readonly shard: number | null; readonly owner: string | null } {
+  #homeOf(path: string): Pick<HotDirectory, 'shard' | 'owner' | 'rung'> {
     const { local, node } = this.#parts;
-    const shard = local.homeOf(path, 'listing')?.shard ?? null;
-    return { shard, owner: shard === null ? null : (node.view.ownerOf(shard)?.owner ?? null) };
+    const home = local.homeOf(path, 'listing');
+    if (home === null) return { shard: null, owner: null, rung: 'none' };
+    const { shard, directory } = home;
+    const owner = node.view.ownerOf(shard)?.owner ?? null;
+    return { shard, owner, rung: node.view.directory(directory)?.rung ?? 'none' };
   }
 }
 

@@ -22,7 +22,7 @@ const copiesAtOnce = 8;
 export function offerListings({ node, local, peers, log }: Parts): PreparedMove {
   return async ({ shard, to }, signal) => {
     let [offered, taken] = [0, 0];
-    for await (const paths of local.listedIn(shard, signal)) {
+    for await (const paths of local.directories.freshIn(shard, signal)) {
       const call = { method: 'owner-take', request: { from: node.id, shard, paths } } as const;
       offered += paths.length;
       taken += (await peers.call(to, call, { signal, timeoutSeconds: takeTimeoutSeconds })).taken;
@@ -42,7 +42,7 @@ export async function takeListings(
     for (let path = paths[next++]; path !== undefined; path = paths[next++]) {
       if (signal.aborted) throw abortError(signal);
       try {
-        await local.ensureListed(path, signal);
+        await local.directories.ensure({ path, part: null, maxAgeSeconds: null }, signal);
         taken += 1;
       } catch (error) {
         log.debug('the listing of a shard that moves was not copied', { path, from, error });

@@ -57,11 +57,11 @@ export class OwnerCopies implements ListingCopies {
     return null;
   }
 
-  #asking(owner: string, { home, attachment, path }: Directory, signal: AbortSignal) {
+  #asking(owner: string, { home, attachment, path, part }: Directory, signal: AbortSignal) {
     const { node, owners, peers } = this.#parts;
     return (wanted: Wanted, timeoutSeconds: number) => {
       const term = owners.otherOf(home)?.term ?? 0;
-      const request = { from: node.id, shard: home, term, attachment, path, ...wanted };
+      const request = { from: node.id, shard: home, term, attachment, path, part, ...wanted };
       return peers.call(owner, { method: 'owner-copy', request }, { signal, timeoutSeconds });
     };
   }

@@ -1,17 +1,30 @@
 import { withDeadline } from '@millpool/host';
 import type { Clock, Log } from '@millpool/host';
-import type { Handlers, OwnerAnswer, OwnerMethod, OwnerQuestion, OwnerResult, ShardOwner } from '@millpool/protocol';
+import { parentOf } from '@millpool/protocol';
+import type {
+  Handlers,
+  NamesPart,
+  OwnerAnswer,
+  OwnerMethod,
+  OwnerQuestion,
+  OwnerResult,
+  ShardOwner,
+} from '@millpool/protocol';
 
 import type { HeatCounter } from '../heat/heat-counter.ts';
 import { entryOf } from '../resolved-entry.ts';
 import type { LookupResult } from '../resolved-entry.ts';
 import type { LocalMetadata } from '../start.ts';
 import type { ClusterNode } from './cluster-node.ts';
+import type { KeptCopies } from './kept-copies.ts';
 import { takeListings } from './moved-listings.ts';
+import type { ReadReports } from './read-reports.ts';
 
 interface Parts {
   readonly node: ClusterNode;
   readonly local: LocalMetadata;
+  readonly copies: KeptCopies;
+  readonly reports: ReadReports;
   readonly heat: HeatCounter;
   readonly clock: Clock;
   readonly log: Log;
@@ -19,7 +32,7 @@ interface Parts {
 
 const lookTimeoutMs = 2_000;
 
-type Asked = Omit<OwnerQuestion, 'paths'>;
+type Asked = Pick<OwnerQuestion, 'shard' | 'term' | 'attachment'>;
 
 /**
  * What other nodes ask of an owner. It answers only for shards that it owns both when it is asked and when it has the
@@ -31,15 +44,17 @@ export function ownerHandlers(parts: Parts): Handlers<OwnerMethod> {
     'owner-lookup': async ({ from, questions }, { signal }) => {
       await catchUp(parts, questions);
       const terms = termsOf(parts, questions);
-      const owned = questions.filter((_, at) => terms[at] !== null);
-      const wanted = owned.flatMap(({ paths }) => paths);
+      const wanted = questions.flatMap(({ part, paths }, at) => (terms[at] === null || part !== null ? [] : paths));
       heat.lookedUp(wanted, from);
       const found = await local.lookup(wanted, signal);
       let next = 0;
       const answers = questions.map((question, at): OwnerAnswer => {
-        if (terms[at] === null) return { moved: ownerOf(parts, question.shard) };
-        const results = found.slice(next, (next += question.paths.length)).map(resultOf);
-        return node.termOf(question.shard) === terms[at] ? { results } : { moved: ownerOf(parts, question.shard) };
+        const { shard, part, paths } = question;
+        if (terms[at] === null) return { moved: ownerOf(parts, shard) };
+        const results =
+          part === null ? found.slice(next, (next += paths.length)) : lookupPart(parts, { ...question, part });
+        if (node.termOf(shard) !== terms[at]) return { moved: ownerOf(parts, shard) };
+        return results === null ? { repartitioned: true } : { results: results.map(resultOf) };
       });
       return { answers };
     },
@@ -56,12 +71,16 @@ export function ownerHandlers(parts: Parts): Handlers<OwnerMethod> {
       const [term = null] = termsOf(parts, [request]);
       if (term === null) return { moved: ownerOf(parts, request.shard) };
       if (request.after === null) heat.listed(request.path, request.from);
-      const part = await local.copyPart(request, signal);
+      const part = await local.directories.copyPart(request, signal);
       return node.termOf(request.shard) === term ? { part } : { moved: ownerOf(parts, request.shard) };
     },
     'owner-take': async (request, { signal }) => {
       await local.refreshAttachments();
       return { taken: await takeListings(parts, request, signal) };
+    },
+    'owner-reads': async ({ from, directories }) => {
+      for (const { path, reads } of directories) heat.answeredElsewhere(path, reads, from);
+      return {};
     },
     'owner-heat': async ({ limit }) => ({ directories: heat.hottest(limit) }),
   };
@@ -88,6 +107,17 @@ function termsOf({ node, local }: Parts, asked: readonly Asked[]): (number | nul
 function knownIn(local: LocalMetadata): (attachment: number) => boolean {
   const ids = new Set(local.attachments().map(({ id }) => id));
   return (attachment) => ids.has(attachment);
+}
+
+/** From a copy; null where there is none, or not yet. */
+function lookupPart(
+  { local, copies, reports }: Parts,
+  { paths, part }: Pick<OwnerQuestion, 'paths'> & { readonly part: NamesPart },
+): LookupResult[] | null {
+  const directory = parentOf(paths[0] ?? '/');
+  if (!copies.has(directory, part)) return null;
+  reports.count(directory, paths.length);
+  return local.directories.lookup(paths, part);
 }
 
 function ownerOf({ node }: Parts, shard: number): ShardOwner | null {

@@ -1,10 +1,16 @@
 import { MillpoolError } from '@millpool/protocol';
-import type { ShardOwner } from '@millpool/protocol';
+import type { ErrorCode, ShardOwner } from '@millpool/protocol';
 
 import type { ClusterNode } from './cluster-node.ts';
 
 /** A caller that is behind is corrected so often; who is not right then asks the source itself. */
 export const redirectsMax = 2;
+
+/** What the owner could not do, this node may: reach the source, or answer at all. */
+export const otherwiseHere: ReadonlySet<ErrorCode> = new Set([
+  ...(['unreachable', 'timeout', 'closed', 'cancelled', 'unsupported', 'internal'] as const),
+  ...(['source-unavailable', 'source-broken', 'refused', 'full', 'io', 'corrupt'] as const),
+]);
 
 /** Whom to ask for a shard: what the coordination store told, and what owners told since. */
 export class Owners {

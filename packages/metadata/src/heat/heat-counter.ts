@@ -27,6 +27,16 @@ export class HeatCounter {
     this.#table.countReads(path, 1, this.#numberOf(caller), this.#clock.monotonicMs());
   }
 
+  /** By another node, from a copy. */
+  answeredElsewhere(path: string, reads: number, caller: string): void {
+    this.#table.countReads(path, reads, this.#numberOf(caller), this.#clock.monotonicMs());
+  }
+
+  /** Null where it was not read of late. */
+  of(path: string): DirectoryHeat | null {
+    return this.#table.of(path, this.#clock.monotonicMs());
+  }
+
   hottest(limit: number): DirectoryHeat[] {
     return this.#table.hottest(limit, this.#clock.monotonicMs());
   }

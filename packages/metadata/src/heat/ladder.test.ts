@@ -3,13 +3,15 @@ import { describe, test } from 'node:test';
 
 import fc from 'fast-check';
 
+import type { Rung } from '@millpool/protocol';
+
 import { randomOf } from '../testing/random.ts';
 import { decide } from './ladder.ts';
 import type { Decision } from './ladder.ts';
 import { ladderThresholds as by } from './ladder-thresholds.ts';
 import type { Measured } from './measured.ts';
 import { groundStand } from './stand.ts';
-import type { Rung, Stand } from './stand.ts';
+import type { Stand } from './stand.ts';
 
 const quiet: Measured = {
   readsPerS: 0,

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import type { Rung } from '@millpool/protocol';
+
 import { randomOf } from '../testing/random.ts';
 import { HeatTable } from './heat-table.ts';
 import { decide } from './ladder.ts';
 import { groundStand } from './stand.ts';
-import type { Rung, Stand } from './stand.ts';
+import type { Stand } from './stand.ts';
 
 const nodes = 16;
 const capacityPerS = 1_000;

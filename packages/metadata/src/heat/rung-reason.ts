@@ -1,5 +1,6 @@
+import type { Rung } from '@millpool/protocol';
+
 import type { Measured } from './measured.ts';
-import type { Rung } from './stand.ts';
 
 /** Why: cool for long, too hot for its rung; or why not: that is enough, or has to show yet, or nothing helps. */
 export type Grounds = 'cool' | 'hot' | 'enough' | 'settling' | 'helpless';

@@ -1,8 +1,4 @@
-/**
- * What is done for the load of a directory, the cheapest first: nothing; read replicas of its hottest entry; its
- * content published through the cache daemons; a split over all nodes.
- */
-export type Rung = 'none' | 'replicate' | 'publish' | 'split';
+import type { Rung } from '@millpool/protocol';
 
 /** Where a directory stands on the ladder: what the next decision has to know of the last. */
 export interface Stand {

@@ -11,6 +11,7 @@ import type { TransportServer } from '@millpool/transport';
 
 import { ClusterAdmin } from '../cluster/cluster-admin.ts';
 import { ClusterNode } from '../cluster/cluster-node.ts';
+import { DirectoryWarden } from '../cluster/directory-warden.ts';
 import { HotDirectories } from '../cluster/hot-directories.ts';
 import { ownerHandlers } from '../cluster/owner-handlers.ts';
 import { Peers } from '../cluster/peers.ts';
@@ -28,6 +29,12 @@ class DeafStore extends MemoryStore {
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
     return { [Symbol.asyncIterator]: () => ({ next }) };
   }
+}
+
+interface MemberConfig {
+  readonly shards: number;
+  readonly isDeaf?: boolean;
+  readonly hotReadsPerS?: number;
 }
 
 export interface ClusterMember {
@@ -57,7 +64,7 @@ export class ClusterFixture {
     return new ClusterFixture(await mkdtemp(join(tmpdir(), 'millpool-cluster-')));
   }
 
-  async add(id: string, { shards, isDeaf = false }: { shards: number; isDeaf?: boolean }): Promise<ClusterMember> {
+  async add(id: string, { shards, isDeaf = false, hotReadsPerS = 0 }: MemberConfig): Promise<ClusterMember> {
     const shared: CoordStore = isDeaf
       ? new DeafStore(this.state, systemClock)
       : new MemoryStore(this.state, systemClock);
@@ -68,7 +75,6 @@ export class ClusterFixture {
     const node = await ClusterNode.start({ node: record, shards, ...parts });
     const local = fixture.metadata;
     const heat = new HeatCounter(systemClock);
-    const server = await listenTransport(address, ownerHandlers({ node, local, heat, ...parts }));
     const asked: { id: string; method: OwnerMethod }[] = [];
     const connect = async (to: string): Promise<PeerConnection> => {
       const connection = await connectTransport(to);
@@ -82,8 +88,14 @@ export class ClusterFixture {
       };
     };
     const peers = new Peers({ view: node.view, connect, ...parts });
+    const routed = routedMetadata({ node, local, peers, heat, ...parts });
+    const handlers = ownerHandlers({ node, local, heat, copies: routed.copies, reports: routed.reports, ...parts });
+    const server = await listenTransport(address, handlers);
+    const warden = DirectoryWarden.start({ node, local, heat, hotReadsPerS, ...parts });
     const hangUp = once(server);
     this.#closes.push(
+      () => warden.stop(),
+      async () => routed.close(),
       () => peers.close(),
       hangUp,
       () => node.stop(),
@@ -92,8 +104,7 @@ export class ClusterFixture {
     );
     const hot = new HotDirectories({ node, local, peers, heat, log: silentLog });
     const admin = new ClusterAdmin({ id, view: node.view, hot, ...parts });
-    const metadata = routedMetadata({ node, local, peers, heat, log: silentLog });
-    const member = { fixture, node, admin, metadata, asked, hangUp };
+    const member = { fixture, node, admin, metadata: routed.metadata, asked, hangUp };
     this.members.push(member);
     return member;
   }

@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { TestContext } from 'node:test';
+
+import { systemClock } from '@millpool/host';
+import type { Rung } from '@millpool/protocol';
+
+import { ClusterFixture } from '../testing/cluster-fixture.ts';
+import type { ClusterMember } from '../testing/cluster-fixture.ts';
+import { MemoryBucket } from '../testing/memory-bucket.ts';
+import { never } from '../testing/node-fixture.ts';
+
+const names = 500;
+const hotReadsPerS = 200;
+const ttl = { kind: 'ttl', seconds: 3_600 } as const;
+const directory = '/data/train';
+const paths = Array.from({ length: names }, (_, at) => `${directory}/${at}.jpg`);
+
+/** Three nodes with as many shards each, and the one that has the directory's home. */
+async function clusterOf(t: TestContext) {
+  const cluster = await ClusterFixture.start();
+  t.after(() => cluster.remove());
+  const bucket = new MemoryBucket();
+  for (let at = 0; at < names; at += 1) bucket.put(`train/${at}.jpg`, 100 + at);
+  for (const id of ['a', 'b', 'c']) await cluster.add(id, { shards: 64, hotReadsPerS });
+  cluster.attachBucket(bucket);
+  await cluster.balance();
+  const [first] = cluster.members;
+  assert.ok(first !== undefined);
+  await first.fixture.attach(bucket.source, '/data', ttl);
+  for (const { fixture } of cluster.members) await fixture.metadata.refreshAttachments();
+  const { shard = 0, directory: id = '' } = first.fixture.metadata.homeOf(directory, 'listing') ?? {};
+  const homeId = first.node.view.ownerOf(shard)?.owner;
+  const home = cluster.members.find(({ node }) => node.id === homeId) ?? assert.fail();
+  // It is listed, and nobody has read it.
+  await home.fixture.page(directory, { limit: 1 });
+  const others = cluster.members.filter((member) => member !== home);
+  return { cluster, bucket, home, others, record: () => home.node.view.directory(id) };
+}
+
+async function lookUp({ metadata }: ClusterMember, wanted: readonly string[]): Promise<void> {
+  const found = await metadata.lookup([...wanted, `${directory}/none`], never);
+  const kinds = found.map((result) => ('error' in result ? result.error.code : `${result.path} ${result.size}`));
+  const sizes = wanted.map((path) => `${path} ${100 + Number.parseInt(path.slice(directory.length + 1), 10)}`);
+  assert.deepEqual(kinds, [...sizes, 'not-found']);
+}
+
+/** Looks everything up, again and again, until it is so. */
+async function readUntil(readers: readonly ClusterMember[], isSo: () => boolean, what: string): Promise<void> {
+  const endMs = systemClock.monotonicMs() + 20_000;
+  while (!isSo()) {
+    assert.ok(systemClock.monotonicMs() < endMs, what);
+    await Promise.all(readers.map((reader) => lookUp(reader, paths)));
+    await systemClock.sleep(5);
+  }
+}
+
+function askedOwners({ asked }: ClusterMember): number {
+  return asked.filter(({ method }) => method === 'owner-lookup').length;
+}
+
+describe('a hot directory', () => {
+  test('that many nodes read is published: they answer from copies, and what they answer counts', async (t) => {
+    const { bucket, home, others, record } = await clusterOf(t);
+    const rung = (): Rung => record()?.rung ?? 'none';
+    await readUntil(others, () => rung() === 'publish', 'published');
+    assert.match(record()?.reason ?? '', /reads\/s by 2 callers/);
+    const { lists, stats } = bucket.asked;
+    let before = 0;
+    const isQuiet = (): boolean => {
+      const now = others.reduce((sum, other) => sum + askedOwners(other), 0);
+      const quiet = now === before && now > 0;
+      before = now;
+      return quiet;
+    };
+    await readUntil(others, isQuiet, 'nobody is asked any more');
+    const answeredMs = systemClock.monotonicMs();
+    await readUntil(others, () => systemClock.monotonicMs() - answeredMs > 3_000, 'read on');
+    assert.equal(
+      others.reduce((sum, other) => sum + askedOwners(other), 0),
+      before,
+      'no owner is asked',
+    );
+    assert.deepEqual(bucket.asked, { lists, stats }, 'nor the source');
+    assert.equal(rung(), 'publish', 'it does not look cool because of it');
+    const { directories } = await home.admin.handlers.dirs({ limit: 10 }, { signal: never });
+    const hot = directories.find((one) => one.directory === directory);
+    assert.equal(hot?.rung, 'publish');
+    assert.equal(hot.callers, 2);
+    assert.ok(hot.readsPerS > hotReadsPerS, `${hot.readsPerS} reads/s`);
+  });
+
+  test('that one node reads is shared out: the owners of its parts answer, from copies of those', async (t) => {
+    const { bucket, home, others, record } = await clusterOf(t);
+    const [reader, third] = others;
+    assert.ok(reader !== undefined && third !== undefined);
+    await readUntil([reader], () => record()?.rung === 'split', 'shared out');
+    const owners = new Map<string, number>();
+    for (const shard of record()?.shards ?? []) {
+      const owner = home.node.view.ownerOf(shard)?.owner ?? '';
+      owners.set(owner, (owners.get(owner) ?? 0) + 1);
+    }
+    assert.deepEqual([...owners.values()].sort(), [5, 5, 6]);
+    const { lists, stats } = bucket.asked;
+    reader.asked.splice(0);
+    const isShared = (): boolean => {
+      const last = reader.asked.splice(0).map(({ id }) => id);
+      return last.includes(third.node.id) && last.filter((id) => id === home.node.id).length <= 1;
+    };
+    await readUntil([reader], isShared, 'both owners are asked');
+    reader.asked.splice(0);
+    await lookUp(reader, paths);
+    const asked = reader.asked.map(({ id, method }) => `${id} ${method}`).sort();
+    assert.deepEqual(asked, [`${home.node.id} owner-lookup`, `${third.node.id} owner-lookup`].sort());
+    // Of its own parts it asks nobody.
+    for (const [index, shard] of (record()?.shards ?? []).entries()) {
+      if (reader.node.termOf(shard) === null) continue;
+      const age = reader.fixture.metadata.directories.age(directory, { index, count: record()?.shards.length ?? 1 });
+      assert.ok(age.seconds !== null, `part ${index}`);
+    }
+    assert.deepEqual(bucket.asked, { lists, stats }, 'the source is not asked');
+  });
+});

@@ -1,0 +1,74 @@
+import type { Clock, Log, Timer } from '@millpool/host';
+
+import type { HeatCounter } from '../heat/heat-counter.ts';
+import type { LocalMetadata } from '../start.ts';
+import type { ClusterNode } from './cluster-node.ts';
+import type { Owners } from './owners.ts';
+import type { Peers } from './peers.ts';
+
+interface Parts {
+  readonly node: ClusterNode;
+  readonly local: LocalMetadata;
+  readonly owners: Owners;
+  readonly peers: Peers;
+  readonly heat: HeatCounter;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const everyMs = 1_000;
+const tellTimeoutSeconds = 2;
+
+/**
+ * What this node answers from copies, told to the owners of the directories' homes once a second: else a directory would
+ * look cool because it is published. What cannot be told is forgotten.
+ */
+export class ReadReports {
+  readonly #parts: Parts;
+  readonly #stop = new AbortController();
+  #reads = new Map<string, number>();
+  #timer: Timer | null = null;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  count(path: string, reads: number): void {
+    this.#reads.set(path, (this.#reads.get(path) ?? 0) + reads);
+    this.#timer ??= this.#parts.clock.after(everyMs, () => void this.#tell());
+  }
+
+  close(): void {
+    this.#stop.abort();
+    this.#timer?.cancel();
+  }
+
+  async #tell(): Promise<void> {
+    const { node, local, owners, heat } = this.#parts;
+    const reads = this.#reads;
+    this.#reads = new Map();
+    this.#timer = null;
+    const byOwner = new Map<string, { readonly path: string; readonly reads: number }[]>();
+    for (const [path, count] of reads) {
+      const home = local.homeOf(path, 'listing');
+      if (home === null) continue;
+      const owner = owners.otherOf(home.shard)?.owner;
+      if (owner === undefined) heat.answeredElsewhere(path, count, node.id);
+      else byOwner.set(owner, [...(byOwner.get(owner) ?? []), { path, reads: count }]);
+    }
+    await Promise.all([...byOwner].map(([owner, directories]) => this.#tellOne(owner, directories)));
+  }
+
+  async #tellOne(
+    owner: string,
+    directories: readonly { readonly path: string; readonly reads: number }[],
+  ): Promise<void> {
+    const { node, peers, log } = this.#parts;
+    const call = { method: 'owner-reads', request: { from: node.id, directories } } as const;
+    try {
+      await peers.call(owner, call, { signal: this.#stop.signal, timeoutSeconds: tellTimeoutSeconds });
+    } catch (error) {
+      log.debug('an owner was not told of reads', { owner, error });
+    }
+  }
+}

@@ -1,0 +1,123 @@
+import { nameOf, parentOf } from '@millpool/protocol';
+import type { ListingPart, NamesPart, OwnerCopyRequest } from '@millpool/protocol';
+
+import type { Attached } from './attached.ts';
+import type { Attachments } from './attachments.ts';
+import { partOfDirectory } from './directory.ts';
+import type { Directory } from './directory.ts';
+import type { Entries } from './entries.ts';
+import { floorMsOf } from './freshness.ts';
+import { partOf } from './listing-copy.ts';
+import type { ListingCopies } from './listing-copy.ts';
+import type { Listings } from './listings.ts';
+import { noSuchPath } from './resolved-entry.ts';
+import type { LookupResult } from './resolved-entry.ts';
+import type { Turns } from './turns.ts';
+
+interface Parts {
+  readonly attachments: Attachments;
+  readonly listings: Listings;
+  readonly entries: Entries;
+  readonly shards: number;
+  readonly nowMs: () => number;
+  readonly turns: Turns;
+}
+
+/** A directory by its path, or a part of it. */
+export interface KeptRequest {
+  readonly path: string;
+  readonly part: NamesPart | null;
+  /** Older than that it is made again; null: as its freshness says. */
+  readonly maxAgeSeconds: number | null;
+}
+
+export interface ListingAge {
+  /** Null where it is not fresh. */
+  readonly seconds: number | null;
+  /** Up to which it is fresh; Infinity for what never changes. */
+  readonly limitSeconds: number;
+}
+
+export type CopyRequest = Pick<OwnerCopyRequest, 'path' | 'part' | 'maxAgeSeconds' | 'after'>;
+
+/** Listings of directories as the nodes of a cluster take them from each other. `not-found` where none is attached. */
+export class Directories {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** From now on a directory is listed only where nobody has it. */
+  copyFrom(copies: ListingCopies): void {
+    this.#parts.listings.copyFrom(copies);
+  }
+
+  /** A part of a directory's listing, which is made where what is there is older than that. */
+  async copyPart({ path, part, maxAgeSeconds, after }: CopyRequest, signal: AbortSignal): Promise<ListingPart> {
+    const { listings, nowMs } = this.#parts;
+    const { attached, directory } = this.#at(path, null);
+    const now = nowMs();
+    const floorMs = maxAgeSeconds === null ? Number.NEGATIVE_INFINITY : now - 1_000 * maxAgeSeconds;
+    const record = await listings.ensure(attached, directory, { floorMs, signal });
+    const copied = await partOf(this.#parts, { directory, record, part, after }, signal);
+    return { ...copied, ageSeconds: Math.max(0, now - record.listedAtMs) / 1_000 };
+  }
+
+  /** It is there, and fresh, when this has ended. */
+  async ensure({ path, part, maxAgeSeconds }: KeptRequest, signal: AbortSignal): Promise<void> {
+    const { listings, nowMs } = this.#parts;
+    const { attached, directory } = this.#at(path, part);
+    const now = nowMs();
+    const floorMs = Math.max(
+      floorMsOf(attached.attachment.freshness, now),
+      maxAgeSeconds === null ? Number.NEGATIVE_INFINITY : now - 1_000 * maxAgeSeconds,
+    );
+    await listings.ensure(attached, directory, { floorMs, signal });
+  }
+
+  age(path: string, part: NamesPart | null): ListingAge {
+    const { listings, nowMs } = this.#parts;
+    const { attached, directory } = this.#at(path, part);
+    const now = nowMs();
+    const floorMs = floorMsOf(attached.attachment.freshness, now);
+    const record = listings.fresh(directory, floorMs);
+    const seconds = record === null ? null : Math.max(0, now - record.listedAtMs) / 1_000;
+    return { seconds, limitSeconds: (now - floorMs) / 1_000 };
+  }
+
+  /** Paths that are all in one part of one directory; null where that is not fresh. */
+  lookup(paths: readonly string[], part: NamesPart): LookupResult[] | null {
+    const { listings, entries, nowMs } = this.#parts;
+    const [first = '/'] = paths;
+    const { attached, directory } = this.#at(parentOf(first), part);
+    if (listings.fresh(directory, floorMsOf(attached.attachment.freshness, nowMs())) === null) return null;
+    return paths.map((path) => entries.named(directory, nameOf(path)) ?? { error: noSuchPath(path).shape });
+  }
+
+  /** As of its last listing; 0 when it was never listed. */
+  namesIn(path: string): number {
+    return this.#parts.entries.countOf(this.#at(path, null).directory);
+  }
+
+  /** Paths of those that have their home in a shard and are fresh. */
+  async *freshIn(shard: number, signal: AbortSignal): AsyncGenerator<readonly string[]> {
+    const { attachments, listings, turns } = this.#parts;
+    for (const records of listings.storedIn(shard)) {
+      const known = new Map(attachments.current().map((attached) => [attached.attachment.id, attached]));
+      const paths = records.flatMap(({ attachment, prefix }) => known.get(attachment)?.pathOf(prefix) ?? []);
+      // Parts have the path of their directory.
+      const fresh = [...new Set(paths)].filter((path) => this.age(path, null).seconds !== null);
+      if (fresh.length > 0) yield fresh;
+      await turns.next(signal);
+    }
+  }
+
+  #at(path: string, part: NamesPart | null): { readonly attached: Attached; readonly directory: Directory } {
+    const { attachments, shards } = this.#parts;
+    const attached = attachments.covering(path);
+    if (attached === null) throw noSuchPath(path);
+    const whole = attached.directory(path, shards);
+    return { attached, directory: part === null ? whole : partOfDirectory(whole, part) };
+  }
+}
