@@ -3,26 +3,24 @@ import { silentLog } from '@millpool/host';
 import type { Clock } from '@millpool/host';
 import { ClusterAdmin, ClusterView, moveKey } from '@millpool/metadata/cluster';
 import { MillpoolError } from '@millpool/protocol';
-import type { ClusterMethod, Handlers } from '@millpool/protocol';
+import type { ClusterMethod, DirectoryMethod, Handlers } from '@millpool/protocol';
 
 import type { Random } from './random.ts';
 
 const never = new AbortController().signal;
-/** Nobody reads anything here. */
-const nothingHot = { list: async () => ({ directories: [], missing: [] }) };
 
 /** Somebody at a terminal who looks at the cluster and asks for moves, drains and rebalances, in any order. */
 export class Operator {
   readonly #store: CoordStore;
   readonly #random: Random;
   readonly #view: ClusterView;
-  readonly #admin: Handlers<ClusterMethod>;
+  readonly #admin: Handlers<Exclude<ClusterMethod, DirectoryMethod>>;
 
   private constructor(store: CoordStore, random: Random, view: ClusterView, clock: Clock) {
     this.#store = store;
     this.#random = random;
     this.#view = view;
-    this.#admin = new ClusterAdmin({ id: 'operator', view, store, clock, log: silentLog, hot: nothingHot }).handlers;
+    this.#admin = new ClusterAdmin({ id: 'operator', view, store, clock, log: silentLog }).handlers;
   }
 
   static async open(of: {

@@ -7,6 +7,7 @@ import type { LocalMetadata, Metadata } from '@millpool/metadata';
 import {
   ClusterAdmin,
   ClusterNode,
+  DirectoryAdmin,
   DirectoryWarden,
   HeatCounter,
   HotDirectories,
@@ -76,7 +77,10 @@ export async function joinCluster(config: ClusterConfig, of: MemberParts): Promi
     id,
     address,
     metadata: routed.metadata,
-    handlers: new ClusterAdmin({ id, view: node.view, hot, ...common }).handlers,
+    handlers: {
+      ...new ClusterAdmin({ id, view: node.view, ...common }).handlers,
+      ...new DirectoryAdmin({ node, local, hot, ...common }).handlers,
+    },
   };
 }
 

@@ -40,7 +40,8 @@ interface Wanted {
   readonly after: CopyPlace | null;
 }
 
-const partBytes = 1 << 20;
+/** Of 16 KiB each, at most. */
+const blocksAPart = 64;
 /** What is gone through in one turn of the event loop: a millisecond or two. */
 const entriesATurn = 512;
 const noName = Buffer.alloc(0);
@@ -54,18 +55,14 @@ export async function partOf(
   const { directory, record, part, after } = of;
   const kinds = classesIn(record).filter((kind) => after === null || kind >= after.kind);
   const blocks: Uint8Array[] = [];
-  let bytes = 0;
-  const writer = new EntryBlockWriter(({ value }) => {
-    blocks.push(value);
-    bytes += value.length;
-  });
+  const writer = new EntryBlockWriter(({ value }) => blocks.push(value));
   for (const [at, kind] of kinds.entries()) {
     const from = after?.kind === kind ? Buffer.from(after.name).toString('latin1') : '';
     const scan = entries.scan(directory, { kinds: [kind], from, to: null, part });
     let last = from;
     try {
       if (from !== '' && scan.head?.order === from) scan.pass();
-      while (scan.head !== null && bytes < partBytes) {
+      while (scan.head !== null && blocks.length < blocksAPart) {
         await turns.next(signal);
         for (let left = entriesATurn; left > 0 && scan.head !== null; left -= 1) {
           last = scan.head.order;

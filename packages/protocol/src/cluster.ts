@@ -213,6 +213,29 @@ export interface DirsReply {
   readonly missing: readonly string[];
 }
 
+/** What an operator may have done for a directory. */
+export const chosenRungs = ['none', 'publish', 'split'] as const;
+
+export interface DirectorySetRequest {
+  readonly path: string;
+  /** Null: what its load needs. */
+  readonly rung: (typeof chosenRungs)[number] | null;
+  /** Of a split: how many, a power of two; null: four a node. */
+  readonly parts: number | null;
+}
+
+export interface DirectoryStatus extends HotDirectory {
+  /** An operator chose the rung. */
+  readonly isPinned: boolean;
+  /** ISO 8601; null: nothing is done for its load. */
+  readonly since: string | null;
+  readonly reason: string | null;
+  /** One: it is whole, at its home. */
+  readonly parts: readonly { readonly shard: number; readonly owner: string | null }[];
+  /** Nodes that did not tell what they counted. */
+  readonly missing: readonly string[];
+}
+
 export const hotDirectoriesMax = 1_000;
 
 /** What an operator asks of a cluster. */
@@ -229,8 +252,12 @@ export const clusterMethods = [
   'drain',
   'undrain',
   'dirs',
+  'directory',
+  'directory-set',
 ] as const;
 export type ClusterMethod = (typeof clusterMethods)[number];
+
+export type DirectoryMethod = 'dirs' | 'directory' | 'directory-set';
 
 /** What nodes of a cluster ask each other. */
 export type OwnerMethod = 'owner-lookup' | 'owner-list' | 'owner-copy' | 'owner-take' | 'owner-reads' | 'owner-heat';

@@ -78,6 +78,7 @@ export type {
   Status,
 } from './methods.ts';
 export {
+  chosenRungs,
   clusterMethods,
   entryClassCount,
   hotDirectoriesMax,
@@ -91,6 +92,9 @@ export type {
   ClusterMethod,
   CopyPlace,
   DirectoryHeat,
+  DirectoryMethod,
+  DirectorySetRequest,
+  DirectoryStatus,
   DirsReply,
   HotDirectory,
   ListingPart,

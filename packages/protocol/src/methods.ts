@@ -3,6 +3,8 @@ import type { Attachment, Compression, Freshness, Policy, S3Settings } from './a
 import type {
   ClusterMethod,
   DirectoryHeat,
+  DirectorySetRequest,
+  DirectoryStatus,
   DirsReply,
   NodesReply,
   OwnerAnswer,
@@ -90,6 +92,9 @@ export interface Methods {
   undrain: { request: { node: string }; reply: { node: string } };
   /** Directories that are read most of late, over all nodes. */
   dirs: { request: { limit: number }; reply: DirsReply };
+  /** One of them, and what is done for its load. */
+  directory: { request: { path: string }; reply: DirectoryStatus };
+  'directory-set': { request: DirectorySetRequest; reply: DirectoryStatus };
 
   'owner-lookup': { request: OwnerLookupRequest; reply: { answers: readonly OwnerAnswer[] } };
   /** A page of the directory `list.path`, or of all below it. */

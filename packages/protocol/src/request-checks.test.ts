@@ -68,6 +68,8 @@ const good: { readonly [M in Method]: Methods[M]['request'] } = {
   drain: { node: 'gpu-07-3f9a', atOnce: 4 },
   undrain: { node: 'gpu-07-3f9a' },
   dirs: { limit: 20 },
+  directory: { path: '/a' },
+  'directory-set': { path: '/a', rung: 'split', parts: 16 },
   'owner-heat': { limit: 20 },
   'owner-lookup': {
     from: 'gpu-07-3f9a',

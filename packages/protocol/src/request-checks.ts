@@ -16,9 +16,10 @@ import {
   textBytesMax,
 } from './check.ts';
 import type { Check } from './check.ts';
-import { entryClassCount, hotDirectoriesMax, movesAtOnceMax, shardsMax } from './cluster.ts';
+import { chosenRungs, entryClassCount, hotDirectoriesMax, movesAtOnceMax, shardsMax } from './cluster.ts';
 import type {
   CopyPlace,
+  DirectorySetRequest,
   OwnerCopyRequest,
   OwnerListRequest,
   OwnerLookupRequest,
@@ -239,6 +240,12 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
   drain: record<Methods['drain']['request']>({ node: nodeId, atOnce }),
   undrain: record<Methods['undrain']['request']>({ node: nodeId }),
   dirs: record<Methods['dirs']['request']>({ limit: hotLimit }),
+  directory: record<Methods['directory']['request']>({ path }),
+  'directory-set': record<DirectorySetRequest>({
+    path,
+    rung: orNull(oneOf(chosenRungs)),
+    parts: orNull(integer(2, shardsMax)),
+  }),
   'owner-lookup': record<OwnerLookupRequest>({
     from: nodeId,
     questions: listOf(

@@ -4,12 +4,11 @@ import type { CoordStore, Txn } from '@millpool/coordination';
 import { withDeadline } from '@millpool/host';
 import type { Clock, Log } from '@millpool/host';
 import { MillpoolError } from '@millpool/protocol';
-import type { ClusterMethod, Handlers, RebalanceState, RebalanceStatus } from '@millpool/protocol';
+import type { ClusterMethod, DirectoryMethod, Handlers, RebalanceState, RebalanceStatus } from '@millpool/protocol';
 
 import { nodesOf, planOf, shardsOf, statusOf } from './cluster-status.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { drainKey } from './drain-record.ts';
-import type { HotDirectories } from './hot-directories.ts';
 import { encodeMove, moveKey } from './move-record.ts';
 import { progressOf } from './rebalance-progress.ts';
 import { encodeRebalance, rebalanceKey } from './rebalance-record.ts';
@@ -27,7 +26,6 @@ interface Parts {
   readonly store: CoordStore;
   readonly clock: Clock;
   readonly log: Log;
-  readonly hot: Pick<HotDirectories, 'list'>;
 }
 
 /** What an operator sees of a cluster and asks of it. All of it is in the coordination store, so any node will do. */
@@ -38,7 +36,7 @@ export class ClusterAdmin {
     this.#parts = parts;
   }
 
-  get handlers(): Handlers<ClusterMethod> {
+  get handlers(): Handlers<Exclude<ClusterMethod, DirectoryMethod>> {
     return {
       nodes: async () => {
         await this.#refresh();
@@ -69,7 +67,6 @@ export class ClusterAdmin {
       },
       drain: ({ node, atOnce }) => this.#drain(node, atOnce),
       undrain: ({ node }) => this.#undrain(node),
-      dirs: ({ limit }, { signal }) => this.#parts.hot.list(limit, signal),
     };
   }
 

@@ -41,7 +41,8 @@ const freshSecondsMin = 5;
  */
 export class DirectoryWarden {
   readonly #parts: Parts;
-  readonly #stands = new Map<string, Stand>();
+  /** As of a revision of the directory's record, 0 for none: one that an operator changed, say, begins anew. */
+  readonly #stands = new Map<string, { readonly stand: Stand; readonly modRevision: number }>();
   readonly #stop = new AbortController();
   readonly #ended: Promise<void>;
 
@@ -109,16 +110,19 @@ export class DirectoryWarden {
     if (kept?.isPinned === true) return;
     const nowMs = clock.monotonicMs();
     const decision = this.#decisionOn(path, kept, nowMs);
-    if (decision.isChange) await this.#carryOut(decision, { path, home, owned, kept });
-    if (decision.stand.rung === 'none' && decision.partitions === 1) this.#stands.delete(path);
-    else this.#stands.set(path, decision.stand);
+    const { stand, isChange, partitions } = decision;
+    let modRevision = kept?.modRevision ?? 0;
+    if (isChange) modRevision = await this.#carryOut(decision, { path, home, owned, kept });
+    if (stand.rung === 'none' && partitions === 1) this.#stands.delete(path);
+    else this.#stands.set(path, { stand, modRevision });
   }
 
   #decisionOn(path: string, kept: KeptDirectory | null, nowMs: number): Decision {
     const { heat, local, node, hotReadsPerS } = this.#parts;
     const { readsPerS = 0, callers = 0 } = heat.of(path) ?? {};
     const isCopyable = local.directories.age(path, null).limitSeconds >= freshSecondsMin;
-    const stand = this.#stands.get(path) ?? standOf(kept, nowMs);
+    const known = this.#stands.get(path);
+    const stand = known?.modRevision === (kept?.modRevision ?? 0) ? known.stand : standOf(kept, nowMs);
     const measured = {
       readsPerS: isCopyable ? readsPerS : 0,
       writesPerS: 0,
@@ -142,7 +146,7 @@ export class DirectoryWarden {
       readonly owned: OwnedShard;
       readonly kept: KeptDirectory | null;
     },
-  ): Promise<void> {
+  ): Promise<number> {
     const { node, clock, log } = this.#parts;
     const { path, home, kept } = of;
     const shards = placedParts(node.view, home, partitions);
@@ -156,6 +160,7 @@ export class DirectoryWarden {
     if (!succeeded) throw new Error(`the record of ${path} was changed meanwhile`);
     log.info('the load of a directory', { path, rung: stand.rung, partitions, before: kept?.rung ?? 'none', reason });
     await this.#within(() => node.view.reach(revision));
+    return revision;
   }
 
   #within<T>(call: (store: CoordStore) => Promise<T>): Promise<T> {

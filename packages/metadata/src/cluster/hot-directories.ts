@@ -39,7 +39,9 @@ export class HotDirectories {
     }
     const merged = [...byDirectory.values()].map(heatOfAll).sort((left, right) => rateOf(right) - rateOf(left));
     return {
-      directories: merged.slice(0, limit).map((directory) => ({ ...directory, ...this.#homeOf(directory.directory) })),
+      directories: merged
+        .slice(0, limit)
+        .map((directory) => ({ ...directory, ...homeOf(this.#parts, directory.directory) })),
       missing: answers.flatMap(({ id, told }) => (told === null ? [id] : [])),
     };
   }
@@ -55,15 +57,18 @@ export class HotDirectories {
       return null;
     }
   }
+}
 
-  #homeOf(path: string): Pick<HotDirectory, 'shard' | 'owner' | 'rung'> {
-    const { local, node } = this.#parts;
-    const home = local.homeOf(path, 'listing');
-    if (home === null) return { shard: null, owner: null, rung: 'none' };
-    const { shard, directory } = home;
-    const owner = node.view.ownerOf(shard)?.owner ?? null;
-    return { shard, owner, rung: node.view.directory(directory)?.rung ?? 'none' };
-  }
+/** Where a directory has its home, and what is done for its load. */
+export function homeOf(
+  { local, node }: Pick<Parts, 'local' | 'node'>,
+  path: string,
+): Pick<HotDirectory, 'shard' | 'owner' | 'rung'> {
+  const home = local.homeOf(path, 'listing');
+  if (home === null) return { shard: null, owner: null, rung: 'none' };
+  const { shard, directory } = home;
+  const owner = node.view.ownerOf(shard)?.owner ?? null;
+  return { shard, owner, rung: node.view.directory(directory)?.rung ?? 'none' };
 }
 
 function rateOf({ readsPerS, writesPerS }: DirectoryHeat): number {

@@ -83,7 +83,7 @@ describe('a hot directory', () => {
     );
     assert.deepEqual(bucket.asked, { lists, stats }, 'nor the source');
     assert.equal(rung(), 'publish', 'it does not look cool because of it');
-    const { directories } = await home.admin.handlers.dirs({ limit: 10 }, { signal: never });
+    const { directories } = await home.admin.dirs({ limit: 10 }, { signal: never });
     const hot = directories.find((one) => one.directory === directory);
     assert.equal(hot?.rung, 'publish');
     assert.equal(hot.callers, 2);
@@ -119,5 +119,44 @@ describe('a hot directory', () => {
       assert.ok(age.seconds !== null, `part ${index}`);
     }
     assert.deepEqual(bucket.asked, { lists, stats }, 'the source is not asked');
+  });
+
+  test('is what an operator chooses, whatever its load, until it is left to its load again', async (t) => {
+    const { bucket, home, others, record } = await clusterOf(t);
+    const [any, reader] = others;
+    assert.ok(any !== undefined && reader !== undefined);
+    const choose = (rung: 'none' | 'publish' | 'split' | null, parts: number | null = null) =>
+      any.admin['directory-set']({ path: directory, rung, parts }, { signal: never });
+    const split = await choose('split', 8);
+    assert.deepEqual([split.rung, split.isPinned, split.parts.length, split.missing], ['split', true, 8, []]);
+    const { lists, stats } = bucket.asked;
+    await lookUp(reader, paths);
+    await assert.rejects(choose('split', 128), { code: 'invalid' });
+    await assert.rejects(choose('split', 6), { code: 'invalid' });
+    assert.equal((await choose('publish')).rung, 'publish');
+    await lookUp(reader, paths);
+    const merged = await choose('none');
+    assert.deepEqual([merged.rung, merged.isPinned, merged.parts.length], ['none', true, 1]);
+    const untilMs = systemClock.monotonicMs() + 2_500;
+    await readUntil(others, () => systemClock.monotonicMs() > untilMs, 'read on');
+    assert.equal(record()?.rung, 'none', 'hot, and left as it is');
+    reader.asked.splice(0);
+    await lookUp(reader, paths);
+    assert.deepEqual(reader.asked, [{ id: home.node.id, method: 'owner-lookup' }], 'its home answers for all of it');
+    assert.equal((await choose(null)).isPinned, false);
+    await readUntil(others, () => record()?.rung === 'publish', 'published, as its load needs');
+    assert.deepEqual(bucket.asked, { lists, stats }, 'the source was not asked');
+    await assert.rejects(any.admin.directory({ path: '/nowhere' }, { signal: never }), { code: 'not-found' });
+  });
+
+  test('of an attachment that goes is forgotten', async (t) => {
+    const { home, others, record } = await clusterOf(t);
+    await readUntil(others, () => record() !== null, 'published');
+    await home.metadata.handlers.detach({ path: '/data' }, { signal: never });
+    const endMs = systemClock.monotonicMs() + 10_000;
+    while (record() !== null) {
+      assert.ok(systemClock.monotonicMs() < endMs, 'forgotten');
+      await systemClock.sleep(20);
+    }
   });
 });

@@ -12,6 +12,7 @@ export type { MoveRecord } from './move-record.ts';
 export { rebalancePlanOf } from './rebalance-plan.ts';
 export type { Ownership } from './rebalance-plan.ts';
 export type { NodeRecord } from './node-record.ts';
+export { DirectoryAdmin } from './directory-admin.ts';
 export { DirectoryWarden } from './directory-warden.ts';
 export { HotDirectories } from './hot-directories.ts';
 export { nodesThere } from './nodes-there.ts';

@@ -20,8 +20,8 @@ const everyMs = 1_000;
 const tellTimeoutSeconds = 2;
 
 /**
- * What this node answers from copies, told to the owners of the directories' homes once a second: else a directory would
- * look cool because it is published. What cannot be told is forgotten.
+ * What this node answers from copies, told to the owners of the directories' homes once a second: else a directory
+ * would look cool because it is published. What cannot be told is forgotten.
  */
 export class ReadReports {
   readonly #parts: Parts;

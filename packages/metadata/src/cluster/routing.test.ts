@@ -105,7 +105,7 @@ describe('the namespace of a cluster', () => {
       (shard) => deaf.node.view.ownerOf(shard)?.owner === a,
     );
     const { admin, node } = memberOf(cluster, a);
-    await admin.handlers['shards-move']({ shards: ownedByA, to: b }, { signal: never });
+    await admin['shards-move']({ shards: ownedByA, to: b }, { signal: never });
     while (ownedByA.some((shard) => node.view.ownerOf(shard)?.owner === a)) await node.view.refresh();
     assert.ok(
       ownedByA.every((shard) => deaf.node.view.ownerOf(shard)?.owner === a),
@@ -166,12 +166,12 @@ describe('the namespace of a cluster', () => {
     const cluster = await clusterOf(t, a, b);
     const { admin, node } = memberOf(cluster, a);
     await cluster.balance();
-    const status = async () => (await admin.handlers['rebalance-status']({}, { signal: never })).rebalance;
+    const status = async () => (await admin['rebalance-status']({}, { signal: never })).rebalance;
     const ended = await status();
     assert.equal(ended?.done, ended?.moves);
     const [move] = node.view.rebalance?.moves ?? [];
     assert.ok(move !== undefined);
-    await admin.handlers['shards-move']({ shards: [move.shard], to: move.from }, { signal: never });
+    await admin['shards-move']({ shards: [move.shard], to: move.from }, { signal: never });
     while (node.view.ownerOf(move.shard)?.owner !== move.from) await node.view.refresh();
     assert.deepEqual(await status(), ended);
   });
@@ -187,7 +187,7 @@ describe('the namespace of a cluster', () => {
       for (let round = 0; round < 20; round += 1) await kindsAt(member, '/data/class-3/1.jpg', '/data/class-3/none');
       await kindsAt(member, '/data/class-4/1.jpg');
     }
-    const hot = (id: string) => memberOf(cluster, id).admin.handlers.dirs({ limit: 2 }, { signal: never });
+    const hot = (id: string) => memberOf(cluster, id).admin.dirs({ limit: 2 }, { signal: never });
     for (const id of [a, b, c]) {
       const { directories: told, missing } = await hot(id);
       assert.deepEqual(

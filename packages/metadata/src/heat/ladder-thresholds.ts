@@ -43,8 +43,8 @@ export const ladderThresholds: LadderThresholds = {
   replicateReads: 0.67,
   replicateWrites: 0.1,
   replicateWritesMax: 0.4,
-  namesMax: 32_768,
-  namesAimed: 16_384,
-  namesMin: 4_096,
+  namesMax: 4_194_304,
+  namesAimed: 2_097_152,
+  namesMin: 524_288,
   partitionsPerNode: 4,
 };

@@ -8,25 +8,27 @@ import { busiestShare, partitionsForLoad, partitionsForNames } from './partition
 
 const partitioned = fc.integer({ min: 1, max: 1_024 }).chain((shards) =>
   fc.record({
-    names: fc.oneof(fc.nat(100_000), fc.nat(50_000_000)),
+    names: fc.oneof(fc.nat(10_000_000), fc.nat(2_000_000_000)),
     partitions: fc.integer({ min: 1, max: shards }),
     shards: fc.constant(shards),
     nodes: fc.integer({ min: 1, max: 300 }),
   }),
 );
 
-test('partitions are split over 32,768 names and merged below 4,096, to between 8,192 and 16,384', () => {
+const million = 1_024 * 1_024;
+
+test('partitions are split over 4 Mi names and merged below half a Mi, to between 1 Mi and 2 Mi', () => {
   const of = (names: number, partitions: number): number =>
     partitionsForNames({ names, partitions, shards: 1_024, nodes: 1 }, true, by);
-  assert.equal(of(32_768, 1), 1);
-  assert.equal(of(32_769, 1), 4);
-  assert.equal(of(1_000_000, 1), 64);
-  assert.equal(of(4_096 * 64, 64), 64);
-  assert.equal(of(4_096 * 64 - 1, 64), 16);
+  assert.equal(of(4 * million, 1), 1);
+  assert.equal(of(4 * million + 1, 1), 4);
+  assert.equal(of(100 * million, 1), 64);
+  assert.equal(of(32 * million, 64), 64);
+  assert.equal(of(32 * million - 1, 64), 16);
   assert.equal(of(0, 64), 1);
-  assert.equal(of(1_100_000, 63), 128, 'uneven partitions are as large as those of the power of two below');
-  assert.equal(of(20_000_000, 1_024), 1_024);
-  assert.equal(of(100_000_000, 64), 1_024, 'never more than shards');
+  assert.equal(of(140 * million, 63), 128, 'uneven partitions are as large as those of the power of two below');
+  assert.equal(of(2_000 * million, 1_024), 1_024);
+  assert.equal(of(10_000 * million, 64), 1_024, 'never more than shards');
   assert.equal(partitionsForNames({ names: 0, partitions: 64, shards: 1_024, nodes: 1 }, false, by), 64);
 });
 

@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import type { Change, CoordStore, WatchRequest } from '@millpool/coordination';
 import { MemoryState, MemoryStore } from '@millpool/coordination/testing';
 import { silentLog, systemClock } from '@millpool/host';
-import type { OwnerMethod } from '@millpool/protocol';
+import type { ClusterMethod, Handlers, OwnerMethod } from '@millpool/protocol';
 import { connectTransport, listenTransport } from '@millpool/transport';
 import type { TransportServer } from '@millpool/transport';
 
 import { ClusterAdmin } from '../cluster/cluster-admin.ts';
 import { ClusterNode } from '../cluster/cluster-node.ts';
+import { DirectoryAdmin } from '../cluster/directory-admin.ts';
 import { DirectoryWarden } from '../cluster/directory-warden.ts';
 import { HotDirectories } from '../cluster/hot-directories.ts';
 import { ownerHandlers } from '../cluster/owner-handlers.ts';
@@ -40,7 +41,7 @@ interface MemberConfig {
 export interface ClusterMember {
   readonly fixture: NodeFixture;
   readonly node: ClusterNode;
-  readonly admin: ClusterAdmin;
+  readonly admin: Handlers<ClusterMethod>;
   /** As a daemon of the cluster sees it. */
   readonly metadata: Metadata;
   /** Node and method, for each question that it asked others. */
@@ -103,7 +104,10 @@ export class ClusterFixture {
       () => shared.close(),
     );
     const hot = new HotDirectories({ node, local, peers, heat, log: silentLog });
-    const admin = new ClusterAdmin({ id, view: node.view, hot, ...parts });
+    const admin = {
+      ...new ClusterAdmin({ id, view: node.view, ...parts }).handlers,
+      ...new DirectoryAdmin({ node, local, hot, ...parts }).handlers,
+    };
     const member = { fixture, node, admin, metadata: routed.metadata, asked, hangUp };
     this.members.push(member);
     return member;
@@ -113,9 +117,9 @@ export class ClusterFixture {
   async balance(): Promise<void> {
     const [first] = this.members;
     if (first === undefined) throw new Error('the cluster has no member');
-    await first.admin.handlers['rebalance-run']({ atOnce: 64 }, { signal: never });
+    await first.admin['rebalance-run']({ atOnce: 64 }, { signal: never });
     for (;;) {
-      const { rebalance } = await first.admin.handlers['rebalance-status']({}, { signal: never });
+      const { rebalance } = await first.admin['rebalance-status']({}, { signal: never });
       if (rebalance?.state === 'done') return;
       await systemClock.sleep(20);
     }
