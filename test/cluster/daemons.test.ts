@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { HotDirectory, RebalancePlan, RebalanceStatus } from '@millpool/protocol';
+import type { DirectoryStatus, HotDirectory, RebalancePlan, RebalanceStatus } from '@millpool/protocol';
 
 import { ClusterBed } from '../harness/cluster-bed.ts';
 import { errorOf, objectsOf } from '../harness/command-output.ts';
@@ -110,6 +110,25 @@ describe('daemons of a cluster', { skip, timeout: 300_000 }, () => {
       assert.equal(hottest?.directory, '/train/class-11');
       assert.ok(hottest.readsPerS > 0);
     }
+  });
+
+  test('share a directory out, publish it and take it back when an operator asks', async () => {
+    const hot = '/train/class-11';
+    const states = [['split', '--parts', '8'], ['publish'], ['merge'], ['auto']] as const;
+    for (const [act, ...flags] of states) {
+      const [status] = objectsOf<DirectoryStatus & Record<string, unknown>>(
+        await run('cache', 'admin', 'dirs', act, hot, ...flags, '--json'),
+      );
+      assert.equal(status?.rung, { split: 'split', publish: 'publish', merge: 'none', auto: 'none' }[act]);
+      assert.equal(status.parts.length, act === 'split' ? 8 : 1);
+      for (const name of ['cache', 'meta-2', 'cache', 'meta-2']) await readsRight(name);
+      const shown = await run('meta-1', 'admin', 'dirs', 'show', hot);
+      assert.match(shown.stdout, act === 'auto' ? /as its load needs/ : /as an operator asked/);
+    }
+    const badParts = await bed.node('whole').run('admin', 'dirs', 'split', hot, '--parts', '6');
+    assert.equal(badParts.code, 2);
+    const nowhere = await bed.node('whole').run('admin', 'dirs', 'publish', '/nowhere', '--json');
+    assert.equal(errorOf(nowhere).code, 'not-found');
   });
 
   test('know at once what is attached at another, and what is detached', async () => {
