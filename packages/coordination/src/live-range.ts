@@ -1,6 +1,7 @@
 import type { Clock, Log } from '@millpool/host';
 
 import { CompactedError } from './compacted-error.ts';
+import { GroupedMap } from './grouped-map.ts';
 import type { Change, CoordStore, KeyValue } from './store.ts';
 
 /** Of more, what a page shows may be newer than what the page before it does, until the watch has caught up. */
@@ -23,7 +24,7 @@ export class LiveRange<T> {
   readonly #parts: Parts<T>;
   readonly #stop = new AbortController();
   readonly #listeners = new Set<() => void>();
-  #entries = new Map<string, T>();
+  #entries = new GroupedMap<T>();
   #revision = 0;
 
   private constructor(parts: Parts<T>) {
@@ -39,7 +40,12 @@ export class LiveRange<T> {
 
   /** By what their keys have after the prefix. */
   get entries(): ReadonlyMap<string, T> {
-    return this.#entries;
+    return this.#entries.all;
+  }
+
+  /** Those of which that begins with `group`, a name with a slash at its end. */
+  below(group: string): ReadonlyMap<string, T> {
+    return this.#entries.below(group);
   }
 
   /** Nothing that was changed up to here is missing. */
@@ -56,7 +62,7 @@ export class LiveRange<T> {
   /** Reads all of it: nothing that was changed before the call is missing after it. */
   async refresh(): Promise<void> {
     const { store, prefix } = this.#parts;
-    const entries = new Map<string, T>();
+    const entries = new GroupedMap<T>();
     let revision: number | null = null;
     for (let after: string | null = null, more = true; more;) {
       const page = await store.range({ prefix, limit: entriesAtOnce, after });
@@ -75,20 +81,25 @@ export class LiveRange<T> {
    * Nothing that was changed up to a revision is missing after it, where that revision changed something of this range.
    * The watch shows it at no cost; all is read only where that takes long.
    */
-  async reach(revision: number): Promise<void> {
-    if (this.#revision >= revision) return;
+  reach(revision: number): Promise<void> {
+    return this.until(() => this.#revision >= revision);
+  }
+
+  /** The same, of what was changed by somebody who did not tell the revision: it is so after it, or not so yet. */
+  async until(isSo: () => boolean): Promise<void> {
+    if (isSo()) return;
     const over = new AbortController();
     const late = this.#parts.clock.sleep(watchMs, over.signal).catch(() => undefined);
     let end = (): void => undefined;
     const reached = new Promise<void>((resolve) => {
       end = this.listen(() => {
-        if (this.#revision >= revision) resolve();
+        if (isSo()) resolve();
       });
     });
     await Promise.race([reached, late]);
     end();
     over.abort();
-    if (this.#revision < revision) await this.refresh();
+    if (!isSo()) await this.refresh();
   }
 
   close(): void {
@@ -123,7 +134,7 @@ export class LiveRange<T> {
     this.#tell();
   }
 
-  #put(entries: Map<string, T>, entry: KeyValue): void {
+  #put(entries: GroupedMap<T>, entry: KeyValue): void {
     const { prefix, decode, log } = this.#parts;
     const name = entry.key.slice(prefix.length);
     try {

@@ -54,9 +54,12 @@ export class ClusterAdmin {
       },
       'rebalance-run': ({ atOnce }) => this.#begin(atOnce, 'to have shards spread evenly'),
       'rebalance-status': async () => {
-        await this.#refresh();
-        const record = this.#parts.view.rebalance;
-        return { rebalance: record === null ? null : statusOf(record, this.#parts.view) };
+        const { view, store } = this.#parts;
+        // Asked again and again while one runs: a look at all of the cluster costs as much as some moves.
+        const kept = await this.#within(() => store.get(rebalanceKey));
+        await this.#within(() => view.until(() => (view.rebalance?.modRevision ?? 0) >= (kept?.modRevision ?? 0)));
+        const record = view.rebalance;
+        return { rebalance: record === null ? null : statusOf(record, view) };
       },
       'rebalance-pause': () => this.#become('paused', ['running']),
       'rebalance-resume': () => this.#become('running', ['paused']),

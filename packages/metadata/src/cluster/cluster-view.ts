@@ -58,7 +58,7 @@ export class ClusterView {
   /** In the order of their ids. */
   get nodes(): readonly NodeRecord[] {
     if (this.#nodesOf !== this.#known.revision) {
-      const nodes = this.#all().flatMap((known) => (known.kind === 'node' ? [known.node] : []));
+      const nodes = this.#below(nodePrefix).flatMap((known) => (known.kind === 'node' ? [known.node] : []));
       this.#nodes = nodes.sort((left, right) => (left.id < right.id ? -1 : 1));
       this.#nodesOf = this.#known.revision;
     }
@@ -73,7 +73,7 @@ export class ClusterView {
 
   /** Ids of the nodes that are to have no shards, there or not. */
   get draining(): ReadonlySet<string> {
-    return new Set(this.#all().flatMap((known) => (known.kind === 'drain' ? [known.id] : [])));
+    return new Set(this.#below(drainPrefix).flatMap((known) => (known.kind === 'drain' ? [known.id] : [])));
   }
 
   /** Those that may own shards. */
@@ -96,7 +96,9 @@ export class ClusterView {
 
   /** What owners are asked to hand over, by shard. */
   get moves(): ReadonlyMap<number, AskedMove> {
-    return new Map(this.#all().flatMap((known) => (known.kind === 'move' ? [[known.shard, known.move]] : [])));
+    return new Map(
+      this.#below(movePrefix).flatMap((known) => (known.kind === 'move' ? [[known.shard, known.move]] : [])),
+    );
   }
 
   moveOf(shard: number): AskedMove | null {
@@ -111,7 +113,7 @@ export class ClusterView {
   }
 
   get directories(): readonly KeptDirectory[] {
-    return this.#all().flatMap((known) => (known.kind === 'directory' ? [known.directory] : []));
+    return this.#below(directoryPrefix).flatMap((known) => (known.kind === 'directory' ? [known.directory] : []));
   }
 
   /** The last one; null: there was none. */
@@ -130,6 +132,11 @@ export class ClusterView {
     return this.#known.reach(revision);
   }
 
+  /** It shows what somebody else has seen, or that this is not so yet. */
+  until(isSo: () => boolean): Promise<void> {
+    return this.#known.until(isSo);
+  }
+
   listen(listener: () => void): () => void {
     return this.#known.listen(listener);
   }
@@ -138,8 +145,8 @@ export class ClusterView {
     this.#known.close();
   }
 
-  #all(): Known[] {
-    return [...this.#known.entries.values()];
+  #below(prefix: string): Known[] {
+    return [...this.#known.below(nameOf(prefix)).values()];
   }
 }
 

@@ -88,13 +88,13 @@ export function ownerHandlers(parts: Parts): Handlers<OwnerMethod> {
 
 /** A caller that knows more than this node is right: it looks. Where it cannot, it goes by what it knows. */
 async function catchUp({ node, local, clock, log }: Parts, asked: readonly Asked[]): Promise<void> {
-  const isBehind = asked.some(({ shard, term }) => term > (node.view.ownerOf(shard)?.term ?? 0));
+  const isUpToDate = (): boolean => asked.every(({ shard, term }) => term <= (node.view.ownerOf(shard)?.term ?? 0));
   const isKnown = knownIn(local);
   const lacks = asked.some(({ attachment }) => !isKnown(attachment));
-  if (!isBehind && !lacks) return;
+  if (isUpToDate() && !lacks) return;
   const wait = { name: 'what others know of the cluster', timeoutMs: lookTimeoutMs, clock };
   await withDeadline(wait, () =>
-    Promise.all([isBehind ? node.view.refresh() : null, lacks ? local.refreshAttachments() : null]),
+    Promise.all([node.view.until(isUpToDate), lacks ? local.refreshAttachments() : null]),
   ).catch((error: unknown) => log.warn('another node knows more of the cluster than this one', { error }));
 }
 

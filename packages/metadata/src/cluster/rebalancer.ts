@@ -11,6 +11,8 @@ import type { KeptRebalance } from './rebalance-record.ts';
 import { shardKey } from './shard-record.ts';
 
 const retryMs = 1_000;
+/** A move: those who look things up meanwhile should hardly notice. A thousand take 20 s. */
+const paceMs = 20;
 const callTimeoutMs = 5_000;
 /** Each move is compared and put: fewer than a transaction may have of either. */
 const asksAtOnce = 40;
@@ -71,6 +73,10 @@ export class Rebalancer {
     const { view, id, clock, log } = this.#parts;
     const record = view.rebalance;
     if (record?.state !== 'running' || view.serving[0]?.id !== id) return false;
+    const reason = reasonOf(record);
+    const underWay = [...view.moves.values()].filter((move) => move.reason === reason).length;
+    // Asked for in few transactions, and looked at as seldom.
+    if (underWay > record.atOnce / 2) return false;
     const { left, done, skipped } = progressOf(record, view);
     if (left.length === 0) {
       const endedAt = new Date(clock.nowMs()).toISOString();
@@ -88,6 +94,7 @@ export class Rebalancer {
     const next = waiting.slice(0, Math.min(room, asksAtOnce));
     if (next.length === 0) return false;
     await this.#change(askingTxn(record, next, view));
+    await clock.sleep(next.length * paceMs, this.#stop.signal);
     return true;
   }
 
