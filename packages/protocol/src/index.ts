@@ -80,7 +80,6 @@ export type {
 export {
   chosenRungs,
   clusterMethods,
-  entryClassCount,
   hotDirectoriesMax,
   movesAtOnceMax,
   rebalanceStates,
@@ -88,19 +87,30 @@ export {
   rungs,
   shardsMax,
 } from './cluster.ts';
+export { entryClassCount } from './owner.ts';
 export type {
   ClusterMethod,
-  CopyPlace,
-  DirectoryHeat,
   DirectoryMethod,
   DirectorySetRequest,
   DirectoryStatus,
   DirsReply,
   HotDirectory,
-  ListingPart,
-  NamesPart,
   NodesReply,
   NodeStatus,
+  PlannedMove,
+  RebalancePlan,
+  RebalanceState,
+  RebalanceStatus,
+  Role,
+  Rung,
+  ShardMoveRequest,
+  ShardStatus,
+} from './cluster.ts';
+export type {
+  CopyPlace,
+  DirectoryHeat,
+  ListingPart,
+  NamesPart,
   OwnerAnswer,
   OwnerCopyReply,
   OwnerCopyRequest,
@@ -112,16 +122,8 @@ export type {
   OwnerResult,
   OwnerReadsRequest,
   OwnerTakeRequest,
-  PlannedMove,
-  RebalancePlan,
-  RebalanceState,
-  RebalanceStatus,
-  Role,
-  Rung,
-  ShardMoveRequest,
   ShardOwner,
-  ShardStatus,
-} from './cluster.ts';
+} from './owner.ts';
 export type { ListReply, ListRequest } from './list.ts';
 export { tiers } from './tier.ts';
 export type { Tier } from './tier.ts';

@@ -1,29 +1,10 @@
 import type { ReadActivity, SecondsByCause } from './activity.ts';
 import type { Attachment, Compression, Freshness, Policy, S3Settings } from './attachment.ts';
-import type {
-  ClusterMethod,
-  DirectoryHeat,
-  DirectorySetRequest,
-  DirectoryStatus,
-  DirsReply,
-  NodesReply,
-  OwnerAnswer,
-  OwnerCopyReply,
-  OwnerCopyRequest,
-  OwnerListReply,
-  OwnerListRequest,
-  OwnerMethod,
-  OwnerLookupRequest,
-  OwnerReadsRequest,
-  OwnerTakeRequest,
-  RebalancePlan,
-  RebalanceStatus,
-  ShardMoveRequest,
-  ShardStatus,
-} from './cluster.ts';
+import type { ClusterMethod, ClusterMethods } from './cluster.ts';
 import type { Entry } from './entry.ts';
 import type { ErrorShape } from './errors.ts';
 import type { ListReply, ListRequest } from './list.ts';
+import type { OwnerMethod, OwnerMethods } from './owner.ts';
 import type { Tier } from './tier.ts';
 import type { SourceHedges, WhyReply } from './why.ts';
 
@@ -31,7 +12,7 @@ import type { SourceHedges, WhyReply } from './why.ts';
  * What can be asked of a daemon: method → request and reply. Both roads, msgpack control frames over flow and messages
  * over ws, end in the same handlers. A request carries a deadline beside it; every wait on the other side ends by it.
  */
-export interface Methods {
+export interface Methods extends ClusterMethods, OwnerMethods {
   list: { request: ListRequest; reply: ListReply };
   stat: { request: { paths: readonly string[] }; reply: { results: readonly StatResult[] } };
   resolve: { request: ResolveRequest; reply: ResolveReply };
@@ -73,39 +54,6 @@ export interface Methods {
   pin: { request: { path: string }; reply: Pin & { readonly cachedBytes: number } };
   unpin: { request: { path: string }; reply: { path: string } };
   pins: { request: Record<string, never>; reply: { pins: readonly Pin[] } };
-
-  nodes: { request: Record<string, never>; reply: NodesReply };
-  shards: { request: Record<string, never>; reply: { shards: readonly ShardStatus[] } };
-  /** Answers when it is asked for; `shards` shows what is still to be done. To its owner: it stays, after all. */
-  'shards-move': { request: ShardMoveRequest; reply: { asked: number } };
-  'rebalance-plan': { request: Record<string, never>; reply: RebalancePlan };
-  /** One at a time; what was planned is what is moved, by whichever nodes there are then. */
-  'rebalance-run': { request: { atOnce: number }; reply: RebalanceStatus };
-  /** The last one; null: there was none. */
-  'rebalance-status': { request: Record<string, never>; reply: { rebalance: RebalanceStatus | null } };
-  'rebalance-pause': { request: Record<string, never>; reply: RebalanceStatus };
-  'rebalance-resume': { request: Record<string, never>; reply: RebalanceStatus };
-  /** What is under way ends by itself; nothing is moved back. */
-  'rebalance-cancel': { request: Record<string, never>; reply: RebalanceStatus };
-  /** Moves all of a node's shards to others, and gives it none until `undrain`. */
-  drain: { request: { node: string; atOnce: number }; reply: RebalanceStatus };
-  undrain: { request: { node: string }; reply: { node: string } };
-  /** Directories that are read most of late, over all nodes. */
-  dirs: { request: { limit: number }; reply: DirsReply };
-  /** One of them, and what is done for its load. */
-  directory: { request: { path: string }; reply: DirectoryStatus };
-  'directory-set': { request: DirectorySetRequest; reply: DirectoryStatus };
-
-  'owner-lookup': { request: OwnerLookupRequest; reply: { answers: readonly OwnerAnswer[] } };
-  /** A page of the directory `list.path`, or of all below it. */
-  'owner-list': { request: OwnerListRequest; reply: OwnerListReply };
-  /** A part of the listing of one directory, which is listed first where it is too old. */
-  'owner-copy': { request: OwnerCopyRequest; reply: OwnerCopyReply };
-  /** How many of them it has now. */
-  'owner-take': { request: OwnerTakeRequest; reply: { taken: number } };
-  'owner-reads': { request: OwnerReadsRequest; reply: Record<string, never> };
-  /** Directories that it has answered for most of late, the hottest first. */
-  'owner-heat': { request: { limit: number }; reply: { directories: readonly DirectoryHeat[] } };
 
   status: { request: Record<string, never>; reply: Status };
   activity: { request: Record<string, never>; reply: Activity };

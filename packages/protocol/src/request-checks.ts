@@ -16,19 +16,8 @@ import {
   textBytesMax,
 } from './check.ts';
 import type { Check } from './check.ts';
-import { chosenRungs, entryClassCount, hotDirectoriesMax, movesAtOnceMax, shardsMax } from './cluster.ts';
-import type {
-  CopyPlace,
-  DirectorySetRequest,
-  OwnerCopyRequest,
-  OwnerListRequest,
-  OwnerLookupRequest,
-  NamesPart,
-  OwnerQuestion,
-  OwnerReadsRequest,
-  OwnerTakeRequest,
-  ShardMoveRequest,
-} from './cluster.ts';
+import { chosenRungs, hotDirectoriesMax, movesAtOnceMax, shardsMax } from './cluster.ts';
+import type { DirectorySetRequest, ShardMoveRequest } from './cluster.ts';
 import { MillpoolError } from './errors.ts';
 import type { ListRequest } from './list.ts';
 import type {
@@ -49,6 +38,17 @@ import type {
   Request,
   ResolveRequest,
 } from './methods.ts';
+import { entryClassCount } from './owner.ts';
+import type {
+  CopyPlace,
+  OwnerCopyRequest,
+  OwnerListRequest,
+  OwnerLookupRequest,
+  NamesPart,
+  OwnerQuestion,
+  OwnerReadsRequest,
+  OwnerTakeRequest,
+} from './owner.ts';
 import { parsePath } from './path.ts';
 
 export const listLimitMax = 10_000;
