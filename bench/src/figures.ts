@@ -9,6 +9,7 @@ import { loaderOverhead } from './figures/loader-overhead.ts';
 import { orderCache } from './figures/order-cache.ts';
 import { pyReportCost, reportCost } from './figures/report-cost.ts';
 import { mdFailover } from './figures/md-failover.ts';
+import { mdHot } from './figures/md-hot.ts';
 import { mdMove } from './figures/md-move.ts';
 import { mdLookup } from './figures/md-lookup.ts';
 import { mdVsRedis } from './figures/md-vs-redis.ts';
@@ -46,6 +47,7 @@ export const figures: readonly Figure[] = [
   order100m,
   restartClean,
   restartCrash,
+  mdHot,
   mdFailover,
   mdMove,
   pyWarmBatch,

@@ -22,18 +22,23 @@ export class ClusterBed {
   readonly tokenFile: string;
   readonly nodes = new Map<string, MillpoolNode>();
   readonly #folder: TemporaryFolder;
+  readonly #env: Readonly<Record<string, string>>;
 
-  private constructor(folder: TemporaryFolder, etcd: Etcd, shards: number) {
+  private constructor(folder: TemporaryFolder, etcd: Etcd, env: Readonly<Record<string, string>>) {
     this.#folder = folder;
     this.etcd = etcd;
-    this.shards = shards;
+    this.#env = env;
+    this.shards = Number(env['MILLPOOL_SHARDS']);
     this.tokenFile = join(folder.path, 'token');
   }
 
   /** `binary`: of etcd (`ensureEtcd`). */
-  static async start(binary: string, shards: number): Promise<ClusterBed> {
+  static async start(binary: string, shards: number, env: Readonly<Record<string, string>> = {}): Promise<ClusterBed> {
     const folder = await temporaryFolder('daemons');
-    const bed = new ClusterBed(folder, await Etcd.start({ binary, directory: folder.path }), shards);
+    const bed = new ClusterBed(folder, await Etcd.start({ binary, directory: folder.path }), {
+      ...env,
+      MILLPOOL_SHARDS: String(shards),
+    });
     await writeFile(bed.tokenFile, randomBytes(24).toString('hex'), { mode: 0o600 });
     return bed;
   }
@@ -52,8 +57,7 @@ export class ClusterBed {
     await mkdir(directory, { recursive: true });
     const size = sources === 'metadata' ? [] : ['--size', '64MiB'];
     const cluster = ['--cluster', `etcd://${this.etcd.endpoint}`, ...size, ...args];
-    const env = { MILLPOOL_SHARDS: String(this.shards) };
-    const node = await MillpoolNode.start({ directory, sources: sources ?? [], args: cluster, env });
+    const node = await MillpoolNode.start({ directory, sources: sources ?? [], args: cluster, env: this.#env });
     this.nodes.set(name, node);
     return node;
   }

@@ -2,6 +2,7 @@ import { nameOf, parentOf } from '@millpool/protocol';
 import type { Entry } from '@millpool/protocol';
 
 import type { Attachments } from './attachments.ts';
+import type { Directory } from './directory.ts';
 import { resolved, rootEntry } from './resolved-entry.ts';
 import type { ResolvedEntry } from './resolved-entry.ts';
 
@@ -30,14 +31,23 @@ export function homeOf(
   return { attachment: attached.attachment.id, shard: directory.home, directory: directory.text };
 }
 
-/** With what follows from its path; null where no attachment covers it. */
-export function resolvedIn(attachments: Attachments, entry: Entry, shards: number): ResolvedEntry | null {
-  const { path } = entry;
-  const attached = attachments.covering(path);
-  if (attached === null) return null;
-  const { attachment } = attached;
-  if (path === attachment.path) return rootEntry(path, attachment.id);
-  const { type, size, mtimeMs, tag } = entry;
-  // The other fields of a record are of no use outside of the store.
-  return resolved(attached.directory(parentOf(path), shards), nameOf(path), { type, size, mtimeMs, tag });
+/** With what follows from their paths; null where no attachment covers them. */
+export function resolvedIn(
+  attachments: Attachments,
+  entries: readonly Entry[],
+  shards: number,
+): (ResolvedEntry | null)[] {
+  const directories = new Map<string, Directory>();
+  return entries.map((entry) => {
+    const { path, type, size, mtimeMs, tag } = entry;
+    const attached = attachments.covering(path);
+    if (attached === null) return null;
+    const { attachment } = attached;
+    if (path === attachment.path) return rootEntry(path, attachment.id);
+    const above = parentOf(path);
+    const directory = directories.get(above) ?? attached.directory(above, shards);
+    directories.set(above, directory);
+    // The other fields of a record are of no use outside of the store.
+    return resolved(directory, nameOf(path), { type, size, mtimeMs, tag });
+  });
 }

@@ -73,8 +73,8 @@ export interface Metadata {
 export interface LocalMetadata extends Metadata {
   /** Of a path's entry, or of the listing of the directory that it is; null above all attachments and beside them. */
   homeOf(path: string, of: 'entry' | 'listing'): Home | null;
-  /** An entry as another node gave it, with where its bytes are; null where its attachment is not known here. */
-  resolved(entry: Entry): ResolvedEntry | null;
+  /** Entries as another node gave them, with where their bytes are; null where the attachment is not known here. */
+  resolved(entries: readonly Entry[]): (ResolvedEntry | null)[];
   readonly directories: Directories;
   /** Knows all that was attached or detached before the call. */
   refreshAttachments(): Promise<void>;
@@ -131,7 +131,7 @@ export async function startMetadata(config: MetadataConfig): Promise<LocalMetada
     watchReplaced: (listener) => replaced.watch(listener),
     underStorage: async (id) => attachments.byId(id).storage(),
     homeOf: (path, of) => homeOf(attachments, { path, of }, shards),
-    resolved: (entry) => resolvedIn(attachments, entry, shards),
+    resolved: (entries) => resolvedIn(attachments, entries, shards),
     directories: new Directories({ attachments, listings, entries, shards, nowMs, turns }),
     refreshAttachments: () => attachments.refresh(),
     stop: async () => {

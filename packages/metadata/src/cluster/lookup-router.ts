@@ -1,6 +1,6 @@
 import type { Log } from '@millpool/host';
 import { nameOf } from '@millpool/protocol';
-import type { NamesPart, OwnerAnswer, ShardOwner } from '@millpool/protocol';
+import type { Entry, NamesPart, OwnerAnswer, ShardOwner } from '@millpool/protocol';
 
 import type { HeatCounter } from '../heat/heat-counter.ts';
 import type { Home } from '../home.ts';
@@ -91,7 +91,7 @@ export class LookupRouter {
     const { node, owners, copies, reports, heat } = this.#parts;
     const { home, directory, places } = group;
     if (owners.otherOf(home.shard) === null) {
-      if (node.termOf(home.shard) !== null) heat.lookedUp(pathsOf(group, asked), node.id);
+      if (node.isNamed(home.shard)) heat.lookedUp(pathsOf(group, asked), node.id);
       return [];
     }
     const kept = node.view.directory(home.directory);
@@ -187,11 +187,18 @@ export class LookupRouter {
     if (answer === undefined) return [];
     if ('repartitioned' in answer) return homeQuestionOf(question);
     if ('moved' in answer) return owners.learn(question.shard, answer.moved) ? [question] : homeQuestionOf(question);
-    question.places.forEach((place, at) => {
+    const { places } = question;
+    const found: { readonly place: number; readonly entry: Entry }[] = [];
+    places.forEach((place, at) => {
       const result = answer.results[at];
-      if (result === undefined || (!('error' in result) && result.path !== asked.paths[place])) return;
-      if (!('error' in result)) asked.results[place] = local.resolved(result);
+      if (result === undefined) return;
+      if (!('error' in result)) found.push({ place, entry: result });
       else if (!otherwiseHere.has(result.error.code)) asked.results[place] = result;
+    });
+    const entries = local.resolved(found.map(({ entry }) => entry));
+    found.forEach(({ place }, at) => {
+      const entry = entries[at] ?? null;
+      if (entry?.path === asked.paths[place]) asked.results[place] = entry;
     });
     return [];
   }

@@ -48,12 +48,13 @@ export function ownerHandlers(parts: Parts): Handlers<OwnerMethod> {
       heat.lookedUp(wanted, from);
       const found = await local.lookup(wanted, signal);
       let next = 0;
+      const still = node.termsOf(questions.map(({ shard }) => shard));
       const answers = questions.map((question, at): OwnerAnswer => {
         const { shard, part, paths } = question;
         if (terms[at] === null) return { moved: ownerOf(parts, shard) };
         const results =
           part === null ? found.slice(next, (next += paths.length)) : lookupPart(parts, { ...question, part });
-        if (node.termOf(shard) !== terms[at]) return { moved: ownerOf(parts, shard) };
+        if (still[at] !== terms[at]) return { moved: ownerOf(parts, shard) };
         return results === null ? { repartitioned: true } : { results: results.map(resultOf) };
       });
       return { answers };
@@ -101,7 +102,8 @@ async function catchUp({ node, local, clock, log }: Parts, asked: readonly Asked
 /** In the order asked; null: it may not answer. */
 function termsOf({ node, local }: Parts, asked: readonly Asked[]): (number | null)[] {
   const isKnown = knownIn(local);
-  return asked.map(({ shard, attachment }) => (isKnown(attachment) ? node.termOf(shard) : null));
+  const terms = node.termsOf(asked.map(({ shard }) => shard));
+  return asked.map(({ attachment }, at) => (isKnown(attachment) ? (terms[at] ?? null) : null));
 }
 
 function knownIn(local: LocalMetadata): (attachment: number) => boolean {

@@ -21,6 +21,8 @@ interface Parts {
 interface Peer {
   readonly address: string;
   readonly connection: Promise<PeerConnection>;
+  /** The same; null: not yet. */
+  connected: PeerConnection | null;
   /** Aborts when the node leaves the cluster, or is at another address. */
   readonly gone: AbortController;
 }
@@ -57,7 +59,7 @@ export class Peers {
     const ended = AbortSignal.any([signal, peer.gone.signal]);
     try {
       const wait = { name: `a connection to node ${id}`, timeoutMs: connectTimeoutMs, clock, signal: ended };
-      const connection = await withDeadline(wait, () => peer.connection);
+      const connection = peer.connected ?? (await withDeadline(wait, () => peer.connection));
       const wanted = { name: `node ${id} to answer`, timeoutMs: timeoutSeconds * 1_000, clock, signal: ended };
       const reply = await withDeadline(wanted, (over) =>
         connection.call(method, request, { signal: over, timeoutSeconds }),
@@ -88,12 +90,13 @@ export class Peers {
     if (known !== undefined && known.address === address) return known;
     if (known !== undefined) void this.#drop(id);
     const connection = this.#parts.connect(address);
-    const peer = { address, connection, gone: new AbortController() };
+    const peer: Peer = { address, connection, connected: null, gone: new AbortController() };
     this.#peers.set(id, peer);
     // Whoever asked hears of it; who asks next connects again.
-    connection.catch(() => {
-      if (this.#peers.get(id) === peer) this.#peers.delete(id);
-    });
+    connection.then(
+      (connected) => (peer.connected = connected),
+      () => this.#peers.get(id) === peer && this.#peers.delete(id),
+    );
     return peer;
   }
 

@@ -89,7 +89,7 @@ class ListRouter {
   /** Counted too. */
   #isHere({ shard, directory }: Home, { path, recursive }: ListRequest): boolean {
     const { node, heat, owners, copies, reports } = this.#parts;
-    if (node.termOf(shard) !== null) heat.listed(path, node.id);
+    if (node.isNamed(shard)) heat.listed(path, node.id);
     if (owners.otherOf(shard) === null) return true;
     const isPublished = !recursive && node.view.directory(directory)?.rung === 'publish';
     if (!isPublished || !copies.has(path, null)) return false;
