@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { asMillpoolError, formatBytes, MillpoolError } from '@millpool/protocol';
 import { MillpoolNode } from '@millpool/test/harness';
 
+import { ClusterShow } from './cluster-show.ts';
+import { shareOneDirectory } from './cluster.ts';
 import { serveDataset } from './dataset-source.ts';
 import { readEpochs } from './epochs.ts';
 import type { DemoNode } from './epochs.ts';
@@ -58,11 +60,12 @@ async function demo({ files, run }: Play, show: Show, stop: AbortSignal): Promis
   }
 }
 
-const help = `Usage: npm run demo [-- [--python] [--json] | --help]
+const help = `Usage: npm run demo [-- [--python | --cluster] [--json] | --help]
 
 Three epochs over a bucket of small files, as a training script reads them. --python trains a small network on real
-images with torch instead, and stops and resumes it with another number of processes. --json prints an object a line
-and nothing else on stdout (with npm run --silent).
+images with torch instead, and stops and resumes it with another number of processes. --cluster shows one directory of
+200,000 files on four metadata nodes and two cache nodes: it gets hot, a node is killed, shards are moved. --json prints
+an object a line and nothing else on stdout (with npm run --silent).
 `;
 
 const stop = new AbortController();
@@ -70,15 +73,23 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => stop.abort(new MillpoolError({ code: 'cancelled', message: 'Interrupted.', remedy: '' })));
 }
 const words = process.argv.slice(2);
-const unknown = words.find((word) => !['--json', '--python', '--help'].includes(word));
-const show = new Show(words.includes('--json'));
+const unknown = words.find((word) => !['--json', '--python', '--cluster', '--help'].includes(word));
+const isJson = words.includes('--json');
+const show = new Show(isJson);
+const isCluster = words.includes('--cluster');
 if (words.includes('--help')) {
   process.stdout.write(help);
+} else if (isCluster && words.includes('--python')) {
+  show.failure({ code: 'invalid', message: 'The demo shows one of them at a time.', remedy: 'Leave one out.' });
+  process.exitCode = 2;
 } else if (unknown !== undefined) {
   show.failure({ code: 'invalid', message: `The demo has no ${unknown}.`, remedy: 'See `npm run demo -- --help`.' });
   process.exitCode = 2;
 } else {
-  await demo(words.includes('--python') ? training : reading, show, stop.signal).catch((error: unknown) => {
+  const shown = isCluster
+    ? shareOneDirectory(new ClusterShow(show, isJson), stop.signal)
+    : demo(words.includes('--python') ? training : reading, show, stop.signal);
+  await shown.catch((error: unknown) => {
     // What fails because the demo is being ended is not what ended it.
     show.failure(asMillpoolError(stop.signal.aborted ? stop.signal.reason : error).shape);
     process.exitCode = stop.signal.aborted ? 130 : 1;

@@ -8,6 +8,7 @@ const timeoutSeconds = 60;
 export class LookUpLoad {
   readonly #connections: readonly TransportConnection[];
   readonly #underWay: number;
+  #longestSeconds = 0;
 
   private constructor(connections: readonly TransportConnection[], underWay: number) {
     this.#connections = connections;
@@ -20,6 +21,11 @@ export class LookUpLoad {
     return new LookUpLoad(connections, underWay);
   }
 
+  /** That one question has taken. */
+  get longestSeconds(): number {
+    return this.#longestSeconds;
+  }
+
   /** Names that were answered, by the second, for so long. Throws where an answer is wrong. */
   async run(seconds: number, nextQuestion: () => readonly string[]): Promise<number[]> {
     const startMs = performance.now();
@@ -27,14 +33,17 @@ export class LookUpLoad {
     const ask = async ({ call }: TransportConnection): Promise<void> => {
       for (;;) {
         const paths = nextQuestion();
+        const askedMs = performance.now();
         const { results } = await call('stat', { paths }, { timeoutSeconds });
-        const second = Math.floor((performance.now() - startMs) / 1000);
-        if (second >= answered.length) return;
+        const nowMs = performance.now();
+        this.#longestSeconds = Math.max(this.#longestSeconds, (nowMs - askedMs) / 1000);
+        const second = Math.floor((nowMs - startMs) / 1000);
         const wrong = paths.find((path, at) => {
           const result = results[at];
           return result === undefined || 'error' in result || result.path !== path;
         });
         if (wrong !== undefined) throw new Error(`${wrong} was not answered rightly`);
+        if (second >= answered.length) return;
         answered[second] = (answered[second] ?? 0) + paths.length;
       }
     };

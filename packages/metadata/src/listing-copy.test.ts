@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { TestContext } from 'node:test';
 
-import type { ListingPart } from '@millpool/protocol';
-
-import type { ListingCopy } from './listing-copy.ts';
-import { MemoryBucket } from './testing/memory-bucket.ts';
-import { never, NodeFixture } from './testing/node-fixture.ts';
+import { copyingPair } from './testing/copying-pair.ts';
+import type { MemoryBucket } from './testing/memory-bucket.ts';
+import { never } from './testing/node-fixture.ts';
 
 const files = 30_000;
 
@@ -19,34 +16,9 @@ function fill(bucket: MemoryBucket, size: number): void {
   bucket.put(Buffer.from([...Buffer.from('train/'), 0xff, 0x31]), size);
 }
 
-/** Two nodes; `to` takes from `from` what it would have to list, unless the test bends what it gets. */
-async function pairOf(t: TestContext) {
-  const bucket = new MemoryBucket();
-  const limits = { shards: 32, partitionNamesMax: 2_000 };
-  const [from, to] = [await NodeFixture.start(limits), await NodeFixture.start(limits)];
-  t.after(async () => {
-    await to.remove();
-    await from.remove();
-  });
-  for (const node of [from, to]) await node.attachBucket(bucket, '/data');
-  const seen = { opened: 0, parts: 0, bend: (part: ListingPart): ListingPart => part };
-  to.metadata.directories.copyFrom({
-    open: async ({ path }, maxAgeSeconds, signal): Promise<ListingCopy> => {
-      const part = async (request: { maxAgeSeconds: number | null; after: ListingPart['next'] }) => {
-        seen.parts += 1;
-        return seen.bend(await from.metadata.directories.copyPart({ path, part: null, ...request }, signal));
-      };
-      seen.opened += 1;
-      const first = await part({ maxAgeSeconds, after: null });
-      return { first, more: (after) => part({ maxAgeSeconds: null, after }) };
-    },
-  });
-  return { bucket, from, to, seen };
-}
-
 describe('a copy of a listing', () => {
   test('is the listing that it was taken of, and the source is not asked', async (t) => {
-    const { bucket, from, to, seen } = await pairOf(t);
+    const { bucket, from, to, seen } = await copyingPair(t);
     for (const size of [100, 200]) {
       fill(bucket, size);
       if (size === 200) {
@@ -66,7 +38,7 @@ describe('a copy of a listing', () => {
   });
 
   test('is as old as what it was taken of, and older than allowed is listed again where it is taken', async (t) => {
-    const { bucket, from, to, seen } = await pairOf(t);
+    const { bucket, from, to, seen } = await copyingPair(t);
     bucket.put('train/1.jpg', 1);
     const pass = async (ms: number): Promise<void> => {
       for (const node of [from, to]) await node.clock.advance(ms);
@@ -86,7 +58,7 @@ describe('a copy of a listing', () => {
   });
 
   test('that breaks off, is damaged, or is of the wrong class is no answer: the source is listed', async (t) => {
-    const { bucket, from, to, seen } = await pairOf(t);
+    const { bucket, from, to, seen } = await copyingPair(t);
     fill(bucket, 100);
     const wanted = await from.list('/data/train');
     const isLate = (): boolean => seen.parts % 4 === 3;
@@ -109,7 +81,7 @@ describe('a copy of a listing', () => {
   });
 
   test('of what nobody has attached is none', async (t) => {
-    const { from } = await pairOf(t);
+    const { from } = await copyingPair(t);
     await assert.rejects(
       from.metadata.directories.copyPart({ path: '/other', part: null, maxAgeSeconds: 1, after: null }, never),
       {

@@ -131,7 +131,7 @@ export async function startMetadata(config: MetadataConfig): Promise<LocalMetada
     watchReplaced: (listener) => replaced.watch(listener),
     underStorage: async (id) => attachments.byId(id).storage(),
     homeOf: (path, of) => homeOf(attachments, { path, of }, shards),
-    resolved: (entries) => resolvedIn(attachments, entries, shards),
+    resolved: (found) => resolvedIn(attachments, found, shards),
     directories: new Directories({ attachments, listings, entries, shards, nowMs, turns }),
     refreshAttachments: () => attachments.refresh(),
     stop: async () => {

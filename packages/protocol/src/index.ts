@@ -107,6 +107,7 @@ export type {
   ShardStatus,
 } from './cluster.ts';
 export type {
+  AnsweredReads,
   CopyPlace,
   DirectoryHeat,
   ListingPart,

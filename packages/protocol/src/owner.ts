@@ -85,10 +85,17 @@ export interface ListingPart {
 
 export type OwnerCopyReply = { readonly part: ListingPart } | { readonly moved: ShardOwner | null };
 
+export interface AnsweredReads {
+  readonly path: string;
+  /** The id of the node that asked. */
+  readonly caller: string;
+  readonly reads: number;
+}
+
 /** What a node answered from copies, since it told last. */
 export interface OwnerReadsRequest {
   readonly from: string;
-  readonly directories: readonly { readonly path: string; readonly reads: number }[];
+  readonly directories: readonly AnsweredReads[];
 }
 
 /** Directories of a shard that is to move, of which the node that is to have it takes copies. */

@@ -40,6 +40,7 @@ import type {
 } from './methods.ts';
 import { entryClassCount } from './owner.ts';
 import type {
+  AnsweredReads,
   CopyPlace,
   OwnerCopyRequest,
   OwnerListRequest,
@@ -265,7 +266,7 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
   'owner-take': record<OwnerTakeRequest>({ from: nodeId, shard, paths: listOf(path, requestPathsMax) }),
   'owner-reads': record<OwnerReadsRequest>({
     from: nodeId,
-    directories: listOf(record<OwnerReadsRequest['directories'][number]>({ path, reads: integer(1) }), requestPathsMax),
+    directories: listOf(record<AnsweredReads>({ path, caller: nodeId, reads: integer(1) }), requestPathsMax),
   }),
   'owner-heat': record<Methods['owner-heat']['request']>({ limit: hotLimit }),
   status: nothing,

@@ -119,6 +119,10 @@ describe('a hot directory', () => {
       assert.ok(age.seconds !== null, `part ${index}`);
     }
     assert.deepEqual(bucket.asked, { lists, stats }, 'the source is not asked');
+    const answeredMs = systemClock.monotonicMs();
+    await readUntil([reader], () => systemClock.monotonicMs() - answeredMs > 2_500, 'read on');
+    const { directories } = await home.admin.dirs({ limit: 1 }, { signal: never });
+    assert.equal(directories[0]?.callers, 1, 'owners of its parts are no callers');
   });
 
   test('is what an operator chooses, whatever its load, until it is left to its load again', async (t) => {

@@ -96,7 +96,7 @@ export class LookupRouter {
     }
     const kept = node.view.directory(home.directory);
     if (kept?.rung === 'publish' && copies.has(directory, null)) {
-      reports.count(directory, places.length);
+      reports.count(directory, places.length, node.id);
       return [];
     }
     if (kept === null || kept.shards.length === 1) return [{ ...group, shard: home.shard, part: null }];
@@ -105,7 +105,7 @@ export class LookupRouter {
 
   /** What this node has a part of is answered at once; the owner of the home answers for its parts as for the whole. */
   #questionsOfParts(group: Group, { shards }: KeptDirectory, asked: Asked): Question[] {
-    const { owners, copies, local, reports } = this.#parts;
+    const { node, owners, copies, local, reports } = this.#parts;
     const { home, directory } = group;
     const left: number[] = [];
     const byPart = new Map<number, number[]>();
@@ -124,7 +124,7 @@ export class LookupRouter {
       if (found === null) {
         left.push(...places);
       } else {
-        reports.count(directory, places.length);
+        reports.count(directory, places.length, node.id);
         places.forEach((place, at) => (asked.results[place] = found[at] ?? null));
       }
       return [];

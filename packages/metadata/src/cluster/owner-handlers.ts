@@ -53,7 +53,7 @@ export function ownerHandlers(parts: Parts): Handlers<OwnerMethod> {
         const { shard, part, paths } = question;
         if (terms[at] === null) return { moved: ownerOf(parts, shard) };
         const results =
-          part === null ? found.slice(next, (next += paths.length)) : lookupPart(parts, { ...question, part });
+          part === null ? found.slice(next, (next += paths.length)) : lookupPart(parts, { ...question, part }, from);
         if (still[at] !== terms[at]) return { moved: ownerOf(parts, shard) };
         return results === null ? { repartitioned: true } : { results: results.map(resultOf) };
       });
@@ -71,7 +71,6 @@ export function ownerHandlers(parts: Parts): Handlers<OwnerMethod> {
       await catchUp(parts, [request]);
       const [term = null] = termsOf(parts, [request]);
       if (term === null) return { moved: ownerOf(parts, request.shard) };
-      if (request.after === null) heat.listed(request.path, request.from);
       const part = await local.directories.copyPart(request, signal);
       return node.termOf(request.shard) === term ? { part } : { moved: ownerOf(parts, request.shard) };
     },
@@ -79,8 +78,8 @@ export function ownerHandlers(parts: Parts): Handlers<OwnerMethod> {
       await local.refreshAttachments();
       return { taken: await takeListings(parts, request, signal) };
     },
-    'owner-reads': async ({ from, directories }) => {
-      for (const { path, reads } of directories) heat.answeredElsewhere(path, reads, from);
+    'owner-reads': async ({ directories }) => {
+      for (const { path, reads, caller } of directories) heat.answeredElsewhere(path, reads, caller);
       return {};
     },
     'owner-heat': async ({ limit }) => ({ directories: heat.hottest(limit) }),
@@ -115,10 +114,11 @@ function knownIn(local: LocalMetadata): (attachment: number) => boolean {
 function lookupPart(
   { local, copies, reports }: Parts,
   { paths, part }: Pick<OwnerQuestion, 'paths'> & { readonly part: NamesPart },
+  caller: string,
 ): LookupResult[] | null {
   const directory = parentOf(paths[0] ?? '/');
   if (!copies.has(directory, part)) return null;
-  reports.count(directory, paths.length);
+  reports.count(directory, paths.length, caller);
   return local.directories.lookup(paths, part);
 }
 

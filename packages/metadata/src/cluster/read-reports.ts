@@ -1,4 +1,5 @@
 import type { Clock, Log, Timer } from '@millpool/host';
+import type { AnsweredReads } from '@millpool/protocol';
 
 import type { HeatCounter } from '../heat/heat-counter.ts';
 import type { LocalMetadata } from '../start.ts';
@@ -26,15 +27,17 @@ const tellTimeoutSeconds = 2;
 export class ReadReports {
   readonly #parts: Parts;
   readonly #stop = new AbortController();
-  #reads = new Map<string, number>();
+  /** By caller and path. */
+  #reads = new Map<string, AnsweredReads>();
   #timer: Timer | null = null;
 
   constructor(parts: Parts) {
     this.#parts = parts;
   }
 
-  count(path: string, reads: number): void {
-    this.#reads.set(path, (this.#reads.get(path) ?? 0) + reads);
+  count(path: string, reads: number, caller: string): void {
+    const key = `${caller} ${path}`;
+    this.#reads.set(key, { path, caller, reads: reads + (this.#reads.get(key)?.reads ?? 0) });
     this.#timer ??= this.#parts.clock.after(everyMs, () => void this.#tell());
   }
 
@@ -44,25 +47,23 @@ export class ReadReports {
   }
 
   async #tell(): Promise<void> {
-    const { node, local, owners, heat } = this.#parts;
+    const { local, owners, heat } = this.#parts;
     const reads = this.#reads;
     this.#reads = new Map();
     this.#timer = null;
-    const byOwner = new Map<string, { readonly path: string; readonly reads: number }[]>();
-    for (const [path, count] of reads) {
+    const byOwner = new Map<string, AnsweredReads[]>();
+    for (const answered of reads.values()) {
+      const { path, caller, reads: count } = answered;
       const home = local.homeOf(path, 'listing');
       if (home === null) continue;
       const owner = owners.otherOf(home.shard)?.owner;
-      if (owner === undefined) heat.answeredElsewhere(path, count, node.id);
-      else byOwner.set(owner, [...(byOwner.get(owner) ?? []), { path, reads: count }]);
+      if (owner === undefined) heat.answeredElsewhere(path, count, caller);
+      else byOwner.set(owner, [...(byOwner.get(owner) ?? []), answered]);
     }
     await Promise.all([...byOwner].map(([owner, directories]) => this.#tellOne(owner, directories)));
   }
 
-  async #tellOne(
-    owner: string,
-    directories: readonly { readonly path: string; readonly reads: number }[],
-  ): Promise<void> {
+  async #tellOne(owner: string, directories: readonly AnsweredReads[]): Promise<void> {
     const { node, peers, log } = this.#parts;
     const call = { method: 'owner-reads', request: { from: node.id, directories } } as const;
     try {

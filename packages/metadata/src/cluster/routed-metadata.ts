@@ -93,7 +93,7 @@ class ListRouter {
     if (owners.otherOf(shard) === null) return true;
     const isPublished = !recursive && node.view.directory(directory)?.rung === 'publish';
     if (!isPublished || !copies.has(path, null)) return false;
-    reports.count(path, 1);
+    reports.count(path, 1, node.id);
     return true;
   }
 

@@ -17,7 +17,7 @@ export interface Reasoned {
 
 /** One sentence for a log and for an operator's table. */
 export function reasonOf(why: Reasoned, of: Measured): string {
-  const reads = `${whole(of.readsPerS)} reads/s by ${whole(of.callers)} callers`;
+  const reads = `${whole(of.readsPerS)} reads/s by ${whole(of.callers)} caller${of.callers === 1 ? '' : 's'}`;
   const load = `${reads} and ${whole(of.writesPerS)} writes/s are ${percent(why.now)} of its busiest owner`;
   return `${head(why, of)}: ${load}${why.isMove ? `, then ${percent(why.then)}` : ''}${names(why, of)}`;
 }
