@@ -68,7 +68,7 @@ export class ClusterShow {
     const { names, wrong, splitAfterSeconds, publishedAfterSeconds, longestSeconds, moved, maxOverMean } = verdict;
     const lines = [
       `${names.toLocaleString('en')} names were looked up, ${wrong} answered wrongly`,
-      `read by one node it was shared out after ${splitAfterSeconds} s; by two, published in ${publishedAfterSeconds} s`,
+      `read by one node it was shared out in ${splitAfterSeconds} s; by two, published in ${publishedAfterSeconds} s`,
       `what the killed node owned had other owners after ${verdict.ownedAgainAfterSeconds.toFixed(1)} s`,
       `${moved} shards were moved; the fullest node has ${maxOverMean.toFixed(2)} times the mean`,
       `the longest answer took ${longestSeconds.toFixed(2)} s`,
