@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { openEtcdStore } from '@millpool/coordination/etcd';
 import type { DirectoryStatus, HotDirectory, RebalancePlan, RebalanceStatus } from '@millpool/protocol';
 
 import { ClusterBed } from '../harness/cluster-bed.ts';
@@ -129,6 +130,37 @@ describe('daemons of a cluster', { skip, timeout: 300_000 }, () => {
     assert.equal(badParts.code, 2);
     const nowhere = await bed.node('whole').run('admin', 'dirs', 'publish', '/nowhere', '--json');
     assert.equal(errorOf(nowhere).code, 'not-found');
+  });
+
+  test('keep in a file what is only in etcd, and put back what was lost there', async () => {
+    const file = join(bed.path, 'map.json');
+    await run('cache', 'admin', 'map', 'export', file);
+    assert.equal((await bed.node('cache').run('admin', 'map', 'export', file)).code, 1);
+    assert.equal(((await stat(file)).mode & 0o777).toString(8), '600');
+    assert.match((await run('whole', 'admin', 'map', 'verify', file)).stdout, /, 0 damaged, 0 missing, 0 changed/);
+    const etcd = await openEtcdStore(`etcd://${bed.etcd.endpoint}`);
+    try {
+      await etcd.txn({
+        compare: [],
+        then: [
+          { kind: 'delete', key: 'attachment/train' },
+          { kind: 'put', key: 'cluster/shard/0005', value: Buffer.from('nonsense') },
+        ],
+        otherwise: [],
+      });
+    } finally {
+      await etcd.close();
+    }
+    const spoilt = await bed.node('whole').run('admin', 'map', 'verify', file);
+    assert.equal(spoilt.code, 1);
+    assert.match(spoilt.stdout, /1 damaged, 1 missing, 0 changed/);
+    await bed.until('it is not attached', async () => (await bed.node('meta-1').run('stat', '/train')).code === 4);
+    assert.match((await run('meta-2', 'admin', 'map', 'restore', file)).stdout, /2 put back, 0 changed/);
+    await bed.until('it is attached', async () => (await bed.node('meta-1').run('stat', '/train')).code === 0);
+    await bed.untilServed('whole');
+    for (const name of everybody) await readsRight(name);
+    const none = await bed.node('whole').run('admin', 'map', 'restore', bed.tokenFile, '--json');
+    assert.equal(errorOf(none).code, 'invalid');
   });
 
   test('know at once what is attached at another, and what is detached', async () => {

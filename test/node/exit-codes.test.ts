@@ -70,6 +70,9 @@ const ways: Readonly<Record<string, Ways>> = {
   'admin dirs split': { wrong: ['/a', '--parts', '6'], absent: null, alone: ['/a'] },
   'admin dirs merge': { wrong: [], absent: null, alone: ['/a'] },
   'admin dirs auto': { wrong: [], absent: null, alone: ['/a'] },
+  'admin map export': { wrong: ['a', 'b'], absent: null, alone: ['-'] },
+  'admin map verify': { wrong: ['a', 'b'], absent: null, alone: [] },
+  'admin map restore': { wrong: [], absent: null, alone: null },
   'admin drain': { wrong: [], absent: null, alone: ['a'] },
   'admin undrain': { wrong: [], absent: null, alone: ['a'] },
   config: { wrong: ['all'], absent: null, alone: null },
@@ -105,7 +108,7 @@ async function held(way: keyof Ways, code: number, env: NodeJS.ProcessEnv): Prom
 }
 
 test('every verb has its ways to fail here', async () => {
-  const groups = ['dataset', 'jobs', 'admin', 'admin shards', 'admin rebalance', 'admin dirs'];
+  const groups = ['dataset', 'jobs', 'admin', 'admin shards', 'admin rebalance', 'admin dirs', 'admin map'];
   const below = groups.map(async (group) => (await listed(...group.split(' '))).map((name) => `${group} ${name}`));
   const all = [...(await listed()), ...(await Promise.all(below)).flat()];
   const verbs = all.filter((name) => !groups.includes(name));

@@ -3,7 +3,7 @@ import { silentLog } from '@millpool/host';
 import type { Clock } from '@millpool/host';
 import { ClusterAdmin, ClusterView, moveKey } from '@millpool/metadata/cluster';
 import { MillpoolError } from '@millpool/protocol';
-import type { ClusterMethod, DirectoryMethod, Handlers } from '@millpool/protocol';
+import type { ClusterMethod, DirectoryMethod, Handlers, MapMethod } from '@millpool/protocol';
 
 import type { Random } from './random.ts';
 
@@ -14,7 +14,7 @@ export class Operator {
   readonly #store: CoordStore;
   readonly #random: Random;
   readonly #view: ClusterView;
-  readonly #admin: Handlers<Exclude<ClusterMethod, DirectoryMethod>>;
+  readonly #admin: Handlers<Exclude<ClusterMethod, DirectoryMethod | MapMethod>>;
 
   private constructor(store: CoordStore, random: Random, view: ClusterView, clock: Clock) {
     this.#store = store;

@@ -6,6 +6,7 @@ import type { Log, Shutdown } from '@millpool/host';
 import type { LocalMetadata, Metadata } from '@millpool/metadata';
 import {
   ClusterAdmin,
+  ClusterMap,
   ClusterNode,
   DirectoryAdmin,
   DirectoryWarden,
@@ -79,6 +80,7 @@ export async function joinCluster(config: ClusterConfig, of: MemberParts): Promi
     metadata: routed.metadata,
     handlers: {
       ...new ClusterAdmin({ id, view: node.view, ...common }).handlers,
+      ...new ClusterMap(common).handlers,
       ...new DirectoryAdmin({ node, local, hot, ...common }).handlers,
     },
   };

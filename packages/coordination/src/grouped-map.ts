@@ -1,5 +1,7 @@
 /** Values by names, and by what names have up to their first slash. */
 export class GroupedMap<T> {
+  /** Names of what is there and is no value. */
+  readonly damaged = new Set<string>();
   readonly #all = new Map<string, T>();
   readonly #groups = new Map<string, Map<string, T>>();
 
@@ -13,6 +15,7 @@ export class GroupedMap<T> {
   }
 
   set(name: string, value: T): void {
+    this.damaged.delete(name);
     this.#all.set(name, value);
     const group = groupOf(name);
     const same = this.#groups.get(group);
@@ -21,6 +24,7 @@ export class GroupedMap<T> {
   }
 
   delete(name: string): void {
+    this.damaged.delete(name);
     this.#all.delete(name);
     this.#groups.get(groupOf(name))?.delete(name);
   }

@@ -48,6 +48,11 @@ export class LiveRange<T> {
     return this.#entries.below(group);
   }
 
+  /** Names of records that are there, and of which `decode` made nothing. */
+  get damaged(): ReadonlySet<string> {
+    return this.#entries.damaged;
+  }
+
   /** Nothing that was changed up to here is missing. */
   get revision(): number {
     return this.#revision;
@@ -141,6 +146,7 @@ export class LiveRange<T> {
       entries.set(name, decode(entry));
     } catch (error) {
       entries.delete(name);
+      entries.damaged.add(name);
       log.error('a record of the coordination store is passed over', { key: entry.key, error });
     }
   }

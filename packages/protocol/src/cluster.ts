@@ -1,3 +1,4 @@
+import type { ErrorShape } from './errors.ts';
 import type { DirectoryHeat } from './owner.ts';
 
 /** What a node of a cluster does: own shards of the metadata, keep bytes, or both. */
@@ -124,6 +125,39 @@ export interface DirectoryStatus extends HotDirectory {
   readonly missing: readonly string[];
 }
 
+/** A record of the coordination store that cannot be derived from anything else. */
+export interface MapRecord {
+  readonly key: string;
+  /** As it is kept: JSON. */
+  readonly value: string;
+}
+
+export interface MapReply {
+  /** ISO 8601. */
+  readonly takenAt: string;
+  /** In the order of their keys. */
+  readonly records: readonly MapRecord[];
+  /** Keys of those that no version can read. */
+  readonly damaged: readonly string[];
+}
+
+export interface MapRestoreRequest {
+  readonly records: readonly MapRecord[];
+  /** Nothing is changed. */
+  readonly isDryRun: boolean;
+}
+
+export interface MapRestoreReply {
+  /** Keys of those that were missing or damaged, and are put back. */
+  readonly restored: readonly string[];
+  /** Keys of those that are there with another value, and stay so. */
+  readonly changed: readonly string[];
+  /** Those that cannot be put back, and why. */
+  readonly refused: readonly ErrorShape[];
+}
+
+export const mapRecordsMax = 100_000;
+
 export const hotDirectoriesMax = 1_000;
 
 /** What an operator asks of a cluster. */
@@ -142,9 +176,12 @@ export const clusterMethods = [
   'dirs',
   'directory',
   'directory-set',
+  'map',
+  'map-restore',
 ] as const;
 export type ClusterMethod = (typeof clusterMethods)[number];
 
+export type MapMethod = 'map' | 'map-restore';
 export type DirectoryMethod = 'dirs' | 'directory' | 'directory-set';
 
 /** Its methods, with what each is asked and answers. */
@@ -170,4 +207,7 @@ export interface ClusterMethods {
   /** One of them, and what is done for its load. */
   directory: { request: { path: string }; reply: DirectoryStatus };
   'directory-set': { request: DirectorySetRequest; reply: DirectoryStatus };
+  /** Who owns what, attachments, and what an operator has chosen. */
+  map: { request: Record<string, never>; reply: MapReply };
+  'map-restore': { request: MapRestoreRequest; reply: MapRestoreReply };
 }

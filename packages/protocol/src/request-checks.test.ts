@@ -70,6 +70,8 @@ const good: { readonly [M in Method]: Methods[M]['request'] } = {
   dirs: { limit: 20 },
   directory: { path: '/a' },
   'directory-set': { path: '/a', rung: 'split', parts: 16 },
+  map: {},
+  'map-restore': { records: [{ key: 'cluster/drain/a', value: '1' }], isDryRun: true },
   'owner-heat': { limit: 20 },
   'owner-lookup': {
     from: 'gpu-07-3f9a',

@@ -16,8 +16,8 @@ import {
   textBytesMax,
 } from './check.ts';
 import type { Check } from './check.ts';
-import { chosenRungs, hotDirectoriesMax, movesAtOnceMax, shardsMax } from './cluster.ts';
-import type { DirectorySetRequest, ShardMoveRequest } from './cluster.ts';
+import { chosenRungs, hotDirectoriesMax, mapRecordsMax, movesAtOnceMax, shardsMax } from './cluster.ts';
+import type { DirectorySetRequest, MapRecord, MapRestoreRequest, ShardMoveRequest } from './cluster.ts';
 import { MillpoolError } from './errors.ts';
 import type { ListRequest } from './list.ts';
 import type {
@@ -246,6 +246,11 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
     path,
     rung: orNull(oneOf(chosenRungs)),
     parts: orNull(integer(2, shardsMax)),
+  }),
+  map: nothing,
+  'map-restore': record<MapRestoreRequest>({
+    records: listOf(record<MapRecord>({ key: text, value: text }), mapRecordsMax),
+    isDryRun: flag,
   }),
   'owner-lookup': record<OwnerLookupRequest>({
     from: nodeId,

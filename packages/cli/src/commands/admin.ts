@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 
 import { dirsCommand } from '../admin/dirs.ts';
 import { drainCommands } from '../admin/drain.ts';
+import { mapCommand } from '../admin/map.ts';
 import { nodesCommand } from '../admin/nodes.ts';
 import { rebalanceCommand } from '../admin/rebalance.ts';
 import { shardsCommand } from '../admin/shards.ts';
@@ -17,4 +18,5 @@ export function adminCommand(program: Command, context: CommandContext): void {
   rebalanceCommand(admin, context);
   drainCommands(admin, context);
   dirsCommand(admin, context);
+  mapCommand(admin, context);
 }

@@ -1,10 +1,10 @@
-import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 
 import type { Command } from 'commander';
-import { formatBytes, MillpoolError } from '@millpool/protocol';
+import { formatBytes } from '@millpool/protocol';
 
 import type { CommandContext, Tools } from '../command-context.ts';
+import { writeNewFile } from '../new-file.ts';
 
 const howTo = `
 It holds the program and machine, every setting, what doctor finds, what the daemon says of itself, and the end of its
@@ -28,22 +28,7 @@ async function runSupport(wanted: string | undefined, tools: Tools): Promise<voi
   if (wanted === '-') return output.result(report, text.trimEnd());
   const stamp = new Date().toISOString().replace(/\.\d+|[-:]/g, '');
   const path = resolve(wanted ?? `millpool-support-${stamp}.json`);
-  await writeFile(path, text, { mode: 0o600, flag: 'wx' }).catch((error: unknown) => {
-    throw notWritten(path, error as NodeJS.ErrnoException);
-  });
+  await writeNewFile(path, text, 'Name another file with --output, or - for standard output.');
   const bytes = Buffer.byteLength(text);
   output.result({ path, bytes }, `${path}: ${formatBytes(bytes)}, without secrets. Read it before you pass it on.`);
-}
-
-function notWritten(path: string, cause: NodeJS.ErrnoException): MillpoolError {
-  const isThere = cause.code === 'EEXIST';
-  return new MillpoolError(
-    {
-      code: isThere ? 'exists' : 'invalid',
-      message: isThere ? `${path} is there already` : `${path} cannot be written: ${cause.message}`,
-      remedy: 'Name another file with --output, or - for standard output.',
-      path,
-    },
-    { cause },
-  );
 }

@@ -72,7 +72,13 @@ export class Adopter {
   #due(): Adoption[] {
     const { view } = this.#parts;
     const owners = Array.from({ length: view.shards }, (_, shard) => view.ownerOf(shard));
-    return adoptionsOf({ owners, nodes: view.serving.map(({ id }) => id), takers: view.takers.map(({ id }) => id) });
+    const due = adoptionsOf({
+      owners,
+      nodes: view.serving.map(({ id }) => id),
+      takers: view.takers.map(({ id }) => id),
+    });
+    // One that cannot be swapped would keep all others of its transaction from it.
+    return due.filter(({ shard }) => !view.isDamaged(shard));
   }
 
   async #swap(adoptions: readonly Adoption[]): Promise<void> {

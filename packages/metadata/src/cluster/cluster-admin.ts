@@ -4,7 +4,14 @@ import type { CoordStore, Txn } from '@millpool/coordination';
 import { withDeadline } from '@millpool/host';
 import type { Clock, Log } from '@millpool/host';
 import { MillpoolError } from '@millpool/protocol';
-import type { ClusterMethod, DirectoryMethod, Handlers, RebalanceState, RebalanceStatus } from '@millpool/protocol';
+import type {
+  ClusterMethod,
+  DirectoryMethod,
+  Handlers,
+  MapMethod,
+  RebalanceState,
+  RebalanceStatus,
+} from '@millpool/protocol';
 
 import { nodesOf, planOf, shardsOf, statusOf } from './cluster-status.ts';
 import type { ClusterView } from './cluster-view.ts';
@@ -36,7 +43,7 @@ export class ClusterAdmin {
     this.#parts = parts;
   }
 
-  get handlers(): Handlers<Exclude<ClusterMethod, DirectoryMethod>> {
+  get handlers(): Handlers<Exclude<ClusterMethod, DirectoryMethod | MapMethod>> {
     return {
       nodes: async () => {
         await this.#refresh();

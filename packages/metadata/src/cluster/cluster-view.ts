@@ -94,6 +94,11 @@ export class ClusterView {
     return known?.kind === 'shard' ? known.owned : null;
   }
 
+  /** Its record is there and cannot be read; only an operator can put it back. */
+  isDamaged(shard: number): boolean {
+    return this.#known.damaged.has(this.#names[shard] ?? '');
+  }
+
   /** What owners are asked to hand over, by shard. */
   get moves(): ReadonlyMap<number, AskedMove> {
     return new Map(

@@ -26,6 +26,8 @@ export interface KeptDirectory extends DirectoryRecord {
   readonly modRevision: number;
 }
 
+type KeptRecord = Pick<KeyValue, 'key' | 'value' | 'modRevision'>;
+
 /** Of a directory by its id in hex. */
 export function directoryRecordKey(id: string): string {
   return directoryPrefix + id;
@@ -37,7 +39,7 @@ export function encodeDirectoryRecord(record: DirectoryRecord): Uint8Array {
 }
 
 /** Throws `corrupt`. */
-export function decodeDirectoryRecord({ key, value, modRevision }: KeyValue): KeptDirectory {
+export function decodeDirectoryRecord({ key, value, modRevision }: KeptRecord): KeptDirectory {
   try {
     const said = JSON.parse(Buffer.from(value).toString()) as Partial<DirectoryRecord>;
     const { attachment, path, rung, shards, since, reason, isPinned = false } = said;

@@ -1,6 +1,7 @@
 export { ClusterAdmin } from './cluster-admin.ts';
 export { clusterLayout } from './cluster-layout.ts';
 export type { ClusterLayout } from './cluster-layout.ts';
+export { ClusterMap } from './cluster-map.ts';
 export { ClusterNode, leaseTimes } from './cluster-node.ts';
 export type { ClusterNodeConfig } from './cluster-node.ts';
 export { ClusterView } from './cluster-view.ts';

@@ -28,7 +28,7 @@ export function encodeShard({ owner, term }: ShardRecord): Uint8Array {
 }
 
 /** Throws `corrupt`. */
-export function decodeShard({ key, value }: KeyValue): ShardRecord {
+export function decodeShard({ key, value }: Pick<KeyValue, 'key' | 'value'>): ShardRecord {
   try {
     const { owner, term } = JSON.parse(Buffer.from(value).toString()) as Partial<ShardRecord>;
     if (typeof owner === 'string' && Number.isSafeInteger(term) && (term ?? 0) >= 1) return { owner, term: term ?? 0 };

@@ -10,6 +10,7 @@ import { connectTransport, listenTransport } from '@millpool/transport';
 import type { TransportServer } from '@millpool/transport';
 
 import { ClusterAdmin } from '../cluster/cluster-admin.ts';
+import { ClusterMap } from '../cluster/cluster-map.ts';
 import { ClusterNode } from '../cluster/cluster-node.ts';
 import { DirectoryAdmin } from '../cluster/directory-admin.ts';
 import { DirectoryWarden } from '../cluster/directory-warden.ts';
@@ -106,6 +107,7 @@ export class ClusterFixture {
     const hot = new HotDirectories({ node, local, peers, heat, log: silentLog });
     const admin = {
       ...new ClusterAdmin({ id, view: node.view, ...parts }).handlers,
+      ...new ClusterMap(parts).handlers,
       ...new DirectoryAdmin({ node, local, hot, ...parts }).handlers,
     };
     const member = { fixture, node, admin, metadata: routed.metadata, asked, hangUp };
