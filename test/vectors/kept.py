@@ -24,7 +24,7 @@ def metadata_keys():
     yield entry.raw("name", b"a%2Fb", "a%2Fb")
     yield key("run", 4).number("run", 2, 1).number("class", 1, 2).raw("name", b"sub", "sub")
     yield key("split", 5).number("parent", 2, 1).number("child", 2, 257)
-    yield Layout("metadata-detached-key", "big").begin("detached-key").number("tag", 1, 6).number("attachment", 4, 7)
+    yield Layout("metadata-marked-key", "big").begin("marked-key").number("tag", 1, 6).number("attachment", 4, 7)
 
 
 def real(vector, field, value):

@@ -104,21 +104,18 @@ export async function startMetadata(config: MetadataConfig): Promise<LocalMetada
   const namespace = new Namespace({ attachments, listings, entries, shards, nowMs, turns });
   const sweep = new Sweep(store, partitions);
   const sweepSoon = (): void => {
-    sweep.start(listings.settled(), (error) => log.error('what was detached could not be swept', { error }));
+    const ids = () => attachments.current().map(({ attachment }) => attachment.id);
+    void sweep.start(listings.settled(), ids, (error) => log.error('what was detached could not be swept', { error }));
   };
   sweepSoon();
+  const unwatch = attachments.watch(sweepSoon);
 
   return {
     handlers: {
       list: async (request, { signal }) => namespace.list(checkedLimit(request), signal),
       'check-source': async (request, { signal }) => namespace.checkSource(request, signal),
       attach: async (request) => attachments.attach(request),
-      detach: async ({ path }) => {
-        const { id } = await attachments.detach(path);
-        await sweep.detached(id);
-        sweepSoon();
-        return { path };
-      },
+      detach: async ({ path }) => ({ path: (await attachments.detach(path)).path }),
       attachments: async () => ({ attachments: attachments.current().map(({ attachment }) => attachment) }),
     },
     lookup: (paths, signal) => namespace.lookup(paths, signal),
@@ -135,6 +132,7 @@ export async function startMetadata(config: MetadataConfig): Promise<LocalMetada
     directories: new Directories({ attachments, listings, entries, shards, nowMs, turns }),
     refreshAttachments: () => attachments.refresh(),
     stop: async () => {
+      unwatch();
       await attachments.stop();
       await listings.settled();
       await sweep.stop();

@@ -119,6 +119,10 @@ describe('a hot directory', () => {
       assert.ok(age.seconds !== null, `part ${index}`);
     }
     assert.deepEqual(bucket.asked, { lists, stats }, 'the source is not asked');
+    const [why, shards] = [reader.metadata.owner(paths[7] as string), record()?.shards ?? []];
+    assert.deepEqual([why?.partitions, why?.shard], [16, shards[why?.partition ?? 0]]);
+    const ownerOfPart = home.node.view.ownerOf(why?.shard ?? 0)?.owner;
+    assert.equal(why?.node ?? reader.node.id, ownerOfPart);
     const answeredMs = systemClock.monotonicMs();
     await readUntil([reader], () => systemClock.monotonicMs() - answeredMs > 2_500, 'read on');
     const { directories } = await home.admin.dirs({ limit: 1 }, { signal: never });

@@ -111,7 +111,9 @@ export class LookupRouter {
     const byPart = new Map<number, number[]>();
     for (const place of group.places) {
       const index = hashName(Buffer.from(nameOf(asked.paths[place] as string))) & (shards.length - 1);
-      byPart.set(index, [...(byPart.get(index) ?? []), place]);
+      const same = byPart.get(index);
+      if (same === undefined) byPart.set(index, [place]);
+      else same.push(place);
     }
     const questions = [...byPart].flatMap(([index, places]): Question[] => {
       const part = { index, count: shards.length };

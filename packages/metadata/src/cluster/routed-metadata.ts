@@ -1,9 +1,10 @@
 import type { Clock, Log } from '@millpool/host';
-import { asMillpoolError } from '@millpool/protocol';
+import { asMillpoolError, nameOf } from '@millpool/protocol';
 import type { ListReply, ListRequest } from '@millpool/protocol';
 
 import type { HeatCounter } from '../heat/heat-counter.ts';
 import type { Home } from '../home.ts';
+import { hashName } from '../name-hash.ts';
 import type { Owner } from '../owner.ts';
 import type { LocalMetadata, Metadata } from '../start.ts';
 import type { ClusterNode } from './cluster-node.ts';
@@ -55,7 +56,7 @@ export function routedMetadata(parts: Parts): Routed {
       ...local,
       handlers: { ...local.handlers, list: (request, { signal }) => lists.list(request, signal) },
       lookup: (paths, signal) => lookups.lookup(paths, signal),
-      owner: (path) => ownerOf(local, owners, path),
+      owner: (path) => ownerOf({ ...parts, owners }, path),
     },
     copies,
     reports,
@@ -66,9 +67,18 @@ export function routedMetadata(parts: Parts): Routed {
   };
 }
 
-function ownerOf(local: LocalMetadata, owners: Owners, path: string): Owner | null {
+/** Of a directory that was shared out: who owns the part that has the name. */
+function ownerOf(
+  { local, node, owners }: Pick<Parts, 'local' | 'node'> & { readonly owners: Owners },
+  path: string,
+): Owner | null {
   const owner = local.owner(path);
-  return owner === null ? null : { ...owner, node: owners.otherOf(owner.shard)?.owner ?? null };
+  if (owner === null) return null;
+  const { shard, directory } = local.homeOf(owner.directory, 'listing') ?? { shard: owner.shard, directory: '' };
+  const shards = node.view.directory(directory)?.shards ?? [shard];
+  const partition = hashName(Buffer.from(nameOf(path))) & (shards.length - 1);
+  const at = shards[partition] ?? shard;
+  return { ...owner, node: owners.otherOf(at)?.owner ?? null, shard: at, partition, partitions: shards.length };
 }
 
 class ListRouter {

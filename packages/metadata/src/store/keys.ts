@@ -7,9 +7,9 @@
  *     03 shard id partition class name     → block of entries, from that name on
  *     04 shard id run class name           → one item of a run that outgrew memory (at the home)
  *     05 shard id parent child             → a split under way (at the home)
- *     06 attachment                        → it was detached, and what is stored of it is to go
+ *     06 attachment                        → something may be stored of it; it goes once it is not attached
  */
-const tags = { directory: 1, partition: 2, entry: 3, run: 4, split: 5, detached: 6 } as const;
+const tags = { directory: 1, partition: 2, entry: 3, run: 4, split: 5, marked: 6 } as const;
 
 /**
  * Entries of one class and partition are in the byte order of their names. Plain files have names that are the source's
@@ -123,16 +123,16 @@ export function directoriesIn(shard: number): KeyRange {
 }
 
 export const allSplits = tagRange(tags.split);
-export const allDetached = tagRange(tags.detached);
+export const allMarked = tagRange(tags.marked);
 
 export function directoryOfKey(key: Buffer): DirectoryName {
   const id = Buffer.from(key.subarray(3, directoryBytes));
   return { home: key.readUInt16BE(1), id, text: id.toString('hex') };
 }
 
-export function detachedKey(attachment: number): Buffer {
+export function markedKey(attachment: number): Buffer {
   const key = Buffer.alloc(5);
-  key.writeUInt8(tags.detached, 0);
+  key.writeUInt8(tags.marked, 0);
   key.writeUInt32BE(attachment, 1);
   return key;
 }

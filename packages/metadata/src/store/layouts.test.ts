@@ -12,7 +12,7 @@ import { decodePartitionMap, encodePartitionMap, partitionsOf, shardOf } from '.
 import { EntryBlock, EntryBlockWriter } from './entry-block.ts';
 import {
   attachmentOfKey,
-  detachedKey,
+  markedKey,
   directoryKey,
   directoryOfKey,
   entryKey,
@@ -62,9 +62,9 @@ test('keys have the bytes of docs/formats.md', () => {
   assert.deepEqual([parent, child], [split.number('split-key/0/parent'), split.number('split-key/0/child')]);
   assert.deepEqual(splitKey(directory, parent, child), split.bytes);
 
-  const detached = LayoutVector.named('metadata-detached-key');
-  assert.equal(attachmentOfKey(detached.bytes), detached.number('detached-key/0/attachment'));
-  assert.deepEqual(detachedKey(attachmentOfKey(detached.bytes)), detached.bytes);
+  const marked = LayoutVector.named('metadata-marked-key');
+  assert.equal(attachmentOfKey(marked.bytes), marked.number('marked-key/0/attachment'));
+  assert.deepEqual(markedKey(attachmentOfKey(marked.bytes)), marked.bytes);
 });
 
 test('records have the bytes of docs/formats.md', () => {
