@@ -68,7 +68,7 @@ export async function joinCluster(config: ClusterConfig, of: MemberParts): Promi
   parts.onClose('the connections to other nodes', () => peers.close());
   const routed = routedMetadata({ node, local, peers, heat, ...common });
   parts.onClose('the copies of directories', async () => routed.close());
-  begin(ownerHandlers({ node, local, heat, copies: routed.copies, reports: routed.reports, ...common }));
+  begin(ownerHandlers(routed.routing));
   const { hotReadsPerS } = config;
   const warden = DirectoryWarden.start({ node, local, heat, hotReadsPerS, ...common });
   parts.onClose('what is done for hot directories', () => warden.stop());

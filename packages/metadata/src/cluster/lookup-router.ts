@@ -1,30 +1,12 @@
-import type { Log } from '@millpool/host';
 import { nameOf } from '@millpool/protocol';
 import type { Entry, NamesPart, OwnerAnswer, ShardOwner } from '@millpool/protocol';
 
-import type { HeatCounter } from '../heat/heat-counter.ts';
 import type { Home } from '../home.ts';
 import { hashName } from '../name-hash.ts';
 import type { LookupResult } from '../resolved-entry.ts';
-import type { LocalMetadata } from '../start.ts';
-import type { ClusterNode } from './cluster-node.ts';
 import type { KeptDirectory } from './directory-record.ts';
-import type { KeptCopies } from './kept-copies.ts';
 import { otherwiseHere, redirectsMax } from './owners.ts';
-import type { Owners } from './owners.ts';
-import type { Peers } from './peers.ts';
-import type { ReadReports } from './read-reports.ts';
-
-interface Parts {
-  readonly node: ClusterNode;
-  readonly local: LocalMetadata;
-  readonly owners: Owners;
-  readonly peers: Peers;
-  readonly copies: KeptCopies;
-  readonly reports: ReadReports;
-  readonly heat: HeatCounter;
-  readonly log: Log;
-}
+import type { Routing } from './routing.ts';
 
 /** A request, and what is known of it so far, by place. */
 interface Asked {
@@ -50,9 +32,9 @@ const lookupTimeoutSeconds = 2;
 
 /** Look-ups, each asked of whoever can answer it best: this node, the owner of its directory's home, or of its part. */
 export class LookupRouter {
-  readonly #parts: Parts;
+  readonly #parts: Routing;
 
-  constructor(parts: Parts) {
+  constructor(parts: Routing) {
     this.#parts = parts;
   }
 

@@ -1,5 +1,4 @@
 import { withDeadline } from '@millpool/host';
-import type { Clock, Log } from '@millpool/host';
 import { parentOf } from '@millpool/protocol';
 import type {
   Handlers,
@@ -11,24 +10,11 @@ import type {
   ShardOwner,
 } from '@millpool/protocol';
 
-import type { HeatCounter } from '../heat/heat-counter.ts';
 import { entryOf } from '../resolved-entry.ts';
 import type { LookupResult } from '../resolved-entry.ts';
 import type { LocalMetadata } from '../start.ts';
-import type { ClusterNode } from './cluster-node.ts';
-import type { KeptCopies } from './kept-copies.ts';
 import { takeListings } from './moved-listings.ts';
-import type { ReadReports } from './read-reports.ts';
-
-interface Parts {
-  readonly node: ClusterNode;
-  readonly local: LocalMetadata;
-  readonly copies: KeptCopies;
-  readonly reports: ReadReports;
-  readonly heat: HeatCounter;
-  readonly clock: Clock;
-  readonly log: Log;
-}
+import type { Routing } from './routing.ts';
 
 const lookTimeoutMs = 2_000;
 
@@ -38,7 +24,7 @@ type Asked = Pick<OwnerQuestion, 'shard' | 'term' | 'attachment'>;
  * What other nodes ask of an owner. It answers only for shards that it owns both when it is asked and when it has the
  * answer; for the others it says who owns them.
  */
-export function ownerHandlers(parts: Parts): Handlers<OwnerMethod> {
+export function ownerHandlers(parts: Routing): Handlers<OwnerMethod> {
   const { node, local, heat } = parts;
   return {
     'owner-lookup': async ({ from, questions }, { signal }) => {
@@ -87,7 +73,7 @@ export function ownerHandlers(parts: Parts): Handlers<OwnerMethod> {
 }
 
 /** A caller that knows more than this node is right: it looks. Where it cannot, it goes by what it knows. */
-async function catchUp({ node, local, clock, log }: Parts, asked: readonly Asked[]): Promise<void> {
+async function catchUp({ node, local, clock, log }: Routing, asked: readonly Asked[]): Promise<void> {
   const isUpToDate = (): boolean => asked.every(({ shard, term }) => term <= (node.view.ownerOf(shard)?.term ?? 0));
   const isKnown = knownIn(local);
   const lacks = asked.some(({ attachment }) => !isKnown(attachment));
@@ -99,7 +85,7 @@ async function catchUp({ node, local, clock, log }: Parts, asked: readonly Asked
 }
 
 /** In the order asked; null: it may not answer. */
-function termsOf({ node, local }: Parts, asked: readonly Asked[]): (number | null)[] {
+function termsOf({ node, local }: Routing, asked: readonly Asked[]): (number | null)[] {
   const isKnown = knownIn(local);
   const terms = node.termsOf(asked.map(({ shard }) => shard));
   return asked.map(({ attachment }, at) => (isKnown(attachment) ? (terms[at] ?? null) : null));
@@ -112,7 +98,7 @@ function knownIn(local: LocalMetadata): (attachment: number) => boolean {
 
 /** From a copy; null where there is none, or not yet. */
 function lookupPart(
-  { local, copies, reports }: Parts,
+  { local, copies, reports }: Routing,
   { paths, part }: Pick<OwnerQuestion, 'paths'> & { readonly part: NamesPart },
   caller: string,
 ): LookupResult[] | null {
@@ -122,7 +108,7 @@ function lookupPart(
   return local.directories.lookup(paths, part);
 }
 
-function ownerOf({ node }: Parts, shard: number): ShardOwner | null {
+function ownerOf({ node }: Routing, shard: number): ShardOwner | null {
   const owned = node.view.ownerOf(shard);
   return owned === null ? null : { owner: owned.owner, term: owned.term };
 }

@@ -91,7 +91,7 @@ export class ClusterFixture {
     };
     const peers = new Peers({ view: node.view, connect, ...parts });
     const routed = routedMetadata({ node, local, peers, heat, ...parts });
-    const handlers = ownerHandlers({ node, local, heat, copies: routed.copies, reports: routed.reports, ...parts });
+    const handlers = ownerHandlers(routed.routing);
     const server = await listenTransport(address, handlers);
     const warden = DirectoryWarden.start({ node, local, heat, hotReadsPerS, ...parts });
     const hangUp = once(server);
