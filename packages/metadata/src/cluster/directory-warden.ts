@@ -61,15 +61,11 @@ export class DirectoryWarden {
   }
 
   async #run(): Promise<void> {
-    const { clock, log } = this.#parts;
+    const { clock } = this.#parts;
     const { signal } = this.#stop;
     while (!signal.aborted) {
       await clock.sleep(everyMs, signal).catch(() => undefined);
-      try {
-        await this.#look();
-      } catch (error) {
-        if (!signal.aborted) log.warn('nothing is done for the load of directories yet', { error });
-      }
+      if (!signal.aborted) await this.#look();
     }
   }
 
@@ -77,13 +73,20 @@ export class DirectoryWarden {
     const { heat, node, local } = this.#parts;
     const paths = new Set(heat.hottest(candidatesMax).map(({ directory }) => directory));
     for (const kept of node.view.directories) {
-      if (local.homeOf(kept.path, 'listing')?.directory === kept.id) paths.add(kept.path);
-      else await this.#drop(kept);
+      const isAttached = local.homeOf(kept.path, 'listing')?.directory === kept.id;
+      if (isAttached) paths.add(kept.path);
+      else await this.#unlessItFails(kept.path, () => this.#drop(kept));
     }
-    for (const path of paths) {
-      this.#stop.signal.throwIfAborted();
-      await this.#judge(path);
-    }
+    for (const path of paths) await this.#unlessItFails(path, () => this.#judge(path));
+  }
+
+  /** One that fails, or has to wait, keeps no others from it. */
+  async #unlessItFails(path: string, act: () => Promise<void>): Promise<void> {
+    const { signal } = this.#stop;
+    if (signal.aborted) return;
+    await act().catch((error: unknown) => {
+      if (!signal.aborted) this.#parts.log.warn('nothing is done for the load of a directory yet', { path, error });
+    });
   }
 
   /** Its attachment is gone. */
