@@ -33,6 +33,10 @@ export class Changes {
     this.#run = run;
   }
 
+  get isEmpty(): boolean {
+    return this.#run.isEmpty;
+  }
+
   put(kind: EntryClass, name: Buffer, record: Buffer): void {
     this.#run.add(kind, { name, value: Buffer.concat([Buffer.of(marks.put), record]) });
   }

@@ -3,8 +3,8 @@ import { MillpoolError } from '@millpool/protocol';
 import { idBytes } from './store/keys.ts';
 
 /**
- * Where a listing goes on. It names no partition, so it survives their splits; the generation tells whether the
- * directory has been listed again meanwhile, which changes nothing but what the reply says.
+ * Where a listing goes on. It names no partition, so it survives their splits; the generation tells whether a
+ * listing has found the directory changed meanwhile, which changes nothing but what the reply says.
  */
 export interface Cursor {
   readonly directory: Uint8Array;

@@ -12,6 +12,7 @@ import type { ListingCopies } from './listing-copy.ts';
 import type { Listings } from './listings.ts';
 import { noSuchPath } from './resolved-entry.ts';
 import type { LookupResult } from './resolved-entry.ts';
+import { entryClasses } from './store/keys.ts';
 import type { Turns } from './turns.ts';
 
 interface Parts {
@@ -38,7 +39,7 @@ export interface ListingAge {
   readonly limitSeconds: number;
 }
 
-export type CopyRequest = Pick<OwnerCopyRequest, 'path' | 'part' | 'maxAgeSeconds' | 'after'>;
+export type CopyRequest = Pick<OwnerCopyRequest, 'path' | 'part' | 'maxAgeSeconds' | 'known' | 'after'>;
 
 /** Listings of directories as the nodes of a cluster take them from each other. `not-found` where none is attached. */
 export class Directories {
@@ -50,18 +51,23 @@ export class Directories {
 
   /** From now on a directory is listed only where nobody has it. */
   copyFrom(copies: ListingCopies): void {
-    this.#parts.listings.copyFrom(copies);
+    this.#parts.listings.copied.copyFrom(copies);
   }
 
   /** A part of a directory's listing, which is made where what is there is older than that. */
-  async copyPart({ path, part, maxAgeSeconds, after }: CopyRequest, signal: AbortSignal): Promise<ListingPart> {
+  async copyPart({ path, part, maxAgeSeconds, known, after }: CopyRequest, signal: AbortSignal): Promise<ListingPart> {
     const { listings, nowMs } = this.#parts;
     const { attached, directory } = this.#at(path, null);
     const now = nowMs();
     const floorMs = maxAgeSeconds === null ? Number.NEGATIVE_INFINITY : now - 1_000 * maxAgeSeconds;
     const record = await listings.ensure(attached, directory, { floorMs, signal });
+    const ageSeconds = Math.max(0, now - record.listedAtMs) / 1_000;
+    const stamp = listings.stamps.of(directory, record);
+    if (known === stamp && after === null) {
+      return { kind: entryClasses.plainFile, blocks: [], next: null, ageSeconds, stamp, isUnchanged: true };
+    }
     const copied = await partOf(this.#parts, { directory, record, part, after }, signal);
-    return { ...copied, ageSeconds: Math.max(0, now - record.listedAtMs) / 1_000 };
+    return { ...copied, ageSeconds, stamp, isUnchanged: false };
   }
 
   /** It is there, and fresh, when this has ended. */

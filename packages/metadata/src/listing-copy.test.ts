@@ -57,6 +57,34 @@ describe('a copy of a listing', () => {
     assert.deepEqual([seen.opened, (await to.page('/data/train')).ageSeconds], [2, 0]);
   });
 
+  test('of which nothing has changed is not sent again, and one of which anything has is', async (t) => {
+    const { bucket, from, to, seen } = await copyingPair(t);
+    fill(bucket, 100);
+    const next = async (): Promise<number> => {
+      for (const node of [from, to]) await node.clock.advance(61_000);
+      const { parts } = seen;
+      assert.deepEqual(await to.list('/data/train'), await from.list('/data/train'));
+      assert.equal((await to.page('/data/train')).ageSeconds, 0);
+      return seen.parts - parts;
+    };
+    const all = await next();
+    assert.ok(all > 2, `${all} parts`);
+    assert.deepEqual([await next(), await next()], [1, 1]);
+    bucket.put('train/sub.txt', 7);
+    assert.equal(await next(), all);
+    assert.equal(await next(), 1);
+    bucket.delete('train/sub.txt');
+    assert.equal(await next(), all);
+    // What has become another listing here meanwhile is no copy of anything.
+    seen.bend = () => assert.fail('away');
+    for (const node of [from, to]) await node.clock.advance(61_000);
+    bucket.put('train/sub.txt', 8);
+    await to.list('/data/train');
+    seen.bend = (part) => part;
+    assert.equal(await next(), all);
+    assert.equal(await next(), 1);
+  });
+
   test('that breaks off, is damaged, or is of the wrong class is no answer: the source is listed', async (t) => {
     const { bucket, from, to, seen } = await copyingPair(t);
     fill(bucket, 100);
@@ -83,7 +111,10 @@ describe('a copy of a listing', () => {
   test('of what nobody has attached is none', async (t) => {
     const { from } = await copyingPair(t);
     await assert.rejects(
-      from.metadata.directories.copyPart({ path: '/other', part: null, maxAgeSeconds: 1, after: null }, never),
+      from.metadata.directories.copyPart(
+        { path: '/other', part: null, maxAgeSeconds: 1, known: null, after: null },
+        never,
+      ),
       {
         code: 'not-found',
       },

@@ -1,5 +1,5 @@
 import { entryClassCount, MillpoolError } from '@millpool/protocol';
-import type { CopyPlace, ListingPart, NamesPart } from '@millpool/protocol';
+import type { CopyPlace, ListingPart, NamesPart, OwnerCopyRequest } from '@millpool/protocol';
 
 import type { Directory } from './directory.ts';
 import { classesIn } from './entries.ts';
@@ -23,9 +23,12 @@ export interface ListingCopy {
 
 /** Who has listings that this node would have to make. */
 export interface ListingCopies {
-  /** Null: nobody has the directory's. It is not older than that; null: it may have any age. */
-  open(directory: Directory, maxAgeSeconds: number | null, signal: AbortSignal): Promise<ListingCopy | null>;
+  /** Null: nobody has the directory's. */
+  open(directory: Directory, wanted: WantedCopy, signal: AbortSignal): Promise<ListingCopy | null>;
 }
+
+/** No older than that, null: of any age; and only if it is another one than `known`. */
+export type WantedCopy = Pick<OwnerCopyRequest, 'maxAgeSeconds' | 'known'>;
 
 interface Parts {
   readonly entries: Entries;
@@ -51,7 +54,7 @@ export async function partOf(
   { entries, turns }: Parts,
   of: Wanted,
   signal: AbortSignal,
-): Promise<Omit<ListingPart, 'ageSeconds'>> {
+): Promise<Pick<ListingPart, 'kind' | 'blocks' | 'next'>> {
   const { directory, record, part, after } = of;
   const kinds = classesIn(record).filter((kind) => after === null || kind >= after.kind);
   const blocks: Uint8Array[] = [];

@@ -5,6 +5,7 @@ import type { UnderStorage } from '@millpool/under-storage';
 
 import type { Attached } from './attached.ts';
 import { Changes } from './changes.ts';
+import { CopiedListings } from './copied-listings.ts';
 import { childOf } from './directory.ts';
 import type { Directory } from './directory.ts';
 import { FirstListing } from './first-listing.ts';
@@ -12,8 +13,7 @@ import { Flight } from './flight.ts';
 import type { OnListed } from './flight.ts';
 import { fillBelow } from './flat-listing.ts';
 import type { OpenDirectory } from './flat-listing.ts';
-import { addPart } from './listing-copy.ts';
-import type { ListingCopies } from './listing-copy.ts';
+import { ListingStamps } from './listing-stamps.ts';
 import { Locks } from './locks.ts';
 import { Relisting } from './relisting.ts';
 import { SkippedKeys } from './skipped.ts';
@@ -66,7 +66,8 @@ export class Listings {
   readonly #turns: Turns;
   readonly #locks = new Locks();
   readonly #flights = new Map<string, Flight>();
-  #copies: ListingCopies | null = null;
+  readonly stamps = new ListingStamps();
+  readonly copied: CopiedListings;
 
   constructor(parts: Parts) {
     this.#shelf = parts.shelf;
@@ -75,11 +76,12 @@ export class Listings {
     this.#log = parts.log;
     this.#listsAtOnce = parts.listsAtOnce;
     this.#turns = parts.turns;
-  }
-
-  /** From now on a directory is listed only where nobody has it. */
-  copyFrom(copies: ListingCopies): void {
-    this.#copies = copies;
+    this.copied = new CopiedListings({
+      ...parts,
+      store: parts.shelf.store,
+      record: (directory) => this.record(directory),
+      take: (directory, listedAtMs, add) => this.#take(directory, listedAtMs, add),
+    });
   }
 
   /**
@@ -98,7 +100,7 @@ export class Listings {
       found: () => this.fresh(directory, request.floorMs),
       list: (tell) =>
         this.#locks.hold(directory.text, async () => {
-          const isThere = await this.#copied(attached, directory, request.floorMs, tell);
+          const isThere = await this.copied.take(attached, directory, { floorMs: request.floorMs, tell });
           if (!isThere && directory.part !== null) throw noCopy(directory.path);
           if (!isThere) await this.#listOne(attached, directory, tell);
         }),
@@ -127,6 +129,7 @@ export class Listings {
       const record = this.record(directory);
       if (record === null) return;
       if (record.hasDirectories) await this.#forgetChildren(directory);
+      this.stamps.forget(directory);
       await this.#shelf.partitions.clear(directory);
       await this.#shelf.store.write([{ key: directoryKey(directory), value: null }]);
     });
@@ -147,32 +150,6 @@ export class Listings {
         this.#flights.set(name, flight);
       }
       await flight.wait(signal, onListed);
-    }
-  }
-
-  /** From another node, where one has it and it began no earlier than that. */
-  async #copied({ signal }: Attached, directory: Directory, floorMs: number, tell: OnListed): Promise<boolean> {
-    const askedMs = this.#nowMs();
-    const maxAgeSeconds = floorMs === Number.NEGATIVE_INFINITY ? null : Math.max(0, askedMs - floorMs) / 1_000;
-    try {
-      const copy = (await this.#copies?.open(directory, maxAgeSeconds, signal)) ?? null;
-      if (copy === null) return false;
-      const listedAtMs = askedMs - 1_000 * copy.first.ageSeconds;
-      await this.#take(directory, listedAtMs, async (update) => {
-        let files = 0;
-        for (let part = copy.first; ;) {
-          tell((files += addPart(update, part)));
-          await update.settle();
-          await this.#turns.next(signal);
-          if (part.next === null) return;
-          part = await copy.more(part.next);
-        }
-      });
-      return true;
-    } catch (error) {
-      signal.throwIfAborted();
-      this.#log.warn('a copy of a listing came to nothing: the source is listed', { path: directory.path, error });
-      return false;
     }
   }
 

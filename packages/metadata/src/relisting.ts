@@ -88,7 +88,7 @@ export class Relisting implements Update {
     if (seen.hasOddFiles || this.#former.hasOddFiles) await this.#joinUnordered(oddFile);
     if (seen.hasDirectories || this.#former.hasDirectories) await this.#joinUnordered(directory);
     await this.#unordered.clear();
-    const generation = this.#former.generation + 1;
+    const generation = this.#former.generation + (this.#changes.isEmpty ? 0 : 1);
     return this.#changes.apply(
       { ...this.#former, ...times, ...seen, state: 'complete', generation },
       this.#request.buffer,

@@ -34,6 +34,10 @@ export class SortedRun {
     return this.#spilled;
   }
 
+  get isEmpty(): boolean {
+    return !this.#spilled && this.#count === 0;
+  }
+
   has(kind: EntryClass): boolean {
     return this.#spilled || (this.#items.get(kind)?.length ?? 0) > 0;
   }

@@ -68,6 +68,8 @@ export interface OwnerCopyRequest extends HomeQuestion {
   readonly part: NamesPart | null;
   /** Older than that it is listed again; null: whatever its age. */
   readonly maxAgeSeconds: number | null;
+  /** The stamp of what the caller has of it; null: nothing. */
+  readonly known: string | null;
   /** Null: from the beginning. */
   readonly after: CopyPlace | null;
 }
@@ -76,6 +78,10 @@ export interface OwnerCopyRequest extends HomeQuestion {
 export interface ListingPart {
   /** Since the start of the LIST. */
   readonly ageSeconds: number;
+  /** Of all names and what is kept of them: another one where anything has changed. */
+  readonly stamp: string;
+  /** The caller has all of it: there are no blocks. */
+  readonly isUnchanged: boolean;
   readonly kind: number;
   /** As the stores of nodes have them (`docs/formats.md`). */
   readonly blocks: readonly Uint8Array[];

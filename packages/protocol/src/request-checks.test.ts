@@ -84,7 +84,16 @@ const good: { readonly [M in Method]: Methods[M]['request'] } = {
   'owner-reads': { from: 'gpu-07-3f9a', directories: [{ path: '/a', caller: 'gpu-08-1b2c', reads: 7 }] },
   'owner-take': { from: 'gpu-07-3f9a', shard: 7, paths: ['/a/b'] },
   'owner-copy': {
-    ...{ from: 'gpu-07-3f9a', shard: 7, term: 3, attachment: 1, path: '/a', part: null, maxAgeSeconds: 60 },
+    ...{
+      from: 'gpu-07-3f9a',
+      shard: 7,
+      term: 3,
+      attachment: 1,
+      path: '/a',
+      part: null,
+      maxAgeSeconds: 60,
+      known: null,
+    },
     after: { kind: 1, name: Uint8Array.of(97) },
   },
   status: {},

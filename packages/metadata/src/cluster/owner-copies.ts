@@ -2,7 +2,7 @@ import type { Log } from '@millpool/host';
 import type { OwnerCopyRequest } from '@millpool/protocol';
 
 import type { Directory } from '../directory.ts';
-import type { ListingCopies, ListingCopy } from '../listing-copy.ts';
+import type { ListingCopies, ListingCopy, WantedCopy } from '../listing-copy.ts';
 import type { ClusterNode } from './cluster-node.ts';
 import { ownerUnknown, redirectsMax } from './owners.ts';
 import type { Owners } from './owners.ts';
@@ -15,7 +15,7 @@ interface Parts {
   readonly log: Log;
 }
 
-type Wanted = Pick<OwnerCopyRequest, 'maxAgeSeconds' | 'after'>;
+type Wanted = Pick<OwnerCopyRequest, 'maxAgeSeconds' | 'known' | 'after'>;
 
 /** Of a part for which the owner may have to list first; who wants the listing has a deadline of its own. */
 const firstTimeoutSeconds = 600;
@@ -29,21 +29,21 @@ export class OwnerCopies implements ListingCopies {
     this.#parts = parts;
   }
 
-  async open(directory: Directory, maxAgeSeconds: number | null, signal: AbortSignal): Promise<ListingCopy | null> {
+  async open(directory: Directory, wanted: WantedCopy, signal: AbortSignal): Promise<ListingCopy | null> {
     const { owners, log } = this.#parts;
     for (let redirects = 0; redirects <= redirectsMax; redirects += 1) {
       const owner = owners.otherOf(directory.home)?.owner;
       if (owner === undefined) return null;
       const ask = this.#asking(owner, directory, signal);
       try {
-        const reply = await ask({ maxAgeSeconds, after: null }, firstTimeoutSeconds);
+        const reply = await ask({ ...wanted, after: null }, firstTimeoutSeconds);
         if ('moved' in reply) {
           if (owners.learn(directory.home, reply.moved)) continue;
           return null;
         }
         const more: ListingCopy['more'] = async (after) => {
           // All of it comes from one node: what another one has may be older.
-          const next = await ask({ maxAgeSeconds: null, after }, partTimeoutSeconds);
+          const next = await ask({ maxAgeSeconds: null, known: null, after }, partTimeoutSeconds);
           if ('moved' in next) throw ownerUnknown(directory.path);
           return next.part;
         };
@@ -59,9 +59,9 @@ export class OwnerCopies implements ListingCopies {
 
   #asking(owner: string, { home, attachment, path, part }: Directory, signal: AbortSignal) {
     const { node, owners, peers } = this.#parts;
-    return (wanted: Wanted, timeoutSeconds: number) => {
+    return (asked: Wanted, timeoutSeconds: number) => {
       const term = owners.otherOf(home)?.term ?? 0;
-      const request = { from: node.id, shard: home, term, attachment, path, part, ...wanted };
+      const request = { from: node.id, shard: home, term, attachment, path, part, ...asked };
       return peers.call(owner, { method: 'owner-copy', request }, { signal, timeoutSeconds });
     };
   }

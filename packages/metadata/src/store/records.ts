@@ -15,7 +15,7 @@ export interface DirectoryRecord {
    * applying  a listing has ended and its changes lie in a run: they are to be applied before anything is read
    */
   readonly state: 'listing' | 'complete' | 'applying';
-  /** Grows by one with each listing that ends. */
+  /** Grows by one with each listing that finds anything changed. */
   readonly generation: number;
   /** Wall clock at the start of the LIST. */
   readonly listedAtMs: number;

@@ -2,7 +2,7 @@ import type { TestContext } from 'node:test';
 
 import type { ListingPart } from '@millpool/protocol';
 
-import type { ListingCopy } from '../listing-copy.ts';
+import type { ListingCopy, WantedCopy } from '../listing-copy.ts';
 import { MemoryBucket } from './memory-bucket.ts';
 import { NodeFixture } from './node-fixture.ts';
 
@@ -18,14 +18,14 @@ export async function copyingPair(t: TestContext) {
   for (const node of [from, to]) await node.attachBucket(bucket, '/data');
   const seen = { opened: 0, parts: 0, bend: (part: ListingPart): ListingPart => part };
   to.metadata.directories.copyFrom({
-    open: async ({ path, part: namesPart }, maxAgeSeconds, signal): Promise<ListingCopy> => {
-      const part = async (request: { maxAgeSeconds: number | null; after: ListingPart['next'] }) => {
+    open: async ({ path, part: namesPart }, wanted, signal): Promise<ListingCopy> => {
+      const part = async (request: WantedCopy & { readonly after: ListingPart['next'] }) => {
         seen.parts += 1;
         return seen.bend(await from.metadata.directories.copyPart({ path, part: namesPart, ...request }, signal));
       };
       seen.opened += 1;
-      const first = await part({ maxAgeSeconds, after: null });
-      return { first, more: (after) => part({ maxAgeSeconds: null, after }) };
+      const first = await part({ ...wanted, after: null });
+      return { first, more: (after) => part({ maxAgeSeconds: null, known: null, after }) };
     },
   });
   return { bucket, from, to, seen };
