@@ -64,6 +64,11 @@ export class CopiedListings {
     }
   }
 
+  /** Its generations begin again. */
+  forget({ text }: Directory): void {
+    this.#taken.delete(text);
+  }
+
   /** Null where there is nothing, or it has changed here since it was copied. */
   #asTaken(directory: Directory): { readonly stamp: string; readonly record: DirectoryRecord } | null {
     const record = this.#parts.record(directory);

@@ -58,6 +58,8 @@ interface ListingRequest {
  * those who asked for it give up: the next one to ask finds it further.
  */
 export class Listings {
+  readonly stamps = new ListingStamps();
+  readonly copied: CopiedListings;
   readonly #shelf: Shelf;
   readonly #shards: number;
   readonly #nowMs: () => number;
@@ -66,8 +68,6 @@ export class Listings {
   readonly #turns: Turns;
   readonly #locks = new Locks();
   readonly #flights = new Map<string, Flight>();
-  readonly stamps = new ListingStamps();
-  readonly copied: CopiedListings;
 
   constructor(parts: Parts) {
     this.#shelf = parts.shelf;
@@ -130,6 +130,7 @@ export class Listings {
       if (record === null) return;
       if (record.hasDirectories) await this.#forgetChildren(directory);
       this.stamps.forget(directory);
+      this.copied.forget(directory);
       await this.#shelf.partitions.clear(directory);
       await this.#shelf.store.write([{ key: directoryKey(directory), value: null }]);
     });

@@ -36,7 +36,7 @@ export class KeptCopies {
 
   async #make(path: string, part: NamesPart | null, limitSeconds: number): Promise<void> {
     const { local, clock, log } = this.#parts;
-    const key = part === null ? path : `${path} ${part.index}/${part.count}`;
+    const key = `${part === null ? '' : `${part.index}/${part.count}`} ${path}`;
     if (this.#making.has(key) || clock.monotonicMs() < (this.#retryAtMs.get(key) ?? 0)) return;
     this.#making.add(key);
     const maxAgeSeconds = Number.isFinite(limitSeconds) ? limitSeconds : null;
