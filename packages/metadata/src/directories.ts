@@ -2,27 +2,15 @@ import { nameOf, parentOf } from '@millpool/protocol';
 import type { ListingPart, NamesPart, OwnerCopyRequest } from '@millpool/protocol';
 
 import type { Attached } from './attached.ts';
-import type { Attachments } from './attachments.ts';
 import { partOfDirectory } from './directory.ts';
 import type { Directory } from './directory.ts';
-import type { Entries } from './entries.ts';
 import { floorMsOf } from './freshness.ts';
+import type { KeptNames } from './kept-names.ts';
 import { partOf } from './listing-copy.ts';
 import type { ListingCopies } from './listing-copy.ts';
-import type { Listings } from './listings.ts';
 import { noSuchPath } from './resolved-entry.ts';
 import type { LookupResult } from './resolved-entry.ts';
 import { entryClasses } from './store/keys.ts';
-import type { Turns } from './turns.ts';
-
-interface Parts {
-  readonly attachments: Attachments;
-  readonly listings: Listings;
-  readonly entries: Entries;
-  readonly shards: number;
-  readonly nowMs: () => number;
-  readonly turns: Turns;
-}
 
 /** A directory by its path, or a part of it. */
 export interface KeptRequest {
@@ -43,9 +31,9 @@ export type CopyRequest = Pick<OwnerCopyRequest, 'path' | 'part' | 'maxAgeSecond
 
 /** Listings of directories as the nodes of a cluster take them from each other. `not-found` where none is attached. */
 export class Directories {
-  readonly #parts: Parts;
+  readonly #parts: KeptNames;
 
-  constructor(parts: Parts) {
+  constructor(parts: KeptNames) {
     this.#parts = parts;
   }
 
@@ -112,7 +100,7 @@ export class Directories {
     for (const records of listings.storedIn(shard)) {
       const known = new Map(attachments.current().map((attached) => [attached.attachment.id, attached]));
       const paths = records.flatMap(({ attachment, prefix }) => known.get(attachment)?.pathOf(prefix) ?? []);
-      // Parts have the path of their directory.
+      // KeptNames have the path of their directory.
       const fresh = [...new Set(paths)].filter((path) => this.age(path, null).seconds !== null);
       if (fresh.length > 0) yield fresh;
       await turns.next(signal);

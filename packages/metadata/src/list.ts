@@ -2,31 +2,19 @@ import { comparePaths, joinPath, nameOf, pathBelow } from '@millpool/protocol';
 import type { Entry, ListReply, ListRequest } from '@millpool/protocol';
 
 import type { Attached } from './attached.ts';
-import type { Attachments } from './attachments.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import type { Cursor } from './cursor.ts';
 import { directoryOf } from './directory.ts';
 import type { Directory } from './directory.ts';
 import { classesIn } from './entries.ts';
-import type { Entries } from './entries.ts';
 import type { EntryScan } from './entry-scan.ts';
 import { floorMsOf } from './freshness.ts';
-import type { Listings } from './listings.ts';
+import type { KeptNames } from './kept-names.ts';
 import { Page } from './page.ts';
 import { entryIn, entryOf, rootEntry } from './resolved-entry.ts';
 import { entryClasses } from './store/keys.ts';
 import { nameOfOrder, orderOfName } from './stored-entry.ts';
-import type { Turns } from './turns.ts';
 import type { FileWalk } from './walk.ts';
-
-interface Parts {
-  readonly attachments: Attachments;
-  readonly listings: Listings;
-  readonly entries: Entries;
-  readonly shards: number;
-  readonly nowMs: () => number;
-  readonly turns: Turns;
-}
 
 /** What is gone through in one turn of the event loop: a millisecond or two. */
 const entriesATurn = 512;
@@ -38,7 +26,7 @@ export interface ListContext {
 
 /** One page of the entries directly in a directory, in the byte order of their names, a directory before a file `a`. */
 export async function listDirectory(
-  parts: Parts,
+  parts: KeptNames,
   request: ListRequest,
   { attached, signal }: ListContext,
 ): Promise<ListReply> {
@@ -94,7 +82,7 @@ function fill(
  * One page of the files of a whole subtree, in the byte order of their paths; `walk` begins after a path, or with null.
  */
 export async function listBelow(
-  parts: Parts,
+  parts: KeptNames,
   request: ListRequest,
   { root, walk: walkFrom }: { readonly root: Directory; readonly walk: (after: string | null) => FileWalk<Entry> },
 ): Promise<ListReply> {
@@ -123,7 +111,7 @@ export async function listBelow(
 }
 
 /** A directory that only leads to attachments: the first names on the way to them. */
-export function listAbove(parts: Parts, request: ListRequest): ListReply {
+export function listAbove(parts: KeptNames, request: ListRequest): ListReply {
   const directory = directoryAbove(request.path, parts.shards);
   const cursor = cursorOf(request, directory);
   const below = parts.attachments.below(request.path).map(({ attachment }) => pathBelow(attachment.path, request.path));
@@ -158,6 +146,6 @@ function cursorAt(
   return encodeCursor({ directory: at.directory.id, recursive, generation: at.generation, type: at.last.type, last });
 }
 
-function secondsSince(timeMs: number, { nowMs }: Parts): number {
+function secondsSince(timeMs: number, { nowMs }: KeptNames): number {
   return Number.isFinite(timeMs) ? Math.max(0, nowMs() - timeMs) / 1_000 : 0;
 }

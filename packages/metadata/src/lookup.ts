@@ -5,25 +5,13 @@ import { asMillpoolError, nameOf, parentOf } from '@millpool/protocol';
 
 import { AbsentNames } from './absent-names.ts';
 import type { Attached } from './attached.ts';
-import type { Attachments } from './attachments.ts';
 import { childOf, sourceKeyOf } from './directory.ts';
 import type { Directory } from './directory.ts';
-import type { Entries } from './entries.ts';
 import { floorMsOf } from './freshness.ts';
-import type { Listings } from './listings.ts';
+import type { KeptNames } from './kept-names.ts';
 import { noSuchPath, resolved, rootEntry } from './resolved-entry.ts';
 import type { LookupResult } from './resolved-entry.ts';
 import { directoryEntry, fileEntry, hasAnyBelow } from './source-pages.ts';
-import type { Turns } from './turns.ts';
-
-interface Parts {
-  readonly attachments: Attachments;
-  readonly listings: Listings;
-  readonly entries: Entries;
-  readonly shards: number;
-  readonly nowMs: () => number;
-  readonly turns: Turns;
-}
 
 /** One request's look-ups: one time holds for all, and directories are made once. */
 interface Batch {
@@ -54,12 +42,12 @@ const countedMax = 10_000;
  * a bucket holds both `a` and keys below `a/`, the path is the file here, and a directory to `list` and `walk`.
  */
 export class Lookup {
-  readonly #parts: Parts;
+  readonly #parts: KeptNames;
   /** How often the source was asked for a name of a directory, by path. */
   readonly #asks = new Map<string, number>();
   readonly #absent = new AbsentNames();
 
-  constructor(parts: Parts) {
+  constructor(parts: KeptNames) {
     this.#parts = parts;
   }
 

@@ -2,30 +2,17 @@ import { comparePaths, isBelow, MillpoolError } from '@millpool/protocol';
 import type { CheckSourceReply, CheckSourceRequest, ListReply, ListRequest } from '@millpool/protocol';
 
 import type { Attached } from './attached.ts';
-import type { Attachments } from './attachments.ts';
 import { checkSource } from './check-source.ts';
-import type { Entries } from './entries.ts';
 import type { OnListed } from './flight.ts';
 import { floorMsOf } from './freshness.ts';
+import type { KeptNames } from './kept-names.ts';
 import { directoryAbove, listAbove, listBelow, listDirectory } from './list.ts';
-import type { Listings } from './listings.ts';
 import { Lookup } from './lookup.ts';
 import { entryIn, noSuchPath, notADirectory, resolved } from './resolved-entry.ts';
 import type { LookupResult, ResolvedEntry } from './resolved-entry.ts';
 import { hasAnyBelow } from './source-pages.ts';
-import type { Turns } from './turns.ts';
 import { pagesOf, Walk } from './walk.ts';
 import type { FileWalk, Made } from './walk.ts';
-
-export interface NamespaceParts {
-  readonly attachments: Attachments;
-  readonly listings: Listings;
-  readonly entries: Entries;
-  readonly shards: number;
-  /** Milliseconds since 1970, never going back while the process lives. */
-  readonly nowMs: () => number;
-  readonly turns: Turns;
-}
 
 interface WalkAbove {
   readonly path: string;
@@ -35,10 +22,10 @@ interface WalkAbove {
 
 /** The one namespace: attachments, the directories in them, and those above that only lead to attachments. */
 export class Namespace {
-  readonly #parts: NamespaceParts;
+  readonly #parts: KeptNames;
   readonly #lookup: Lookup;
 
-  constructor(parts: NamespaceParts) {
+  constructor(parts: KeptNames) {
     this.#parts = parts;
     this.#lookup = new Lookup(parts);
   }

@@ -1,23 +1,16 @@
 import { nameOf, parentOf } from '@millpool/protocol';
 import type { Attachment, ErrorShape, WhyOwner } from '@millpool/protocol';
 
-import type { Attachments } from './attachments.ts';
-import type { Entries } from './entries.ts';
 import { floorMsOf } from './freshness.ts';
-import type { Listings } from './listings.ts';
+import type { KeptNames } from './kept-names.ts';
 import { shardOf } from './partition-map.ts';
 import type { Partitions } from './partitions.ts';
 import { resolved } from './resolved-entry.ts';
 import type { ResolvedEntry } from './resolved-entry.ts';
 import { entryClasses } from './store/keys.ts';
 
-interface Parts {
-  readonly attachments: Attachments;
-  readonly listings: Listings;
-  readonly entries: Entries;
+interface Parts extends Omit<KeptNames, 'turns'> {
   readonly partitions: Partitions;
-  readonly shards: number;
-  readonly nowMs: () => number;
 }
 
 /** Who owns the entry of a path, and what is stored of it, whatever its age. Nothing is asked of the source. */
