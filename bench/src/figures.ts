@@ -10,6 +10,7 @@ import { orderCache } from './figures/order-cache.ts';
 import { pyReportCost, reportCost } from './figures/report-cost.ts';
 import { mdFailover } from './figures/md-failover.ts';
 import { mdHot } from './figures/md-hot.ts';
+import { mdImport } from './figures/md-import.ts';
 import { mdMove } from './figures/md-move.ts';
 import { mdLookup } from './figures/md-lookup.ts';
 import { mdVsRedis } from './figures/md-vs-redis.ts';
@@ -47,6 +48,7 @@ export const figures: readonly Figure[] = [
   order100m,
   restartClean,
   restartCrash,
+  mdImport,
   mdHot,
   mdFailover,
   mdMove,
