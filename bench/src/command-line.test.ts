@@ -13,7 +13,15 @@ test('without names every figure is chosen, with names those', () => {
 
 test('a word for many chooses those whose ids begin as it says', () => {
   const idsOf = (word: string): string[] => parseCommandLine([word], figures).chosen.map(({ id }) => id);
-  assert.deepEqual(idsOf('metadata'), ['md-lookup', 'md-vs-redis', 'md-import', 'md-hot', 'md-failover', 'md-move']);
+  assert.deepEqual(idsOf('metadata'), [
+    'md-lookup',
+    'md-vs-redis',
+    'md-import',
+    'md-hot',
+    'md-failover',
+    'md-move',
+    'md-restart',
+  ]);
   assert.ok(idsOf('python').length > 1 && idsOf('python').every((id) => id.startsWith('py-')));
 });
 

@@ -13,6 +13,7 @@ import { mdHot } from './figures/md-hot.ts';
 import { mdImport } from './figures/md-import.ts';
 import { mdMove } from './figures/md-move.ts';
 import { mdLookup } from './figures/md-lookup.ts';
+import { mdRestart } from './figures/md-restart.ts';
 import { mdVsRedis } from './figures/md-vs-redis.ts';
 import { memoryBound } from './figures/memory-bound.ts';
 import { order100m } from './figures/order-100m.ts';
@@ -52,6 +53,7 @@ export const figures: readonly Figure[] = [
   mdHot,
   mdFailover,
   mdMove,
+  mdRestart,
   pyWarmBatch,
   pyVsDataLoader,
   pyVsDataLoaderCollated,
