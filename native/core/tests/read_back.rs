@@ -6,7 +6,7 @@ use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
-use harness::{SECONDS, key, open_at, put, segment_files};
+use harness::{SECONDS, key, open_at, put};
 use millpool_core::{Admission, Code, PIECE_BYTES, ReadBack};
 
 #[test]
@@ -21,10 +21,11 @@ fn records_are_read_back_from_their_device_and_damage_is_told_of_each() {
     store.flush(SECONDS).unwrap();
     let locations: Vec<_> =
         (0..sizes.len()).map(|n| store.lookup(&key(n as u64)).expect("resident")).collect();
-    for path in segment_files(place.path()) {
-        let file = fs::File::open(path).unwrap();
-        file.sync_all().unwrap();
-        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    // Those that hold them: others come and go, as room is made ahead.
+    for at in &locations {
+        let segment = store.segment(at.segment, at.generation).unwrap();
+        segment.file.sync_all().unwrap();
+        rustix::fs::fadvise(&segment.file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
     }
     let cached = || locations.iter().map(|at| store.cached_bytes(at).unwrap()).sum::<u64>();
     let before = cached();
