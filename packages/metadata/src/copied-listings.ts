@@ -1,4 +1,5 @@
 import type { Log } from '@millpool/host';
+import type { CopyPlace } from '@millpool/protocol';
 
 import type { Attached } from './attached.ts';
 import type { Directory } from './directory.ts';
@@ -93,12 +94,14 @@ export class CopiedListings {
     this.#taken.delete(directory.text);
     await take(directory, listedAtMs, async (update) => {
       let files = 0;
-      for (let part = copy.first; ; part = await copy.more(part.next)) {
+      let after: CopyPlace | null = null;
+      for (let part = copy.first; ; part = await copy.more(after)) {
         isOne &&= part.stamp === stamp;
-        tell((files += addPart(update, part)));
+        tell((files += addPart(update, part, after)));
         await update.settle();
         await turns.next(signal);
         if (part.next === null) return;
+        after = part.next;
       }
     });
     const { generation = 0 } = record(directory) ?? {};

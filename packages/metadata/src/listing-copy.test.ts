@@ -1,11 +1,21 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
+import { EntryBlockWriter } from './store/entry-block.ts';
+import { encodeEntry } from './store/records.ts';
 import { copyingPair } from './testing/copying-pair.ts';
 import type { MemoryBucket } from './testing/memory-bucket.ts';
 import { never } from './testing/node-fixture.ts';
 
 const files = 30_000;
+
+function blockOf(name: string): Uint8Array {
+  let made = new Uint8Array();
+  const writer = new EntryBlockWriter(({ value }) => (made = new Uint8Array(value)));
+  writer.add(Buffer.from(name), encodeEntry({ type: 'file', size: 1, mtimeMs: 1, tag: '' }));
+  writer.end();
+  return made;
+}
 
 /** Of many partitions and several parts, with names of all classes. */
 function fill(bucket: MemoryBucket, size: number): void {
@@ -94,6 +104,9 @@ describe('a copy of a listing', () => {
       (part) => (isLate() ? assert.fail('cut off') : part),
       (part) => (isLate() ? { ...part, blocks: part.blocks.map((block) => block.subarray(0, -40)) } : part),
       (part) => (isLate() ? { ...part, blocks: [Uint8Array.of(9, 9)] } : part),
+      (part) => ({ ...part, blocks: part.blocks.toReversed() }),
+      (part) => (isLate() ? { ...part, blocks: [blockOf('a/b')] } : part),
+      (part) => (isLate() ? { ...part, blocks: [], next: { kind: 0, name: Uint8Array.of(48) } } : part),
       (part) => ({ ...part, kind: 2 }),
       (part) => ({ ...part, kind: 7 }),
     ];

@@ -48,6 +48,7 @@ const blocksAPart = 64;
 /** What is gone through in one turn of the event loop: a millisecond or two. */
 const entriesATurn = 512;
 const noName = Buffer.alloc(0);
+const slash = 0x2f;
 
 /** What is stored of a directory behind a place: of one class, so much as one message should have. */
 export async function partOf(
@@ -86,21 +87,38 @@ export async function partOf(
   return { kind: entryClasses.plainFile, blocks, next: null };
 }
 
-/** How many entries that were; `corrupt` where it is not what a store could have. */
-export function addPart(update: Update, { kind, blocks }: ListingPart): number {
-  if (!isEntryClass(kind)) throw broken();
+/**
+ * Adds what follows a place (null: the beginning), and gives how many entries that were. `corrupt` where it is not what a
+ * store could have there, or does not lead on: names out of their order would be found by nobody.
+ */
+export function addPart(update: Update, part: ListingPart, after: CopyPlace | null): number {
+  const { kind, blocks, next } = part;
+  if (!isEntryClass(kind) || kind < (after?.kind ?? 0)) throw broken();
+  const from: Uint8Array = after?.kind === kind ? after.name : noName;
+  let last = from;
   let count = 0;
   for (const bytes of blocks) {
-    const block = new EntryBlock(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    const block = blockOf(bytes);
     for (let at = 0; at < block.count; at += 1) {
       const [name, value] = [block.name(at), block.value(at)];
       const isDirectory = decodeEntry(value).type === 'directory';
-      if (name.length === 0 || isDirectory !== (kind === entryClasses.directory)) throw broken();
+      const isInPlace = Buffer.compare(name, last) > 0 && !name.includes(slash);
+      if (!isInPlace || isDirectory !== (kind === entryClasses.directory)) throw broken();
       update.addStored(kind, name, value);
+      last = name;
     }
     count += block.count;
   }
+  if (next !== null && next.kind <= kind) {
+    // Names that are not wanted may come behind the last one, but not all of them again.
+    const leadsOn = Buffer.compare(next.name, last) >= 0 && Buffer.compare(next.name, from) > 0;
+    if (next.kind < kind || !leadsOn) throw broken();
+  }
   return count;
+}
+
+function blockOf(bytes: Uint8Array): EntryBlock {
+  return new EntryBlock(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
 }
 
 function isEntryClass(kind: number): kind is EntryClass {

@@ -65,7 +65,10 @@ function tell(status: DirectoryStatus, { output }: Tools): void {
     ['directory', printable(directory)],
     ['home', `shard ${shard ?? '-'} of ${owner ?? 'nobody'}`],
     ['reads', `${readsPerS.toFixed(1)}/s by ${callers} node${callers === 1 ? '' : 's'}`],
-    ['state', `${states[rung]}, ${isPinned ? 'as an operator asked' : 'as its load needs'}`],
+    [
+      'state',
+      `${states[rung === 'none' && parts.length > 1 ? 'split' : rung]}, ${isPinned ? 'as an operator asked' : 'as its load needs'}`,
+    ],
     ...(since === null ? [] : [['since', since]]),
     ...(reason === null ? [] : [['reason', printable(reason)]]),
     ...(parts.length === 1 ? [] : [['parts', [...owners].map(([id, count]) => `${count} at ${id}`).join(', ')]]),

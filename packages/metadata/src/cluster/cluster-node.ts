@@ -71,7 +71,7 @@ export class ClusterNode {
     return term;
   }
 
-  /** The same of many, at once: the kernel is asked once how long the machine has been up, which costs 7 µs. */
+  /** The same of many, at once: how long the machine has been up, which is read from a file, is read once. */
   termsOf(shards: readonly number[]): (number | null)[] {
     const duties = this.#duties;
     if (duties === null || !this.#membership.isClear) return shards.map(() => null);

@@ -1,5 +1,5 @@
 import { withDeadline } from '@millpool/host';
-import { parentOf } from '@millpool/protocol';
+import { nameOf, parentOf } from '@millpool/protocol';
 import type {
   Handlers,
   NamesPart,
@@ -10,6 +10,8 @@ import type {
   ShardOwner,
 } from '@millpool/protocol';
 
+import { hashName } from '../name-hash.ts';
+import { isInPart } from '../partition-map.ts';
 import { entryOf } from '../resolved-entry.ts';
 import type { LookupResult } from '../resolved-entry.ts';
 import type { LocalMetadata } from '../start.ts';
@@ -96,14 +98,16 @@ function knownIn(local: LocalMetadata): (attachment: number) => boolean {
   return (attachment) => ids.has(attachment);
 }
 
-/** From a copy; null where there is none, or not yet. */
+/** From a copy; null where there is none, or not yet, or a name is not in that part: its no would be none. */
 function lookupPart(
   { local, copies, reports }: Routing,
   { paths, part }: Pick<OwnerQuestion, 'paths'> & { readonly part: NamesPart },
   caller: string,
 ): LookupResult[] | null {
   const directory = parentOf(paths[0] ?? '/');
-  if (!copies.has(directory, part)) return null;
+  const isOfPart = (path: string): boolean =>
+    parentOf(path) === directory && isInPart(part, hashName(Buffer.from(nameOf(path))));
+  if (!paths.every(isOfPart) || !copies.has(directory, part)) return null;
   reports.count(directory, paths.length, caller);
   return local.directories.lookup(paths, part);
 }

@@ -3,7 +3,7 @@ import type { ClusterView } from './cluster-view.ts';
 
 /**
  * The shards of a directory's parts, so that each node has as many as the others: by their hashes alone some would have
- * twice as many (DESIGN §6). The first is its home. Of a node's shards they are different ones as far as it has them.
+ * twice as many. The first is its home. Of a node's shards they are different ones as far as it has them.
  */
 export function placedParts(view: ClusterView, { shard: home, directory }: Home, count: number): number[] {
   const owner = view.ownerOf(home)?.owner ?? '';
