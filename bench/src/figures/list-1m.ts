@@ -6,12 +6,11 @@ import { connect } from '@millpool/client';
 import type { Mill } from '@millpool/client';
 import { MillpoolNode } from '@millpool/test/harness';
 
-import { lapProgram } from '../bench-program.ts';
+import { BareLists } from '../bare-lists.ts';
 import { cpuSecondsOf } from '../cpu-time.ts';
 import type { Beside, Figure } from '../figure.ts';
-import { LineProcess } from '../line-process.ts';
 import { bucketOf, environmentFor, ObjectServer } from '../object-server.ts';
-import { bestRate, comparePairs, fastest } from '../pairs.ts';
+import { comparePairs } from '../pairs.ts';
 import type { Contender, Lap } from '../pairs.ts';
 import { memoryBytesOf } from '../process-memory.ts';
 
@@ -30,23 +29,15 @@ export const list1m: Figure = {
   async *measure(bench) {
     await using server = await ObjectServer.start('127.0.0.1');
     const env = environmentFor(server.endpoint);
-    const options = { env, signal: bench.signal };
-    await using loop = await LineProcess.start([...lapProgram('list-loop'), source, String(objects.count)], options);
-    const at = (ranges: number): Contender => ({ lap: () => loop.lap(String(ranges)) });
-    const ranges = await fastest(rangesChoices, async (choice) => {
-      bench.signal.throwIfAborted();
-      const rate = await bestRate(at(choice));
-      bench.say(`bare LISTs, ${choice} ranges at once: ${Math.round(rate)} entries/s`);
-      return rate;
-    });
+    await using lists = await BareLists.start(objects, rangesChoices, env, bench);
     const ours: Contender = { lap: () => withNode(env, async ({ node, mill }) => importLap(node, mill)) };
-    const compared = await comparePairs(ours, at(ranges), { pairs, ...bench });
+    const compared = await comparePairs(ours, lists, { pairs, ...bench });
     yield {
       id,
       variant: 'flat, 1 M keys',
       ...compared,
       referenceName:
-        `LISTs of ${ranges} equal ranges at once (best of ${rangesChoices.join(', ')}), ` +
+        `LISTs of ${lists.ranges} equal ranges at once (best of ${rangesChoices.join(', ')}), ` +
         'by the same requests and parser, nothing kept',
       unit: 'entries/s',
       goal,

@@ -5,12 +5,13 @@ import { ClusterBed, ensureEtcd } from '@millpool/test/harness';
 import { connectTransport } from '@millpool/transport';
 import type { TransportConnection } from '@millpool/transport';
 
+import { BareLists } from '../bare-lists.ts';
 import { lapProgram } from '../bench-program.ts';
 import { cpuSecondsOf } from '../cpu-time.ts';
 import type { Bench, Beside, Figure, Outcome } from '../figure.ts';
 import { LineProcess, lapsOf } from '../line-process.ts';
 import { bucketOf, environmentFor, keyOf, ObjectServer } from '../object-server.ts';
-import { bestRate, comparePairs, fastest } from '../pairs.ts';
+import { comparePairs } from '../pairs.ts';
 import type { Contender, Lap } from '../pairs.ts';
 import { memoryBytesOf } from '../process-memory.ts';
 
@@ -59,16 +60,7 @@ interface Rig {
 }
 
 async function imported({ bed, connection, env }: Rig, bench: Bench): Promise<Outcome> {
-  const flat = `s3://${bucketOf({ ...objects, flat: true })}/data`;
-  const options = { env, signal: bench.signal };
-  await using loop = await LineProcess.start([...lapProgram('list-loop'), flat, String(objects.count)], options);
-  const at = (ranges: number): Contender => ({ lap: () => loop.lap(String(ranges)) });
-  const ranges = await fastest(rangesChoices, async (choice) => {
-    bench.signal.throwIfAborted();
-    const rate = await bestRate(at(choice));
-    bench.say(`bare LISTs, ${choice} ranges at once: ${Math.round(rate)} entries/s`);
-    return rate;
-  });
+  await using lists = await BareLists.start(objects, rangesChoices, env, bench);
   // Each lap is of an attachment of its own, of which nobody knows anything.
   const ours: Contender = {
     lap: async (number) => {
@@ -83,10 +75,10 @@ async function imported({ bed, connection, env }: Rig, bench: Bench): Promise<Ou
     },
   };
   const choices = rangesChoices.join(', ');
-  const referenceName = `LISTs of ${ranges} equal ranges of as many keys (best of ${choices}), nothing kept`;
+  const referenceName = `LISTs of ${lists.ranges} equal ranges of as many keys (best of ${choices}), nothing kept`;
   return {
     ...{ id: 'md-import', variant: '1 M in 1,000 directories', unit: 'entries/s', goal: 0.8, higherIsBetter: true },
-    ...(await comparePairs(ours, at(ranges), { pairs, ...bench })),
+    ...(await comparePairs(ours, lists, { pairs, ...bench })),
     referenceName,
   };
 }
