@@ -88,8 +88,8 @@ export async function partOf(
 }
 
 /**
- * Adds what follows a place (null: the beginning), and gives how many entries that were. `corrupt` where it is not what a
- * store could have there, or does not lead on: names out of their order would be found by nobody.
+ * Adds what follows a place (null: the beginning), and gives how many entries that were. `corrupt` where it is not what
+ * a store could have there, or does not lead on: names out of their order would be found by nobody.
  */
 export function addPart(update: Update, part: ListingPart, after: CopyPlace | null): number {
   const { kind, blocks, next } = part;

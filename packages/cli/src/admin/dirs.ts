@@ -61,14 +61,13 @@ function tell(status: DirectoryStatus, { output }: Tools): void {
   const { directory, shard, owner, readsPerS, callers, rung, isPinned, since, reason, parts, missing } = status;
   const owners = new Map<string, number>();
   for (const { owner: of } of parts) owners.set(of ?? 'nobody', (owners.get(of ?? 'nobody') ?? 0) + 1);
+  // Its names alone may be too many for one owner.
+  const state = states[rung === 'none' && parts.length > 1 ? 'split' : rung];
   const rows = [
     ['directory', printable(directory)],
     ['home', `shard ${shard ?? '-'} of ${owner ?? 'nobody'}`],
     ['reads', `${readsPerS.toFixed(1)}/s by ${callers} node${callers === 1 ? '' : 's'}`],
-    [
-      'state',
-      `${states[rung === 'none' && parts.length > 1 ? 'split' : rung]}, ${isPinned ? 'as an operator asked' : 'as its load needs'}`,
-    ],
+    ['state', `${state}, ${isPinned ? 'as an operator asked' : 'as its load needs'}`],
     ...(since === null ? [] : [['since', since]]),
     ...(reason === null ? [] : [['reason', printable(reason)]]),
     ...(parts.length === 1 ? [] : [['parts', [...owners].map(([id, count]) => `${count} at ${id}`).join(', ')]]),

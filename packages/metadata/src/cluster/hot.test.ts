@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test';
 import { systemClock } from '@millpool/host';
 import type { Rung } from '@millpool/protocol';
 
+import { hashName } from '../name-hash.ts';
 import { ClusterFixture } from '../testing/cluster-fixture.ts';
 import type { ClusterMember } from '../testing/cluster-fixture.ts';
 import { MemoryBucket } from '../testing/memory-bucket.ts';
@@ -127,6 +128,32 @@ describe('a hot directory', () => {
     await readUntil([reader], () => systemClock.monotonicMs() - answeredMs > 2_500, 'read on');
     const { directories } = await home.admin.dirs({ limit: 1 }, { signal: never });
     assert.equal(directories[0]?.callers, 1, 'owners of its parts are no callers');
+  });
+
+  test('of a name that is not in the part that was asked for, nobody says that it is not there', async (t) => {
+    const { home, others, record } = await clusterOf(t);
+    const [asker, owner] = others;
+    assert.ok(asker !== undefined && owner !== undefined);
+    await asker.admin['directory-set']({ path: directory, rung: 'split', parts: 4 }, { signal: never });
+    const index = (record()?.shards ?? []).findIndex((shard) => owner.node.isNamed(shard));
+    const [part, shard] = [{ index, count: 4 }, record()?.shards[index] ?? 0];
+    const { attachment } = home.fixture.metadata.homeOf(directory, 'listing') ?? assert.fail();
+    const ask = async (...wanted: readonly string[]) => {
+      const term = owner.node.termOf(shard) ?? 0;
+      const questions = [{ shard, term, attachment, part, paths: wanted }];
+      const request = { from: asker.node.id, questions };
+      return (await owner.handlers['owner-lookup'](request, { signal: never })).answers[0];
+    };
+    const isIn = (path: string): boolean => hashName(Buffer.from(path.slice(directory.length + 1))) % 4 === index;
+    const inside = paths.find(isIn) ?? assert.fail();
+    const outside = paths.find((path) => !isIn(path)) ?? assert.fail();
+    const endMs = systemClock.monotonicMs() + 10_000;
+    while (!('results' in ((await ask(inside)) ?? {}))) {
+      assert.ok(systemClock.monotonicMs() < endMs, 'it has its part');
+      await systemClock.sleep(10);
+    }
+    assert.deepEqual(await ask(inside, outside), { repartitioned: true });
+    assert.deepEqual(await ask(inside, `/data${inside}`), { repartitioned: true });
   });
 
   test('is what an operator chooses, whatever its load, until it is left to its load again', async (t) => {

@@ -43,6 +43,8 @@ export interface ClusterMember {
   readonly fixture: NodeFixture;
   readonly node: ClusterNode;
   readonly admin: Handlers<ClusterMethod>;
+  /** What others ask it. */
+  readonly handlers: Handlers<OwnerMethod>;
   /** As a daemon of the cluster sees it. */
   readonly metadata: Metadata;
   /** Node and method, for each question that it asked others. */
@@ -110,7 +112,7 @@ export class ClusterFixture {
       ...new ClusterMap(parts).handlers,
       ...new DirectoryAdmin({ node, local, hot, ...parts }).handlers,
     };
-    const member = { fixture, node, admin, metadata: routed.metadata, asked, hangUp };
+    const member = { fixture, node, admin, handlers, metadata: routed.metadata, asked, hangUp };
     this.members.push(member);
     return member;
   }
