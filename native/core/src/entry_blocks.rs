@@ -7,15 +7,15 @@ use crate::file_rows::{FileRow, FileRows};
 
 /// What two overflow pages of the store hold. One entry that is longer is a block of its own.
 const BLOCK_BYTES_MAX: usize = 2 * 8_192 - 16;
-const COUNT_BYTES: usize = 2;
-const START_BYTES: usize = 2;
-const NAME_LENGTH_BYTES: usize = 2;
+pub(crate) const COUNT_BYTES: usize = 2;
+pub(crate) const START_BYTES: usize = 2;
+pub(crate) const NAME_LENGTH_BYTES: usize = 2;
 /// Files whose names are their keys' bytes, other files, directories.
 const CLASSES: usize = 3;
 const PLAIN_FILE: usize = 0;
 /// Beside the type of a file, which is 0.
-const PACKED_TAG: u8 = 2;
-const PACKED_DIGITS: usize = 32;
+pub(crate) const PACKED_TAG: u8 = 2;
+pub(crate) const PACKED_DIGITS: usize = 32;
 
 /// Deals entries out to the partitions of one directory, by the hashes of their names. Of each class they come in the
 /// order of their names.
@@ -200,7 +200,7 @@ fn bits_of(value: usize) -> u32 {
 }
 
 /// MurmurHash3 (x86, 32 bits, seed 0; Austin Appleby, public domain), as in `name-hash.ts`.
-fn hash_name(name: &[u8]) -> u32 {
+pub(crate) fn hash_name(name: &[u8]) -> u32 {
     let (blocks, tail) = name.as_chunks::<4>();
     let mut hash = 0u32;
     for block in blocks {

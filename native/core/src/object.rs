@@ -21,6 +21,23 @@ impl ObjectRef {
     }
 }
 
+/// Writes one object of an object list (docs/formats.md), whose count the caller writes. Its key is `key`'s two halves,
+/// which are 65,535 bytes at most.
+pub fn write_object(
+    list: &mut Vec<u8>,
+    (attachment, size): (u32, u64),
+    tag: &[u8],
+    key: [&[u8]; 2],
+) {
+    list.extend_from_slice(&attachment.to_le_bytes());
+    list.extend_from_slice(&size.to_le_bytes());
+    list.extend_from_slice(&(tag.len() as u16).to_le_bytes());
+    list.extend_from_slice(tag);
+    list.extend_from_slice(&((key[0].len() + key[1].len()) as u16).to_le_bytes());
+    list.extend_from_slice(key[0]);
+    list.extend_from_slice(key[1]);
+}
+
 /// One piece of one object.
 #[derive(Clone, Debug)]
 pub struct Want {

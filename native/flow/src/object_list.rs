@@ -1,6 +1,6 @@
 //! The object list (docs/formats.md): how TypeScript and READ frames name objects.
 
-use millpool_core::{Code, Error, ObjectRef, Result};
+use millpool_core::{Code, Error, ObjectRef, Result, write_object};
 
 use crate::cursor::Cursor;
 
@@ -40,12 +40,8 @@ pub fn encode_objects<'a>(objects: impl ExactSizeIterator<Item = &'a ObjectRef>)
     let mut bytes = Vec::with_capacity(4 + objects.len() * 96);
     bytes.extend_from_slice(&(objects.len() as u32).to_le_bytes());
     for object in objects {
-        bytes.extend_from_slice(&object.attachment.to_le_bytes());
-        bytes.extend_from_slice(&object.size.to_le_bytes());
-        bytes.extend_from_slice(&(object.tag.len() as u16).to_le_bytes());
-        bytes.extend_from_slice(&object.tag);
-        bytes.extend_from_slice(&(object.source_key.len() as u16).to_le_bytes());
-        bytes.extend_from_slice(&object.source_key);
+        let ObjectRef { attachment, source_key, size, tag } = object;
+        write_object(&mut bytes, (*attachment, *size), tag, [source_key, &[]]);
     }
     bytes
 }

@@ -17,6 +17,7 @@ mod heap_limit;
 mod known;
 mod listing;
 mod machine;
+mod names;
 mod order;
 mod pace;
 mod replaced;

@@ -2,7 +2,7 @@ import { unlessAborted } from '@millpool/host';
 import { packObjects } from '@millpool/native';
 import type { Engine } from '@millpool/native';
 import type { Metadata, ResolvedEntry } from '@millpool/metadata';
-import { isWeak, MillpoolError } from '@millpool/protocol';
+import { MillpoolError } from '@millpool/protocol';
 import type {
   CheckReply,
   ErrorShape,
@@ -179,18 +179,9 @@ async function resolve(
   { paths, atSource }: ResolveRequest,
   signal: AbortSignal,
 ): Promise<ResolveReply> {
-  const found = await (atSource ? metadata.lookupAtSource(paths, signal) : metadata.lookup(paths, signal));
-  const failures: { index: number; error: ErrorShape }[] = [];
-  const files: ResolvedEntry[] = [];
-  found.forEach((result, index) => {
-    if ('error' in result) failures.push({ index, error: result.error });
-    else if (result.type === 'directory') failures.push({ index, error: isDirectory(result.path).shape });
-    else {
-      files.push(result);
-      if (isWeak(result.tag)) tally.sawWeak(result.attachment);
-    }
-  });
-  return { objects: packObjects(files), failures };
+  const found = await (atSource ? metadata.objectsAtSource(paths, signal) : metadata.objects(paths, signal));
+  for (const attachment of found.weak) tally.sawWeak(attachment);
+  return { objects: found.objects, failures: found.failures };
 }
 
 /** Files that went away meanwhile have nothing to be checked. */
@@ -228,13 +219,4 @@ async function known({ metadata }: DaemonParts, path: string, signal: AbortSigna
 
 function isFile(result: ResolvedEntry | { readonly error: ErrorShape }): result is ResolvedEntry {
   return !('error' in result) && result.type === 'file';
-}
-
-function isDirectory(path: string): MillpoolError {
-  return new MillpoolError({
-    code: 'invalid',
-    message: `${path} is a directory.`,
-    remedy: 'Name a file, or list it with `millpool ls`.',
-    path,
-  });
 }

@@ -21,10 +21,18 @@ export function heapBytesOf(budgetBytes: number): number {
   return Math.max(heapLeastBytes, Math.floor(budgetBytes * heapShare));
 }
 
+/** Of what is beyond the least budget, for names that are looked up much: 64 bytes each. */
+const namesShare = 1 / 16;
+
+export function namesBytesOf(budgetBytes: number): number {
+  const left = budgetBytes - besideHeapBytes - heapBytesOf(budgetBytes) - leastBytes;
+  return Math.floor(Math.max(0, left) * namesShare);
+}
+
 /** What the engine may take of the one budget of a daemon: buffers of records, and the key table. */
 export function engineBytesOf(budgetBytes: number): number {
   const programBytes = besideHeapBytes + heapBytesOf(budgetBytes);
-  const left = budgetBytes - programBytes;
+  const left = budgetBytes - programBytes - namesBytesOf(budgetBytes);
   if (left >= leastBytes) return left;
   throw new MillpoolError({
     code: 'invalid',

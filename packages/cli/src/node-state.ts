@@ -10,13 +10,14 @@ import type { ClusterMethod, Handlers } from '@millpool/protocol';
 import { readTrust } from '@millpool/transport';
 import { openUnderStorage } from '@millpool/under-storage';
 
+import { namesBytesOf } from './budget-parts.ts';
 import type { ClusterConfig } from './cluster-config.ts';
 import type { ClusterMember } from './cluster-member.ts';
 import { openSharedStore } from './shared-store.ts';
 
 /** What of the settings it goes by. */
 export type StateConfig = ClusterConfig &
-  Pick<Config, 'stateDirectory' | 'sourceTimeoutMs' | 'credentialsRefreshMs' | 'listsAtOnce'>;
+  Pick<Config, 'stateDirectory' | 'sourceTimeoutMs' | 'credentialsRefreshMs' | 'listsAtOnce' | 'budgetBytes'>;
 
 /** What a node keeps of names, and what it knows of its cluster. */
 export interface NodeState {
@@ -53,7 +54,7 @@ export async function openState(config: StateConfig, log: Log, parts: Shutdown):
 }
 
 async function startOwn(
-  { stateDirectory, sourceTimeoutMs, credentialsRefreshMs, listsAtOnce }: StateConfig,
+  { stateDirectory, sourceTimeoutMs, credentialsRefreshMs, listsAtOnce, budgetBytes }: StateConfig,
   of: {
     readonly store: CoordStore;
     readonly shared?: { readonly store: CoordStore; readonly shards: number };
@@ -70,6 +71,7 @@ async function startOwn(
     clock: systemClock,
     log: log.with({ part: 'metadata' }),
     listsAtOnce,
+    hotNamesBytes: namesBytesOf(budgetBytes),
     ...(shared === undefined ? {} : { shared: shared.store, shards: shared.shards }),
   });
   parts.onClose('the metadata service', () => metadata.stop());

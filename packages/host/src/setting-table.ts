@@ -147,7 +147,7 @@ export const settingTable: { readonly [N in SettingName]: SettingRow<Config[N]> 
   },
   budgetBytes: {
     env: 'MILLPOOL_BUDGET',
-    doc: 'memory of the daemon: program, buffers, key table; 192MiB at least; pages of files are not counted',
+    doc: 'memory of the daemon: program, buffers, key table, names; 192MiB at least; pages of files are not counted',
     text: bytes,
     otherwiseDoc: "an eighth of the machine's memory, from 256MiB to 4GiB",
     otherwise: (place) => Math.floor(Math.min(4 * giB, Math.max(giB / 4, place.memoryBytes / 8))),

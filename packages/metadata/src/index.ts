@@ -1,6 +1,7 @@
 export { attachmentRecords, decodeAttachment } from './attachment-record.ts';
 export { shardsDefault, startMetadata } from './start.ts';
 export type { LocalMetadata, Metadata, MetadataConfig } from './start.ts';
+export type { FoundObjects } from './found-objects.ts';
 export type { Home } from './home.ts';
 export type { OpenUnderStorage } from './attached.ts';
 export type { Owner } from './owner.ts';

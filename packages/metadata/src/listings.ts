@@ -13,6 +13,7 @@ import { Flight } from './flight.ts';
 import type { OnListed } from './flight.ts';
 import { fillBelow } from './flat-listing.ts';
 import type { OpenDirectory } from './flat-listing.ts';
+import type { HotNames } from './hot-names.ts';
 import { ListingStamps } from './listing-stamps.ts';
 import { Locks } from './locks.ts';
 import { Relisting } from './relisting.ts';
@@ -29,6 +30,7 @@ const directoriesAtOnce = 256;
 
 interface Parts {
   readonly shelf: Shelf;
+  readonly names: HotNames;
   readonly shards: number;
   /** Milliseconds since 1970, never going back. */
   readonly nowMs: () => number;
@@ -61,6 +63,7 @@ export class Listings {
   readonly stamps = new ListingStamps();
   readonly copied: CopiedListings;
   readonly #shelf: Shelf;
+  readonly #names: HotNames;
   readonly #shards: number;
   readonly #nowMs: () => number;
   readonly #log: Log;
@@ -71,6 +74,7 @@ export class Listings {
 
   constructor(parts: Parts) {
     this.#shelf = parts.shelf;
+    this.#names = parts.names;
     this.#shards = parts.shards;
     this.#nowMs = parts.nowMs;
     this.#log = parts.log;
@@ -131,6 +135,7 @@ export class Listings {
       if (record.hasDirectories) await this.#forgetChildren(directory);
       this.stamps.forget(directory);
       this.copied.forget(directory);
+      this.#names.changed(directory);
       await this.#shelf.partitions.clear(directory);
       await this.#shelf.store.write([{ key: directoryKey(directory), value: null }]);
     });
@@ -191,6 +196,8 @@ export class Listings {
       // What is being written comes to disk under the lock, or the next listing would not know of it.
       await buffer.flush().catch(() => undefined);
       throw error;
+    } finally {
+      this.#compare(directory, former);
     }
     await this.#forgetGone(directory, gone);
   }
@@ -236,14 +243,17 @@ export class Listings {
   async #open(directory: Directory, buffer: WriteBuffer): Promise<OpenDirectory> {
     const release = await this.#locks.acquire(directory.text);
     try {
-      const { update } = await this.#begin(directory, buffer);
+      const { former, update } = await this.#begin(directory, buffer);
       return {
         directory,
         update,
         finish: async (times) => {
           const gone = await update.finish(times);
           await this.#forgetGone(directory, gone);
-          buffer.whenFlushed(release);
+          buffer.whenFlushed(() => {
+            this.#compare(directory, former);
+            release();
+          });
         },
         abandon: async () => {
           await update.abandon();
@@ -254,6 +264,13 @@ export class Listings {
       release();
       throw error;
     }
+  }
+
+  /** With what was stored of it before: names that are kept elsewhere too are known no longer where it changed. */
+  #compare(directory: Directory, former: DirectoryRecord | null): void {
+    const now = this.record(directory);
+    if (former?.state === 'complete' && now?.state === 'complete' && former.generation === now.generation) return;
+    this.#names.changed(directory);
   }
 
   async #begin(directory: Directory, buffer: WriteBuffer): Promise<{ former: DirectoryRecord | null; update: Update }> {

@@ -8,10 +8,15 @@ import type { Attached } from './attached.ts';
 import { childOf, sourceKeyOf } from './directory.ts';
 import type { Directory } from './directory.ts';
 import { floorMsOf } from './freshness.ts';
+import type { StoreLookups } from './hot-names.ts';
 import type { KeptNames } from './kept-names.ts';
 import { noSuchPath, resolved, rootEntry } from './resolved-entry.ts';
 import type { LookupResult } from './resolved-entry.ts';
 import { directoryEntry, fileEntry, hasAnyBelow } from './source-pages.ts';
+import type { DirectoryRecord } from './store/records.ts';
+
+/** Called with what was looked up in the store, once a directory. */
+export type OnStored = (lookups: StoreLookups) => void;
 
 /** One request's look-ups: one time holds for all, and directories are made once. */
 interface Batch {
@@ -20,8 +25,11 @@ interface Batch {
   /** Nothing stored is believed. */
   readonly atSource: boolean;
   readonly directories: Map<string, Directory>;
-  /** By directory, what was found in this turn of the event loop, in which nobody else writes. */
-  readonly fresh: Map<Directory, boolean>;
+  /** By directory, what was found in this turn of the event loop, in which nobody else writes; null: nothing fresh. */
+  readonly fresh: Map<Directory, DirectoryRecord | null>;
+  /** Names that were looked up in the store, by directory. */
+  readonly stored: Map<Directory, StoreLookups & { names: number }>;
+  readonly onStored: OnStored;
 }
 
 const asksAtOnce = 64;
@@ -52,8 +60,8 @@ export class Lookup {
   }
 
   /** In the order asked; one failing path does not fail the others. Rejects only when the signal aborts. */
-  many(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]> {
-    return this.#all(paths, this.#batch(signal, false));
+  many(paths: readonly string[], signal: AbortSignal, onStored: OnStored = () => {}): Promise<LookupResult[]> {
+    return this.#all(paths, { ...this.#batch(signal, false), onStored });
   }
 
   /** The same, as the source has them now, whatever is stored. */
@@ -62,7 +70,15 @@ export class Lookup {
   }
 
   #batch(signal: AbortSignal, atSource: boolean): Batch {
-    return { nowMs: this.#parts.nowMs(), signal, atSource, directories: new Map(), fresh: new Map() };
+    return {
+      nowMs: this.#parts.nowMs(),
+      signal,
+      atSource,
+      directories: new Map(),
+      fresh: new Map(),
+      stored: new Map(),
+      onStored: () => {},
+    };
   }
 
   async #all(paths: readonly string[], batch: Batch): Promise<LookupResult[]> {
@@ -76,6 +92,7 @@ export class Lookup {
       }
       results.push(this.#stored(path, batch));
     }
+    for (const lookups of batch.stored.values()) batch.onStored(lookups);
     const open = results.flatMap((result, index) => (result === null ? [index] : []));
     let next = 0;
     const ask = async (): Promise<void> => {
@@ -100,18 +117,31 @@ export class Lookup {
     if (batch.atSource || attachment.freshness.kind === 'strict') return null;
     const directory = this.#directoryOf(attached, path, batch);
     const floorMs = floorMsOf(attachment.freshness, batch.nowMs);
-    if (!this.#isFresh(directory, floorMs, batch)) {
+    const record = this.#fresh(directory, floorMs, batch);
+    if (record === null) {
       return this.#absent.has(attachment.id, path, floorMs) ? { error: noSuchPath(path).shape } : null;
     }
+    this.#note(directory, record, floorMs, batch);
     return this.#parts.entries.named(directory, nameOf(path)) ?? { error: noSuchPath(path).shape };
   }
 
-  #isFresh(directory: Directory, floorMs: number, { fresh }: Batch): boolean {
+  #fresh(directory: Directory, floorMs: number, { fresh }: Batch): DirectoryRecord | null {
     const known = fresh.get(directory);
     if (known !== undefined) return known;
-    const isFresh = this.#parts.listings.fresh(directory, floorMs) !== null;
-    fresh.set(directory, isFresh);
-    return isFresh;
+    const record = this.#parts.listings.fresh(directory, floorMs);
+    fresh.set(directory, record);
+    return record;
+  }
+
+  #note(directory: Directory, record: DirectoryRecord, floorMs: number, { stored, nowMs }: Batch): void {
+    const known = stored.get(directory);
+    if (known !== undefined) {
+      known.names += 1;
+      return;
+    }
+    const { listings } = this.#parts;
+    const freshUntilMs = record.listedAtMs + (nowMs - floorMs);
+    stored.set(directory, { directory, record, freshUntilMs, names: 1, current: () => listings.record(directory) });
   }
 
   #aboveAttachments(path: string): LookupResult {

@@ -8,6 +8,7 @@ import { floorMsOf } from './freshness.ts';
 import type { KeptNames } from './kept-names.ts';
 import { directoryAbove, listAbove, listBelow, listDirectory } from './list.ts';
 import { Lookup } from './lookup.ts';
+import type { OnStored } from './lookup.ts';
 import { entryIn, noSuchPath, notADirectory, resolved } from './resolved-entry.ts';
 import type { LookupResult, ResolvedEntry } from './resolved-entry.ts';
 import { hasAnyBelow } from './source-pages.ts';
@@ -30,8 +31,8 @@ export class Namespace {
     this.#lookup = new Lookup(parts);
   }
 
-  lookup(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]> {
-    return this.#lookup.many(paths, signal);
+  lookup(paths: readonly string[], signal: AbortSignal, onStored?: OnStored): Promise<LookupResult[]> {
+    return this.#lookup.many(paths, signal, onStored);
   }
 
   lookupAtSource(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]> {

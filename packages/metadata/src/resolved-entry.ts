@@ -52,3 +52,12 @@ export function notADirectory(path: string): MillpoolError {
     path,
   });
 }
+
+export function isDirectory(path: string): MillpoolError {
+  return new MillpoolError({
+    code: 'invalid',
+    message: `${path} is a directory.`,
+    remedy: 'Name a file, or list it with `millpool ls`.',
+    path,
+  });
+}

@@ -11,8 +11,12 @@ import { Attachments } from './attachments.ts';
 import { Directories } from './directories.ts';
 import { Entries } from './entries.ts';
 import type { OnListed } from './flight.ts';
+import { findObjects, objectsOf } from './found-objects.ts';
+import type { FoundObjects } from './found-objects.ts';
 import { homeOf, resolvedIn } from './home.ts';
 import type { Home } from './home.ts';
+import { HotNames } from './hot-names.ts';
+import type { StoreLookups } from './hot-names.ts';
 import { Listings } from './listings.ts';
 import { Namespace } from './namespace.ts';
 import { ownerOf } from './owner.ts';
@@ -41,6 +45,8 @@ export interface MetadataConfig {
   readonly partitionNamesMax?: number;
   /** LISTs of one listing under way at the same time, at most. */
   readonly listsAtOnce?: number;
+  /** Memory for names that are looked up much; none where it is left out. */
+  readonly hotNamesBytes?: number;
 }
 
 export interface Metadata {
@@ -49,6 +55,10 @@ export interface Metadata {
   lookup(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]>;
   /** The same, as the source has them now, whatever is stored and fresh. */
   lookupAtSource(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]>;
+  /** Files by their paths, as the data path asks for them. Rejects only when the signal aborts. */
+  objects(paths: readonly string[], signal: AbortSignal): Promise<FoundObjects>;
+  /** The same, as the source has them now. */
+  objectsAtSource(paths: readonly string[], signal: AbortSignal): Promise<FoundObjects>;
   /** Who owns a path's entry, and what is stored of it; null above all attachments and beside them. */
   owner(path: string): Owner | null;
   /**
@@ -99,16 +109,21 @@ export async function startMetadata(config: MetadataConfig): Promise<LocalMetada
   const listsAtOnce = config.listsAtOnce ?? listsAtOnceDefault;
   const turns = new Turns();
   const replaced = new ReplacedVersions();
+  const names = new HotNames({ store, partitions, turns, nowMs, bytesMax: config.hotNamesBytes ?? 0 });
   const shelf = { store, partitions, entries, replaced };
-  const listings = new Listings({ shelf, shards, nowMs, log, listsAtOnce, turns });
+  const listings = new Listings({ shelf, names, shards, nowMs, log, listsAtOnce, turns });
   const namespace = new Namespace({ attachments, listings, entries, shards, nowMs, turns });
+  const lookedUp = (lookups: StoreLookups): void => names.lookedUp(lookups);
   const sweep = new Sweep(store, partitions);
   const sweepSoon = (): void => {
     const ids = () => attachments.current().map(({ attachment }) => attachment.id);
     void sweep.start(listings.settled(), ids, (error) => log.error('what was detached could not be swept', { error }));
   };
   sweepSoon();
-  const unwatch = attachments.watch(sweepSoon);
+  const unwatch = attachments.watch(() => {
+    names.clear();
+    sweepSoon();
+  });
 
   return {
     handlers: {
@@ -120,6 +135,8 @@ export async function startMetadata(config: MetadataConfig): Promise<LocalMetada
     },
     lookup: (paths, signal) => namespace.lookup(paths, signal),
     lookupAtSource: (paths, signal) => namespace.lookupAtSource(paths, signal),
+    objects: (paths, signal) => findObjects(paths, names, (left) => namespace.lookup(left, signal, lookedUp)),
+    objectsAtSource: async (paths, signal) => objectsOf(await namespace.lookupAtSource(paths, signal)),
     owner: (path) => ownerOf({ attachments, listings, entries, partitions, shards, nowMs }, path),
     walk: (path, signal, onListed) => namespace.walk(path, signal, onListed),
     attachments: () => attachments.current().map(({ attachment }) => attachment),
@@ -135,6 +152,7 @@ export async function startMetadata(config: MetadataConfig): Promise<LocalMetada
       unwatch();
       await attachments.stop();
       await listings.settled();
+      await names.stop();
       await sweep.stop();
       await store.close();
     },

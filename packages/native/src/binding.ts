@@ -1,6 +1,7 @@
 import type { NativeObjectFacts, NativeSourceTally } from './binding-facts.ts';
 import type { NativeJobAhead, NativeKeepTerms, NativeSegmentWorth } from './binding-forecast.ts';
 import type { NativeEntryDealer, NativeListPage } from './binding-listing.ts';
+import type { NativeNameCache, NativeNameTable } from './binding-names.ts';
 import type { NativeOrder, NativeSchedule, NativeScheduleConfig } from './binding-order.ts';
 
 /**
@@ -22,6 +23,8 @@ export interface Binding {
   measureDevice(directory: string, trial: NativeDeviceTrial): Promise<NativeDeviceRates>;
   readListPage(chunks: readonly Uint8Array[], prefix: Uint8Array): NativeListPage | null;
   readonly NativeBatch: new () => NativeBatch;
+  readonly NativeNameCache: new (bytesMax: number) => NativeNameCache;
+  readonly NativeNameTable: new (attachment: number, prefix: Uint8Array) => NativeNameTable;
   readonly NativeEntryDealer: new (present: Uint8Array) => NativeEntryDealer;
   /** False where this Node.js has no way to do it. */
   limitHeap(bytes: number, reserveBytes: number): boolean;

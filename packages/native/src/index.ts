@@ -58,6 +58,7 @@ export {
   ioUringFault,
   type Rate,
 } from './machine.ts';
+export { type FoundNames, NameCache, NameTable, type TableFreshness } from './name-cache.ts';
 export { remedyFor } from './native-error.ts';
-export { countObjects, type ObjectEntry, packObjects, unpackObjects } from './object-list.ts';
+export { countObjects, type ObjectEntry, packObjects, spliceObjects, unpackObjects } from './object-list.ts';
 export { Order, type OrderConfig, Schedule, type ScheduleConfig, type Step } from './order.ts';

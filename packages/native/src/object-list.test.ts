@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { LayoutVector } from '@millpool/protocol/testing';
 import fc from 'fast-check';
 
-import { countObjects, packObjects, unpackObjects } from './object-list.ts';
+import { countObjects, packObjects, spliceObjects, unpackObjects } from './object-list.ts';
 
 test('an object list has the bytes of docs/formats.md', () => {
   const vector = LayoutVector.named('object-list');
@@ -28,6 +28,21 @@ const entry = fc.record(
   },
   { noNullPrototype: true },
 );
+
+test('what is spliced into a list is in its place', () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(entry, fc.boolean()), { maxLength: 20 }), (places) => {
+      const kept = places.map(([object, isKept]) => (isKept ? [object] : []));
+      const ends = Uint32Array.from(kept, (_, at) => packObjects(kept.slice(0, at + 1).flat()).length);
+      const more = new Map(places.flatMap(([object, isKept], at) => (isKept ? [] : [[at, object] as const])));
+      const spliced = spliceObjects(packObjects(kept.flat()), ends, more);
+      assert.deepEqual(
+        unpackObjects(spliced),
+        places.map(([object]) => object),
+      );
+    }),
+  );
+});
 
 test('unpacking undoes packing', () => {
   fc.assert(

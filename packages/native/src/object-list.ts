@@ -12,6 +12,8 @@ export interface ObjectEntry {
   readonly tag: string;
 }
 
+const countBytes = 4;
+const objectFixedBytes = 16;
 const maxTagBytes = 1024;
 const maxKeyBytes = 0xffff;
 
@@ -22,10 +24,10 @@ const maxKeyBytes = 0xffff;
  */
 export function packObjects(objects: readonly ObjectEntry[]): Uint8Array {
   const tags = objects.map((object) => Buffer.from(object.tag));
-  let length = 4;
+  let length = countBytes;
   objects.forEach((object, i) => {
     checkObject(object, tags[i]!);
-    length += 16 + tags[i]!.length + object.sourceKey.length;
+    length += objectFixedBytes + tags[i]!.length + object.sourceKey.length;
   });
   const list = Buffer.allocUnsafe(length);
   let at = list.writeUInt32LE(objects.length, 0);
@@ -42,9 +44,27 @@ export function packObjects(objects: readonly ObjectEntry[]): Uint8Array {
   return list;
 }
 
+/**
+ * A packed list with more objects in it: `ends` says where the list ends behind each of its places, of which those of
+ * `more`, in their order, are empty so far.
+ */
+export function spliceObjects(list: Uint8Array, ends: Uint32Array, more: ReadonlyMap<number, ObjectEntry>): Uint8Array {
+  const added = packObjects([...more.values()]);
+  const parts: Uint8Array[] = [list.subarray(0, countBytes)];
+  let [from, next] = [countBytes, countBytes];
+  for (const [place, object] of more) {
+    const end = ends[place] ?? list.length;
+    parts.push(list.subarray(from, end), added.subarray(next, (next += objectBytes(object))));
+    from = end;
+  }
+  const spliced = Buffer.concat([...parts, list.subarray(from)]);
+  spliced.writeUInt32LE(countObjects(list) + more.size, 0);
+  return spliced;
+}
+
 /** How many objects a packed list says that it holds. */
 export function countObjects(list: Uint8Array): number {
-  if (list.length < 4) throw invalid('an object list is at least 4 bytes long');
+  if (list.length < countBytes) throw invalid('an object list is at least 4 bytes long');
   return new DataView(list.buffer, list.byteOffset, list.byteLength).getUint32(0, true);
 }
 
@@ -52,7 +72,7 @@ export function countObjects(list: Uint8Array): number {
 export function unpackObjects(list: Uint8Array): ObjectEntry[] {
   const bytes = Buffer.from(list.buffer, list.byteOffset, list.byteLength);
   const objects: ObjectEntry[] = [];
-  let at = 4;
+  let at = countBytes;
   const take = (length: number): number => {
     if (at + length > bytes.length) throw invalid('an object list is cut short');
     at += length;
@@ -82,6 +102,10 @@ export function packTexts(texts: readonly string[]): Uint8Array {
     at += part.copy(list, at);
   }
   return list;
+}
+
+function objectBytes({ tag, sourceKey }: ObjectEntry): number {
+  return objectFixedBytes + Buffer.byteLength(tag) + sourceKey.length;
 }
 
 function checkObject(object: ObjectEntry, tag: Buffer): void {

@@ -1,6 +1,8 @@
 import { nameOf } from '@millpool/protocol';
 import type { Entry, NamesPart, OwnerAnswer, ShardOwner } from '@millpool/protocol';
 
+import { objectsOf } from '../found-objects.ts';
+import type { FoundObjects } from '../found-objects.ts';
 import type { Home } from '../home.ts';
 import { hashName } from '../name-hash.ts';
 import type { LookupResult } from '../resolved-entry.ts';
@@ -28,6 +30,12 @@ interface Question extends Group {
   readonly part: NamesPart | null;
 }
 
+interface Begun extends Asked {
+  readonly questions: readonly Question[];
+  /** Nothing is asked of another node, and nothing was answered from parts. */
+  readonly isHere: boolean;
+}
+
 const lookupTimeoutSeconds = 2;
 
 /** Look-ups, each asked of whoever can answer it best: this node, the owner of its directory's home, or of its part. */
@@ -39,8 +47,24 @@ export class LookupRouter {
   }
 
   async lookup(paths: readonly string[], signal: AbortSignal): Promise<LookupResult[]> {
+    const asked = this.#begin(paths, signal);
+    return this.#finish(asked);
+  }
+
+  async objects(paths: readonly string[], signal: AbortSignal): Promise<FoundObjects> {
+    const asked = this.#begin(paths, signal);
+    if (asked.isHere) return this.#parts.local.objects(paths, signal);
+    return objectsOf(await this.#finish(asked));
+  }
+
+  #begin(paths: readonly string[], signal: AbortSignal): Begun {
     const asked: Asked = { paths, results: paths.map(() => null), signal };
     const questions = this.#grouped(paths).flatMap((group) => this.#questionsOf(group, asked));
+    return { ...asked, questions, isHere: questions.length === 0 && asked.results.every((result) => result === null) };
+  }
+
+  async #finish({ questions, ...asked }: Begun): Promise<LookupResult[]> {
+    const { paths } = asked;
     const elsewhere = new Set(questions.flatMap(({ places }) => places));
     const here = [...paths.keys()].filter((place) => asked.results[place] === null && !elsewhere.has(place));
     await Promise.all([this.#askOwners(questions, asked), this.#lookHere(here, asked)]);

@@ -40,6 +40,7 @@ export function routedMetadata(parts: Parts): Routed {
       ...local,
       handlers: { ...local.handlers, list: (request, { signal }) => lists.list(request, signal) },
       lookup: (paths, signal) => lookups.lookup(paths, signal),
+      objects: (paths, signal) => lookups.objects(paths, signal),
       owner: (path) => ownerOf(routing, path),
     },
     routing,

@@ -22,6 +22,7 @@ interface Limits {
   readonly shards?: number;
   readonly partitionNamesMax?: number;
   readonly shared?: CoordStore;
+  readonly hotNamesBytes?: number;
 }
 
 /**
