@@ -8,6 +8,7 @@ import type { ClusterMethod, DirectoryMethod, Handlers, MapMethod } from '@millp
 import type { Random } from './random.ts';
 
 const never = new AbortController().signal;
+const nothingKnown = async () => ({ contents: [], missing: [] });
 
 /** Somebody at a terminal who looks at the cluster and asks for moves, drains and rebalances, in any order. */
 export class Operator {
@@ -20,7 +21,14 @@ export class Operator {
     this.#store = store;
     this.#random = random;
     this.#view = view;
-    this.#admin = new ClusterAdmin({ id: 'operator', view, store, clock, log: silentLog }).handlers;
+    this.#admin = new ClusterAdmin({
+      id: 'operator',
+      view,
+      store,
+      clock,
+      log: silentLog,
+      contents: nothingKnown,
+    }).handlers;
   }
 
   static async open(of: {
@@ -47,11 +55,11 @@ export class Operator {
       move,
       move,
       () => this.#takeBack(shard),
-      () => this.#admin['rebalance-run']({ atOnce }, { signal: never }),
+      () => this.#admin['rebalance-run']({ atOnce, bytesPerSecond: null }, { signal: never }),
       () => this.#admin['rebalance-pause']({}, { signal: never }),
       () => this.#admin['rebalance-resume']({}, { signal: never }),
       () => this.#admin['rebalance-cancel']({}, { signal: never }),
-      () => this.#admin.drain({ node, atOnce }, { signal: never }),
+      () => this.#admin.drain({ node, atOnce, bytesPerSecond: null }, { signal: never }),
       () => this.#admin.undrain({ node }, { signal: never }),
     ];
     await ifAllowed(this.#random.pick(deeds));
@@ -63,7 +71,7 @@ export class Operator {
     await this.#view.refresh();
     for (const shard of this.#view.moves.keys()) await this.#takeBack(shard);
     for (const node of this.#view.draining) await this.#admin.undrain({ node }, { signal: never });
-    return (await this.#admin['rebalance-run']({ atOnce: 4 }, { signal: never })).moves;
+    return (await this.#admin['rebalance-run']({ atOnce: 4, bytesPerSecond: null }, { signal: never })).moves;
   }
 
   /** What is left to be done; empty where nothing is. */

@@ -16,6 +16,7 @@ import {
   ownerHandlers,
   Peers,
   routedMetadata,
+  ShardContents,
 } from '@millpool/metadata/cluster';
 import { MillpoolError } from '@millpool/protocol';
 import type { ClusterMethod, Handlers, OwnerMethod } from '@millpool/protocol';
@@ -73,13 +74,14 @@ export async function joinCluster(config: ClusterConfig, of: MemberParts): Promi
   const warden = DirectoryWarden.start({ node, local, heat, hotReadsPerS, ...common });
   parts.onClose('what is done for hot directories', () => warden.stop());
   const hot = new HotDirectories({ node, local, peers, heat, log });
+  const contents = new ShardContents({ node, local, peers, heat, log });
   log.info('joined the cluster', { node: id, address, roles: roles.join(), shards });
   return {
     id,
     address,
     metadata: routed.metadata,
     handlers: {
-      ...new ClusterAdmin({ id, view: node.view, ...common }).handlers,
+      ...new ClusterAdmin({ id, view: node.view, contents: (signal) => contents.all(signal), ...common }).handlers,
       ...new ClusterMap(common).handlers,
       ...new DirectoryAdmin({ node, local, hot, ...common }).handlers,
     },
@@ -126,6 +128,7 @@ function whenReady(ready: Promise<Handlers<OwnerMethod>>): Handlers<OwnerMethod>
     'owner-copy': async (request, context) => (await ready)['owner-copy'](request, context),
     'owner-take': async (request, context) => (await ready)['owner-take'](request, context),
     'owner-reads': async (request, context) => (await ready)['owner-reads'](request, context),
+    'owner-shards': async (request, context) => (await ready)['owner-shards'](request, context),
     'owner-heat': async (request, context) => (await ready)['owner-heat'](request, context),
   };
 }

@@ -27,6 +27,12 @@ export interface ListingAge {
   readonly limitSeconds: number;
 }
 
+export interface KeptByShard {
+  readonly names: ReadonlyMap<number, number>;
+  /** Of the store, about. */
+  readonly bytesAName: number;
+}
+
 export type CopyRequest = Pick<OwnerCopyRequest, 'path' | 'part' | 'maxAgeSeconds' | 'known' | 'after'>;
 
 /** Listings of directories as the nodes of a cluster take them from each other. `not-found` where none is attached. */
@@ -92,6 +98,21 @@ export class Directories {
   /** As of its last listing; 0 when it was never listed. */
   namesIn(path: string): number {
     return this.#parts.entries.countOf(this.#at(path, null).directory);
+  }
+
+  /** What is stored, however old: names by the shard that their directories have their home in. */
+  async kept(signal: AbortSignal): Promise<KeptByShard> {
+    const { entries, turns } = this.#parts;
+    const names = new Map<number, number>();
+    let all = 0;
+    for (const counts of entries.counts()) {
+      for (const { home, count } of counts) {
+        names.set(home, (names.get(home) ?? 0) + count);
+        all += count;
+      }
+      await turns.next(signal);
+    }
+    return { names, bytesAName: all === 0 ? 0 : entries.storedBytes / all };
   }
 
   /** Paths of those that have their home in a shard and are fresh. */

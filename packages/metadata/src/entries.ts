@@ -3,7 +3,7 @@ import type { Directory } from './directory.ts';
 import { EntryScan, HeldBlocks } from './entry-scan.ts';
 import type { EntryRange } from './entry-scan.ts';
 import { partitionsOf } from './partition-map.ts';
-import type { Partitions } from './partitions.ts';
+import type { PartitionCount, Partitions } from './partitions.ts';
 import type { MetadataStore } from './store/environment.ts';
 import { resolved } from './resolved-entry.ts';
 import type { ResolvedEntry } from './resolved-entry.ts';
@@ -50,6 +50,16 @@ export class Entries {
   countOf(directory: DirectoryName): number {
     const partitions = partitionsOf(this.#partitions.mapOf(directory));
     return partitions.reduce((count, partition) => count + this.#partitions.countOf(directory, partition), 0);
+  }
+
+  /** Of all directories, a count a partition, in runs that the caller may wait between. */
+  counts(): Generator<readonly PartitionCount[]> {
+    return this.#partitions.counts();
+  }
+
+  /** All that is stored, about. */
+  get storedBytes(): number {
+    return this.#store.usedBytes;
   }
 
   /** To be closed, unless it is gone through to its end. */

@@ -19,7 +19,16 @@ import type { PartitionMap, Split } from './partition-map.ts';
 import type { MetadataStore, Pair, Write } from './store/environment.ts';
 import { PartitionWriters } from './partition-writers.ts';
 import { EntryBlock, EntryBlockWriter } from './store/entry-block.ts';
-import { allSplits, classOfKey, partitionKey, partitionRange, splitKey, splitOfKey } from './store/keys.ts';
+import {
+  allPartitions,
+  allSplits,
+  classOfKey,
+  partitionKey,
+  partitionOfKey,
+  partitionRange,
+  splitKey,
+  splitOfKey,
+} from './store/keys.ts';
 import type { DirectoryName, EntryClass, EntryPlace } from './store/keys.ts';
 import { decodeCount, encodeCount } from './store/records.ts';
 
@@ -31,6 +40,12 @@ interface Parts {
   readonly namesMax: number;
 }
 
+export interface PartitionCount {
+  /** The shard that its directory has its home in. */
+  readonly home: number;
+  readonly count: number;
+}
+
 interface StoredMap {
   readonly map: PartitionMap;
   readonly modRevision: number;
@@ -39,6 +54,7 @@ interface StoredMap {
 const recordPrefix = 'directory/';
 const recordsAtOnce = 1_000;
 const blocksAtOnce = 128;
+const countsAtOnce = 4_096;
 
 /**
  * Which partition holds a name, and the splitting of those that grew. A directory of more than one partition has a
@@ -86,6 +102,16 @@ export class Partitions {
   countOf(directory: DirectoryName, partition: number): number {
     const count = this.#parts.store.get(this.#countKey(directory, partition));
     return count === undefined ? 0 : decodeCount(count);
+  }
+
+  /** Of all directories, in runs that the caller may wait between. */
+  *counts(): Generator<readonly PartitionCount[]> {
+    for (const chunk of this.#parts.store.chunks(allPartitions, countsAtOnce)) {
+      yield chunk.map(({ key, value }) => {
+        const { id, shard } = partitionOfKey(key);
+        return { home: this.#stored.get(id)?.map.shards[0] ?? shard, count: decodeCount(value) };
+      });
+    }
   }
 
   countWrite(directory: DirectoryName, partition: number, count: number): Write {

@@ -53,25 +53,43 @@ export interface PlannedMove {
 }
 
 /** What a rebalance would do now. */
-export interface RebalancePlan {
+export interface RebalancePlan extends Omit<PlannedSpread, 'moved'> {
   readonly moves: readonly PlannedMove[];
-  /** Shards of the node that has most, over the mean of those that are to have some. */
+  /** By what is listed of the shards and asked of them, as far as their owners told. */
+  readonly entries: PlannedSpread;
+  readonly bytes: PlannedSpread;
+  readonly readsPerS: PlannedSpread;
+  /** Nodes that did not tell; their shards count as empty. */
+  readonly missing: readonly string[];
+}
+
+/** How evenly something is spread over the nodes that are to have shards. */
+export interface PlannedSpread {
+  /** What the node with most has, over the mean; 1 for nothing. */
   readonly maxOverMean: number;
   readonly maxOverMeanAfter: number;
+  /** What goes to another node. */
+  readonly moved: number;
+}
+
+/** How a rebalance is to go. */
+export interface RebalancePace {
+  /** Moves under way at a time, at most. */
+  readonly atOnce: number;
+  /** Listings that move along, of each node that gives shards away, about; null: no limit. */
+  readonly bytesPerSecond: number | null;
 }
 
 export const rebalanceStates = ['running', 'paused', 'cancelled', 'done'] as const;
 export type RebalanceState = (typeof rebalanceStates)[number];
 
-export interface RebalanceStatus {
+export interface RebalanceStatus extends RebalancePace {
   readonly id: string;
   readonly state: RebalanceState;
   /** Why it was begun. */
   readonly reason: string;
   readonly startedAt: string;
   readonly endedAt: string | null;
-  /** Moves under way at a time, at most. */
-  readonly atOnce: number;
   readonly moves: number;
   readonly done: number;
   /** Overtaken: the shard went to another, or the node that was to have it is gone. */
@@ -192,7 +210,7 @@ export interface ClusterMethods {
   'shards-move': { request: ShardMoveRequest; reply: { asked: number } };
   'rebalance-plan': { request: Record<string, never>; reply: RebalancePlan };
   /** One at a time; what was planned is what is moved, by whichever nodes there are then. */
-  'rebalance-run': { request: { atOnce: number }; reply: RebalanceStatus };
+  'rebalance-run': { request: RebalancePace; reply: RebalanceStatus };
   /** The last one; null: there was none. */
   'rebalance-status': { request: Record<string, never>; reply: { rebalance: RebalanceStatus | null } };
   'rebalance-pause': { request: Record<string, never>; reply: RebalanceStatus };
@@ -200,7 +218,7 @@ export interface ClusterMethods {
   /** What is under way ends by itself; nothing is moved back. */
   'rebalance-cancel': { request: Record<string, never>; reply: RebalanceStatus };
   /** Moves all of a node's shards to others, and gives it none until `undrain`. */
-  drain: { request: { node: string; atOnce: number }; reply: RebalanceStatus };
+  drain: { request: { node: string } & RebalancePace; reply: RebalanceStatus };
   undrain: { request: { node: string }; reply: { node: string } };
   /** Directories that are read most of late, over all nodes. */
   dirs: { request: { limit: number }; reply: DirsReply };

@@ -125,6 +125,16 @@ export interface DirectoryHeat {
   readonly unseenPerS: number;
 }
 
+/** What a shard has, as far as its owner knows, and what is asked of it. */
+export interface ShardContent {
+  readonly shard: number;
+  /** Names in its listings, however old. */
+  readonly entries: number;
+  /** What they take in its owner's store, about. */
+  readonly bytes: number;
+  readonly readsPerS: number;
+}
+
 /** What nodes of a cluster ask each other. */
 export interface OwnerMethods {
   'owner-lookup': { request: OwnerLookupRequest; reply: { answers: readonly OwnerAnswer[] } };
@@ -137,6 +147,8 @@ export interface OwnerMethods {
   'owner-reads': { request: OwnerReadsRequest; reply: Record<string, never> };
   /** Directories that it has answered for most of late, the hottest first. */
   'owner-heat': { request: { limit: number }; reply: { directories: readonly DirectoryHeat[] } };
+  /** Of the shards that it owns, and of those that it knows reads of. Shards that are empty may be left out. */
+  'owner-shards': { request: Record<string, never>; reply: { shards: readonly ShardContent[] } };
 }
 
 export type OwnerMethod = keyof OwnerMethods;

@@ -171,6 +171,7 @@ const nodeId: Check<string> = (value, field) => {
 };
 
 const atOnce = integer(1, movesAtOnceMax);
+const bytesPerSecond = orNull(integer(1, Number.MAX_SAFE_INTEGER));
 const hotLimit = integer(1, hotDirectoriesMax);
 const shard = integer(0, shardsMax - 1);
 const list = record<ListRequest>({ path, recursive: flag, cursor: orNull(text), limit: integer(1, listLimitMax) });
@@ -233,12 +234,12 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
   shards: nothing,
   'shards-move': record<ShardMoveRequest>({ shards: listOf(shard, shardsMax), to: nodeId }),
   'rebalance-plan': nothing,
-  'rebalance-run': record<Methods['rebalance-run']['request']>({ atOnce }),
+  'rebalance-run': record<Methods['rebalance-run']['request']>({ atOnce, bytesPerSecond }),
   'rebalance-status': nothing,
   'rebalance-pause': nothing,
   'rebalance-resume': nothing,
   'rebalance-cancel': nothing,
-  drain: record<Methods['drain']['request']>({ node: nodeId, atOnce }),
+  drain: record<Methods['drain']['request']>({ node: nodeId, atOnce, bytesPerSecond }),
   undrain: record<Methods['undrain']['request']>({ node: nodeId }),
   dirs: record<Methods['dirs']['request']>({ limit: hotLimit }),
   directory: record<Methods['directory']['request']>({ path }),
@@ -274,6 +275,7 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
     from: nodeId,
     directories: listOf(record<AnsweredReads>({ path, caller: nodeId, reads: integer(1) }), requestPathsMax),
   }),
+  'owner-shards': nothing,
   'owner-heat': record<Methods['owner-heat']['request']>({ limit: hotLimit }),
   status: nothing,
   activity: nothing,

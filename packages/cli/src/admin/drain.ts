@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 
 import type { CommandContext } from '../command-context.ts';
-import { withRunFlags } from './rebalance.ts';
+import { paceOf, withRunFlags } from './rebalance.ts';
 import type { RunFlags } from './rebalance.ts';
 import { tellRebalance, watchRebalance } from './rebalance-watch.ts';
 
@@ -10,10 +10,10 @@ export function drainCommands(admin: Command, context: CommandContext): void {
     .command('drain')
     .description('Move all shards of a node to others, and give it none until it is undrained')
     .argument('<node>', 'its id');
-  withRunFlags(drain).action((node: string, { atOnce, wait }: RunFlags) =>
+  withRunFlags(drain).action((node: string, flags: RunFlags) =>
     context.run(async (tools) => {
-      const begun = await tools.session.call('drain', { node, atOnce }, { signal: tools.signal });
-      const status = wait ? await watchRebalance(begun, tools) : begun;
+      const begun = await tools.session.call('drain', { node, ...paceOf(flags) }, { signal: tools.signal });
+      const status = flags.wait ? await watchRebalance(begun, tools) : begun;
       tellRebalance(status, tools);
     }),
   );

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
-import { movesAtOnceMax } from '@millpool/protocol';
-import type { PlannedMove, RebalancePlan } from '@millpool/protocol';
+import { formatBytes, movesAtOnceMax, parseRate } from '@millpool/protocol';
+import type { PlannedMove, PlannedSpread, RebalancePace, RebalancePlan } from '@millpool/protocol';
 
 import type { CommandContext, Tools } from '../command-context.ts';
 import { table } from '../output.ts';
@@ -11,6 +11,7 @@ const atOnceDefault = 16;
 
 export interface RunFlags {
   readonly atOnce: number;
+  readonly rate?: string;
   /** False for `--no-wait`. */
   readonly wait: boolean;
 }
@@ -26,9 +27,8 @@ export function rebalanceCommand(admin: Command, context: CommandContext): void 
     .action(() => context.run(runPlan));
   withRunFlags(rebalance.command('run').description('Do it, and watch it to its end')).action((flags: RunFlags) =>
     context.run(async (tools) => {
-      const { atOnce, wait } = flags;
-      const begun = await tools.session.call('rebalance-run', { atOnce }, { signal: tools.signal });
-      const status = wait ? await watchRebalance(begun, tools) : begun;
+      const begun = await tools.session.call('rebalance-run', paceOf(flags), { signal: tools.signal });
+      const status = flags.wait ? await watchRebalance(begun, tools) : begun;
       tellRebalance(status, tools);
     }),
   );
@@ -59,7 +59,12 @@ const descriptions = {
 export function withRunFlags(command: Command): Command {
   return command
     .option('--at-once <count>', `moves under way at a time (default: ${atOnceDefault})`, moveCount, atOnceDefault)
+    .option('--rate <rate>', 'each node gives away at most so many bytes of listings a second, as in 50MiB/s')
     .option('--no-wait', 'return when it has begun');
+}
+
+export function paceOf({ atOnce, rate }: RunFlags): RebalancePace {
+  return { atOnce, bytesPerSecond: rate === undefined ? null : parseRate(rate) };
 }
 
 async function runPlan({ session, output, signal }: Tools): Promise<void> {
@@ -74,9 +79,11 @@ async function runStatus(wait: boolean, tools: Tools): Promise<void> {
   tellRebalance(status, tools);
 }
 
-function describePlan({ moves, maxOverMean, maxOverMeanAfter }: RebalancePlan): string {
-  if (moves.length === 0)
-    return `Nothing is to move: the most that a node has is ${maxOverMean.toFixed(2)} of the mean.`;
+function describePlan(plan: RebalancePlan): string {
+  const { moves, missing } = plan;
+  const untold =
+    missing.length === 0 ? [] : [`What these have is not known, and counts as nothing: ${missing.join(', ')}.`];
+  if (moves.length === 0) return ['Nothing is to move.', describeSpreads(plan), ...untold].join('\n');
   const counts = new Map<string, PlannedMove & { count: number }>();
   for (const move of moves) {
     const key = `${move.from} ${move.to}`;
@@ -84,11 +91,27 @@ function describePlan({ moves, maxOverMean, maxOverMeanAfter }: RebalancePlan): 
     counts.set(key, { ...before, count: before.count + 1 });
   }
   const rows = [...counts.values()].map(({ from, to, count }) => [from, 'to', to, String(count)]);
-  return [
-    table(rows, [3]),
-    `${moves.length} shards would move; the most that a node has goes from ${maxOverMean.toFixed(2)} of the mean ` +
-      `to ${maxOverMeanAfter.toFixed(2)}.`,
-  ].join('\n');
+  return [table(rows, [3]), '', describeSpreads(plan), ...untold].join('\n');
+}
+
+/** The most that a node has over the mean, before and after, and what moves. */
+function describeSpreads(plan: RebalancePlan): string {
+  const { moves, maxOverMean, maxOverMeanAfter, entries, bytes, readsPerS } = plan;
+  const row = (name: string, spread: PlannedSpread, moved: string): string[] => [
+    name,
+    spread.maxOverMean.toFixed(2),
+    spread.maxOverMeanAfter.toFixed(2),
+    moved,
+  ];
+  const count = (amount: number): string => Math.round(amount).toLocaleString('en-US');
+  const rows = [
+    ['most over mean', 'now', 'after', 'moved'],
+    row('shards', { maxOverMean, maxOverMeanAfter, moved: moves.length }, count(moves.length)),
+    row('entries', entries, count(entries.moved)),
+    row('bytes', bytes, formatBytes(bytes.moved)),
+    row('reads/s', readsPerS, count(readsPerS.moved)),
+  ];
+  return table(rows, [1, 2, 3]);
 }
 
 function moveCount(text: string): number {

@@ -9,6 +9,7 @@ import type {
   DirectoryMethod,
   Handlers,
   MapMethod,
+  RebalancePace,
   RebalanceState,
   RebalanceStatus,
 } from '@millpool/protocol';
@@ -21,6 +22,7 @@ import { progressOf } from './rebalance-progress.ts';
 import { encodeRebalance, rebalanceKey } from './rebalance-record.ts';
 import type { KeptRebalance, RebalanceRecord } from './rebalance-record.ts';
 import { reasonOf } from './rebalancer.ts';
+import type { ToldContents } from './shard-contents.ts';
 
 const callTimeoutMs = 10_000;
 /** Fewer than a transaction may have of operations. */
@@ -33,6 +35,8 @@ interface Parts {
   readonly store: CoordStore;
   readonly clock: Clock;
   readonly log: Log;
+  /** What is in the shards. */
+  readonly contents: (signal: AbortSignal) => Promise<ToldContents>;
 }
 
 /** What an operator sees of a cluster and asks of it. All of it is in the coordination store, so any node will do. */
@@ -55,11 +59,11 @@ export class ClusterAdmin {
         return { shards: shardsOf(this.#parts.view) };
       },
       'shards-move': ({ shards, to }) => this.#move(shards, to),
-      'rebalance-plan': async () => {
+      'rebalance-plan': async (_, { signal }) => {
         await this.#refresh();
-        return planOf(this.#parts.view);
+        return planOf(this.#parts.view, await this.#parts.contents(signal));
       },
-      'rebalance-run': ({ atOnce }) => this.#begin(atOnce, 'to have shards spread evenly'),
+      'rebalance-run': (pace, { signal }) => this.#begin(pace, 'to have shards spread evenly', signal),
       'rebalance-status': async () => {
         const { view, store } = this.#parts;
         // Asked again and again while one runs: a look at all of the cluster costs as much as some moves.
@@ -75,7 +79,7 @@ export class ClusterAdmin {
         await this.#takeBack(reasonOf(status));
         return status;
       },
-      drain: ({ node, atOnce }) => this.#drain(node, atOnce),
+      drain: ({ node, ...pace }, { signal }) => this.#drain(node, pace, signal),
       undrain: ({ node }) => this.#undrain(node),
     };
   }
@@ -87,7 +91,7 @@ export class ClusterAdmin {
     for (const shard of shards) {
       if (shard >= view.shards) throw noSuchShard(shard, view.shards);
     }
-    const value = encodeMove({ to, reason: 'asked for by an operator' });
+    const value = encodeMove({ to, reason: 'asked for by an operator', bytesPerSecond: null });
     for (let first = 0; first < shards.length; first += changesAtOnce) {
       const then = shards
         .slice(first, first + changesAtOnce)
@@ -97,7 +101,7 @@ export class ClusterAdmin {
     return { asked: shards.length };
   }
 
-  async #drain(node: string, atOnce: number): Promise<RebalanceStatus> {
+  async #drain(node: string, pace: RebalancePace, signal: AbortSignal): Promise<RebalanceStatus> {
     const { view, store } = this.#parts;
     await this.#refresh();
     if (view.node(node) === null && !nodesOf(view).some(({ id }) => id === node)) throw noSuchNode(node, view);
@@ -108,7 +112,7 @@ export class ClusterAdmin {
     await this.#within(() =>
       store.txn({ compare: [], then: [{ kind: 'put', key: drainKey(node), value }], otherwise: [] }),
     );
-    return this.#begin(atOnce, `to drain ${node}`);
+    return this.#begin(pace, `to drain ${node}`, signal);
   }
 
   async #undrain(node: string): Promise<{ node: string }> {
@@ -121,12 +125,12 @@ export class ClusterAdmin {
     return { node };
   }
 
-  async #begin(atOnce: number, reason: string): Promise<RebalanceStatus> {
+  async #begin(pace: RebalancePace, reason: string, signal: AbortSignal): Promise<RebalanceStatus> {
     const { view, clock, log } = this.#parts;
     await this.#refresh();
     const before = view.rebalance;
     if (before !== null && isUnderWay(before)) throw underWay(before);
-    const { moves } = planOf(view);
+    const { moves } = planOf(view, await this.#parts.contents(signal));
     const startedAt = new Date(clock.nowMs()).toISOString();
     const id = randomUUID().slice(0, 8);
     const record: RebalanceRecord = {
@@ -136,11 +140,11 @@ export class ClusterAdmin {
       startedAt,
       endedAt: null,
       outcome: null,
-      atOnce,
+      ...pace,
       moves,
     };
     if (!(await this.#put(record, before?.modRevision ?? 0))) throw changedMeanwhile();
-    log.info('a rebalance begins', { rebalance: id, moves: moves.length, atOnce, reason });
+    log.info('a rebalance begins', { rebalance: id, moves: moves.length, ...pace, reason });
     return statusOf(record, view);
   }
 

@@ -1,9 +1,18 @@
-import type { NodeStatus, RebalancePlan, RebalanceStatus, ShardStatus } from '@millpool/protocol';
+import type {
+  NodeStatus,
+  PlannedSpread,
+  RebalancePlan,
+  RebalanceStatus,
+  ShardContent,
+  ShardStatus,
+} from '@millpool/protocol';
 
 import type { ClusterView } from './cluster-view.ts';
 import { rebalancePlanOf } from './rebalance-plan.ts';
+import type { Ownership } from './rebalance-plan.ts';
 import { progressOf } from './rebalance-progress.ts';
 import type { RebalanceRecord } from './rebalance-record.ts';
+import type { ToldContents } from './shard-contents.ts';
 
 /** Those that are there, and those that are not and have shards yet or are to be drained; in the order of their ids. */
 export function nodesOf(view: ClusterView): NodeStatus[] {
@@ -38,19 +47,38 @@ export function shardsOf(view: ClusterView): ShardStatus[] {
   });
 }
 
-export function planOf(view: ClusterView): RebalancePlan {
+export function planOf(view: ClusterView, { contents, missing }: ToldContents): RebalancePlan {
   const owners = ownersOf(view);
   const nodes = view.takers.map(({ id }) => id);
-  const moves = rebalancePlanOf({ owners, nodes });
+  const moves = rebalancePlanOf({ owners, nodes, contents });
   const after = [...owners];
   for (const { shard, to } of moves) after[shard] = to;
-  return { moves, maxOverMean: maxOverMean(owners, nodes), maxOverMeanAfter: maxOverMean(after, nodes) };
+  const spreadOf = (amounts: readonly number[]): PlannedSpread => ({
+    maxOverMean: maxOverMean({ owners, nodes, amounts }),
+    maxOverMeanAfter: maxOverMean({ owners: after, nodes, amounts }),
+    moved: moves.reduce((sum, { shard }) => sum + (amounts[shard] ?? 0), 0),
+  });
+  const amountsOf = (of: (content: ShardContent) => number): number[] => {
+    const amounts = owners.map(() => 0);
+    for (const content of contents) amounts[content.shard] = (amounts[content.shard] ?? 0) + of(content);
+    return amounts;
+  };
+  const shards = spreadOf(owners.map(() => 1));
+  return {
+    moves,
+    maxOverMean: shards.maxOverMean,
+    maxOverMeanAfter: shards.maxOverMeanAfter,
+    entries: spreadOf(amountsOf(({ entries }) => entries)),
+    bytes: spreadOf(amountsOf(({ bytes }) => bytes)),
+    readsPerS: spreadOf(amountsOf(({ readsPerS }) => readsPerS)),
+    missing,
+  };
 }
 
 export function statusOf(record: RebalanceRecord, view: ClusterView): RebalanceStatus {
-  const { id, state, reason, startedAt, endedAt, atOnce, moves } = record;
+  const { id, state, reason, startedAt, endedAt, atOnce, bytesPerSecond, moves } = record;
   const { done, skipped } = record.outcome ?? progressOf(record, view);
-  return { id, state, reason, startedAt, endedAt, atOnce, moves: moves.length, done, skipped };
+  return { id, state, reason, startedAt, endedAt, atOnce, bytesPerSecond, moves: moves.length, done, skipped };
 }
 
 /** By shard. */
@@ -59,9 +87,15 @@ function ownersOf(view: ClusterView): (string | null)[] {
 }
 
 /** Of all that are owned, the nodes that are to have none included in the greatest, not in the mean; 1 for nothing. */
-function maxOverMean(owners: readonly (string | null)[], nodes: readonly string[]): number {
+function maxOverMean({
+  owners,
+  nodes,
+  amounts,
+}: Omit<Ownership, 'contents'> & { readonly amounts: readonly number[] }): number {
   const counts = new Map(nodes.map((id) => [id, 0]));
-  for (const owner of owners) if (owner !== null) counts.set(owner, (counts.get(owner) ?? 0) + 1);
+  owners.forEach((owner, shard) => {
+    if (owner !== null) counts.set(owner, (counts.get(owner) ?? 0) + (amounts[shard] ?? 0));
+  });
   const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
   return total === 0 || nodes.length === 0 ? 1 : Math.max(...counts.values()) / (total / nodes.length);
 }

@@ -11,6 +11,8 @@ export { nodePrefix } from './node-record.ts';
 export { shardPrefix } from './shard-record.ts';
 export type { MoveRecord } from './move-record.ts';
 export { rebalancePlanOf } from './rebalance-plan.ts';
+export { ShardContents } from './shard-contents.ts';
+export type { ToldContents } from './shard-contents.ts';
 export type { Ownership } from './rebalance-plan.ts';
 export type { NodeRecord } from './node-record.ts';
 export { DirectoryAdmin } from './directory-admin.ts';

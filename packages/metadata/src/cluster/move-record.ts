@@ -12,6 +12,8 @@ export interface MoveRecord {
   readonly to: string;
   /** For people: who asked for it, or what. */
   readonly reason: string;
+  /** Its listings go no faster, about; null: no limit. */
+  readonly bytesPerSecond: number | null;
 }
 
 /** A request, and the revision by which it is answered. */
@@ -23,15 +25,17 @@ export function moveKey(shard: number): string {
   return movePrefix + shardName(shard);
 }
 
-export function encodeMove({ to, reason }: MoveRecord): Uint8Array {
-  return Buffer.from(JSON.stringify({ to, reason }));
+export function encodeMove({ to, reason, bytesPerSecond }: MoveRecord): Uint8Array {
+  return Buffer.from(JSON.stringify({ to, reason, bytesPerSecond }));
 }
 
 /** Throws `corrupt`. */
 export function decodeMove({ key, value, modRevision }: KeyValue): AskedMove {
   try {
-    const { to, reason } = JSON.parse(Buffer.from(value).toString()) as Partial<MoveRecord>;
-    if (typeof to === 'string' && typeof reason === 'string') return { to, reason, modRevision };
+    const { to, reason, bytesPerSecond = null } = JSON.parse(Buffer.from(value).toString()) as Partial<MoveRecord>;
+    const isRate = bytesPerSecond === null || (Number.isSafeInteger(bytesPerSecond) && bytesPerSecond > 0);
+    if (typeof to === 'string' && typeof reason === 'string' && isRate)
+      return { to, reason, bytesPerSecond, modRevision };
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
   }

@@ -1,5 +1,5 @@
 import { abortError } from '@millpool/host';
-import type { Log } from '@millpool/host';
+import type { Clock, Log } from '@millpool/host';
 import type { OwnerTakeRequest } from '@millpool/protocol';
 
 import type { LocalMetadata } from '../start.ts';
@@ -11,6 +11,7 @@ interface Parts {
   readonly node: ClusterNode;
   readonly local: LocalMetadata;
   readonly peers: Peers;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
@@ -19,13 +20,17 @@ const takeTimeoutSeconds = 60;
 const copiesAtOnce = 8;
 
 /** Before a shard moves: its next owner copies what is listed of it, while this node answers for it still. */
-export function offerListings({ node, local, peers, log }: Parts): PreparedMove {
-  return async ({ shard, to }, signal) => {
+export function offerListings({ node, local, peers, clock, log }: Parts): PreparedMove {
+  return async ({ shard, to, bytesPerSecond }, signal) => {
+    const { bytesAName } = bytesPerSecond === null ? { bytesAName: 0 } : await local.directories.kept(signal);
     let [offered, taken] = [0, 0];
     for await (const paths of local.directories.freshIn(shard, signal)) {
       const call = { method: 'owner-take', request: { from: node.id, shard, paths } } as const;
       offered += paths.length;
       taken += (await peers.call(to, call, { signal, timeoutSeconds: takeTimeoutSeconds })).taken;
+      if (bytesPerSecond === null) continue;
+      const names = paths.reduce((sum, path) => sum + local.directories.namesIn(path), 0);
+      await clock.sleep((1_000 * names * bytesAName) / bytesPerSecond, signal);
     }
     if (offered > 0) log.info('listings of a shard that moves were copied', { shard, to, offered, taken });
   };

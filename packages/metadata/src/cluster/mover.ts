@@ -11,6 +11,8 @@ import { decodeShard, encodeShard, shardKey } from './shard-record.ts';
 const retryMs = 500;
 const callTimeoutMs = 5_000;
 const prepareTimeoutMs = 60_000;
+/** Where an operator said how fast it may be. */
+const pacedTimeoutMs = 3_600_000;
 
 interface Parts {
   readonly id: string;
@@ -24,7 +26,7 @@ interface Parts {
 
 /** What is to be done before a shard is handed over; where it fails, the shard moves nevertheless. */
 export type PreparedMove = (
-  move: { readonly shard: number; readonly to: string },
+  move: Pick<AskedMove, 'to' | 'bytesPerSecond'> & { readonly shard: number },
   signal: AbortSignal,
 ) => Promise<void>;
 
@@ -110,7 +112,7 @@ export class Mover {
   async #handOver(handover: Handover): Promise<void> {
     const { store, view, log, id } = this.#parts;
     const { shard, from, move } = handover;
-    if (move.to !== id) await this.#prepared(shard, move.to);
+    if (move.to !== id) await this.#prepared(shard, move);
     this.#leaving.add(shard);
     // Unless we know when it was changed, all of it is read.
     let changedAt: number | null = null;
@@ -134,13 +136,14 @@ export class Mover {
     }
   }
 
-  async #prepared(shard: number, to: string): Promise<void> {
+  async #prepared(shard: number, { to, bytesPerSecond }: AskedMove): Promise<void> {
     const { clock, log } = this.#parts;
     const { signal } = this.#stop;
     const prepare = this.#prepare;
     if (prepare === null) return;
-    const wait = { name: 'a shard to be copied before it moves', timeoutMs: prepareTimeoutMs, clock, signal };
-    await withDeadline(wait, (over) => prepare({ shard, to }, over)).catch((error: unknown) => {
+    const timeoutMs = bytesPerSecond === null ? prepareTimeoutMs : pacedTimeoutMs;
+    const wait = { name: 'a shard to be copied before it moves', timeoutMs, clock, signal };
+    await withDeadline(wait, (over) => prepare({ shard, to, bytesPerSecond }, over)).catch((error: unknown) => {
       signal.throwIfAborted();
       log.warn('a shard moves without some of its listings, which are made again', { shard, to, error });
     });

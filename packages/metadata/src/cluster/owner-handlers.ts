@@ -17,6 +17,7 @@ import type { LookupResult } from '../resolved-entry.ts';
 import type { LocalMetadata } from '../start.ts';
 import { takeListings } from './moved-listings.ts';
 import type { Routing } from './routing.ts';
+import { contentsOf } from './shard-contents.ts';
 
 const lookTimeoutMs = 2_000;
 
@@ -70,6 +71,7 @@ export function ownerHandlers(parts: Routing): Handlers<OwnerMethod> {
       for (const { path, reads, caller } of directories) heat.answeredElsewhere(path, reads, caller);
       return {};
     },
+    'owner-shards': async (_, { signal }) => ({ shards: await contentsOf(parts, signal) }),
     'owner-heat': async ({ limit }) => ({ directories: heat.hottest(limit) }),
   };
 }

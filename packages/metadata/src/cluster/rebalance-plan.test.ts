@@ -55,3 +55,48 @@ test('it ends even, moves the fewest that come to that, and has nothing to do th
     assert.deepEqual(rebalancePlanOf({ owners: moved, nodes }), []);
   }
 });
+
+/** What each node has of something that is given by shard. */
+function sumsOf(owners: readonly (string | null)[], nodes: readonly string[], amounts: readonly number[]): number[] {
+  return nodes.map((id) => owners.reduce((sum, owner, shard) => sum + (owner === id ? (amounts[shard] ?? 0) : 0), 0));
+}
+
+function maxOverMean(sums: readonly number[]): number {
+  return Math.max(...sums) / (sums.reduce((sum, one) => sum + one, 0) / sums.length);
+}
+
+test('what is in shards and asked of them is spread as well, with few moves, and settles: many shapes', () => {
+  let state = 7;
+  const below = (end: number): number => (state = (state * 48_271) % 2_147_483_647) % end;
+  for (let round = 0; round < 200; round += 1) {
+    const nodes = Array.from({ length: 2 + below(6) }, (_, n) => `node-${n}`);
+    const owners = Array.from({ length: 256 }, () => nodes[below(nodes.length)] ?? null);
+    const contents = owners.map((_, shard) => ({
+      shard,
+      entries: below(1_000_000),
+      bytes: 0,
+      readsPerS: below(1_000),
+    }));
+    const plan = rebalancePlanOf({ owners, nodes, contents });
+    const moved = [...owners];
+    for (const { shard, from, to } of plan) {
+      assert.equal(moved[shard], from, 'each shard once');
+      moved[shard] = to;
+    }
+    const weighed = contents.map(({ entries, readsPerS }) => (entries + 10_000) / 510_000 + (readsPerS + 100) / 600);
+    assert.ok(maxOverMean(sumsOf(moved, nodes, weighed)) < 1.03, `round ${round}`);
+    assert.ok(plan.length < owners.length / 3, `${plan.length} moves in round ${round}`);
+    const again = rebalancePlanOf({ owners: moved, nodes, contents });
+    assert.ok(again.length === 0, `${again.length} more in round ${round}`);
+  }
+});
+
+test('little that is in shards is as nothing, and a node whose one shard has most gives others away', () => {
+  const owners = Array.from({ length: 64 }, (_, shard) => `node-${shard % 2}`);
+  const nodes = ['node-0', 'node-1'];
+  const contentOf = (shard: number, entries: number) => ({ shard, entries, bytes: 0, readsPerS: 0 });
+  assert.deepEqual(rebalancePlanOf({ owners, nodes, contents: [contentOf(0, 40), contentOf(2, 99)] }), []);
+  const plan = rebalancePlanOf({ owners, nodes, contents: [contentOf(0, 100_000_000)] });
+  assert.ok(plan.every(({ shard, from }) => shard !== 0 && from === 'node-0'));
+  assert.ok(plan.length > 0 && plan.length < 32);
+});

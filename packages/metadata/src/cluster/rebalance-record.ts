@@ -24,6 +24,7 @@ export interface RebalanceRecord {
   /** As it was when it ended; null before. Shards move again later, which is no matter of this one. */
   readonly outcome: RebalanceOutcome | null;
   readonly atOnce: number;
+  readonly bytesPerSecond: number | null;
   /** In the order in which they are asked for. */
   readonly moves: readonly PlannedMove[];
 }
@@ -43,11 +44,12 @@ export function decodeRebalance({ key, value, modRevision }: KeyValue): KeptReba
     const said = JSON.parse(Buffer.from(value).toString()) as Partial<Omit<RebalanceRecord, 'moves'>> & {
       readonly moves?: readonly (readonly [number, string, string])[];
     };
-    const { id, state, reason, startedAt, endedAt = null, outcome = null, atOnce, moves } = said;
+    const { id, state, reason, startedAt, endedAt = null, outcome = null, atOnce, bytesPerSecond = null, moves } = said;
     const isWhole = [id, reason, startedAt].every((text) => typeof text === 'string') && Number.isSafeInteger(atOnce);
     if (isWhole && rebalanceStates.some((known) => known === state) && Array.isArray(moves)) {
       const planned = moves.map(([shard, from, to]) => ({ shard, from, to }));
-      return { id, state, reason, startedAt, endedAt, outcome, atOnce, moves: planned, modRevision } as KeptRebalance;
+      const pace = { atOnce, bytesPerSecond };
+      return { id, state, reason, startedAt, endedAt, outcome, ...pace, moves: planned, modRevision } as KeptRebalance;
     }
   } catch (error) {
     if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error;

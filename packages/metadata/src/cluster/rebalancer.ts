@@ -124,7 +124,7 @@ function askingTxn(record: KeptRebalance, moves: readonly PlannedMove[], view: C
     then: moves.map(({ shard, to }) => ({
       kind: 'put',
       key: moveKey(shard),
-      value: encodeMove({ to, reason: reasonOf(record) }),
+      value: encodeMove({ to, reason: reasonOf(record), bytesPerSecond: record.bytesPerSecond }),
     })),
     otherwise: [],
   };

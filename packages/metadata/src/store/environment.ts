@@ -27,6 +27,13 @@ export interface StoreConfig {
   readonly log: Log;
 }
 
+/** What LMDB says of the pages of its one table. */
+interface StoreStats {
+  readonly treeBranchPageCount: number;
+  readonly treeLeafPageCount: number;
+  readonly overflowPages: number;
+}
+
 /** A range that is gone through again and again, from another start each time: to make one costs as much as to read. */
 interface Floor {
   readonly from: { start: Buffer };
@@ -97,6 +104,12 @@ export class MetadataStore {
     const value = database.getBinaryFast(found);
     if (value === undefined) throw new Error('a key that was there has no value');
     return read(value);
+  }
+
+  /** Of the pages that are in use. */
+  get usedBytes(): number {
+    const { treeBranchPageCount, treeLeafPageCount, overflowPages } = this.#opened().getStats() as StoreStats;
+    return (treeBranchPageCount + treeLeafPageCount + overflowPages) * pageBytes;
   }
 
   /** In runs of up to `size`, each read by itself, so that a caller may await and write between them. */

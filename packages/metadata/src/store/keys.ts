@@ -57,6 +57,11 @@ export function partitionKey(id: Uint8Array, shard: number, partition: number): 
   return key;
 }
 
+/** The directory by its id in hex, and the shard that the partition lies in. */
+export function partitionOfKey(key: Buffer): { readonly id: string; readonly shard: number } {
+  return { id: key.toString('hex', 3, directoryBytes), shard: key.readUInt16BE(1) };
+}
+
 /** What all entries of one class in one partition have before their names. */
 export function entryPrefix(place: EntryPlace): Buffer {
   return entryKey(place, noName);
@@ -122,6 +127,7 @@ export function directoriesIn(shard: number): KeyRange {
   return { start, end: successorOf(start) };
 }
 
+export const allPartitions = tagRange(tags.partition);
 export const allSplits = tagRange(tags.split);
 export const allMarked = tagRange(tags.marked);
 

@@ -19,6 +19,7 @@ import { ownerHandlers } from '../cluster/owner-handlers.ts';
 import { Peers } from '../cluster/peers.ts';
 import type { PeerConnection } from '../cluster/peers.ts';
 import { routedMetadata } from '../cluster/routed-metadata.ts';
+import { ShardContents } from '../cluster/shard-contents.ts';
 import { HeatCounter } from '../heat/heat-counter.ts';
 import type { Metadata } from '../start.ts';
 import type { MemoryBucket } from './memory-bucket.ts';
@@ -49,6 +50,8 @@ export interface ClusterMember {
   readonly metadata: Metadata;
   /** Node and method, for each question that it asked others. */
   readonly asked: { readonly id: string; readonly method: OwnerMethod }[];
+  /** By which it asks others. */
+  readonly peers: Peers;
   /** Nobody reaches it any longer; it stays a member. */
   hangUp(): Promise<void>;
 }
@@ -107,12 +110,13 @@ export class ClusterFixture {
       () => shared.close(),
     );
     const hot = new HotDirectories({ node, local, peers, heat, log: silentLog });
+    const contents = new ShardContents({ node, local, peers, heat, log: silentLog });
     const admin = {
-      ...new ClusterAdmin({ id, view: node.view, ...parts }).handlers,
+      ...new ClusterAdmin({ id, view: node.view, contents: (signal) => contents.all(signal), ...parts }).handlers,
       ...new ClusterMap(parts).handlers,
       ...new DirectoryAdmin({ node, local, hot, ...parts }).handlers,
     };
-    const member = { fixture, node, admin, handlers, metadata: routed.metadata, asked, hangUp };
+    const member = { fixture, node, admin, handlers, peers, metadata: routed.metadata, asked, hangUp };
     this.members.push(member);
     return member;
   }
@@ -121,7 +125,7 @@ export class ClusterFixture {
   async balance(): Promise<void> {
     const [first] = this.members;
     if (first === undefined) throw new Error('the cluster has no member');
-    await first.admin['rebalance-run']({ atOnce: 64 }, { signal: never });
+    await first.admin['rebalance-run']({ atOnce: 64, bytesPerSecond: null }, { signal: never });
     for (;;) {
       const { rebalance } = await first.admin['rebalance-status']({}, { signal: never });
       if (rebalance?.state === 'done') return;
