@@ -162,7 +162,7 @@ class ClusterRun {
         node.link.cut();
         return () => node.link.heal();
       case 'stop':
-        void node.stop();
+        void node.stop(this.#random.below(2) * this.#random.between(1_000, faultMsMax));
         return () => (node.clock.kill(), this.#startNode(n));
       case 'store-away':
         for (const { link } of this.#nodes) link.cut();

@@ -51,8 +51,9 @@ export class SimulatedNode {
     return this.clock.isRunning && this.#node !== null ? this.#termOf(this.#node, shard) : null;
   }
 
-  async stop(): Promise<void> {
-    await this.#node?.stop();
+  /** Others wait so long for it. */
+  async stop(graceMs: number): Promise<void> {
+    await this.#node?.stop(graceMs);
   }
 
   /** Tries until it is in. */

@@ -16,6 +16,7 @@ export type ClusterConfig = Pick<
   | 'etcdKey'
   | 'shards'
   | 'hotReadsPerS'
+  | 'rebootGraceMs'
 > & {
   /** Of no meaning for a node that is alone. */
   readonly roles: readonly Role[];

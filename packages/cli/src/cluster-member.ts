@@ -62,7 +62,7 @@ export async function joinCluster(config: ClusterConfig, of: MemberParts): Promi
   const address = addressOf(server);
   const common = { store: shared, clock: systemClock, log };
   const node = await ClusterNode.start({ node: { id, address, version, roles }, shards, ...common });
-  parts.onClose('the membership of the cluster', () => node.stop());
+  parts.onClose('the membership of the cluster', () => node.stop(config.rebootGraceMs));
   const heat = new HeatCounter(systemClock);
   const connect = (to: string) => connectTcp(parseTcpAddress(to), trust);
   const peers = new Peers({ view: node.view, connect, clock: systemClock, log });

@@ -70,6 +70,7 @@ export interface Config {
   /** Null: as the cluster has it. */
   readonly shards: number | null;
   readonly hotReadsPerS: number;
+  readonly rebootGraceMs: number;
 }
 
 export type SettingName = keyof Config;
@@ -329,6 +330,12 @@ export const settingTable: { readonly [N in SettingName]: SettingRow<Config[N]> 
     doc: 'reads of one directory a second, over all nodes, from which it is copied or shared out; 0: never',
     text: wholeNumber(0, 1_000_000_000),
     otherwise: () => 5_000,
+  },
+  rebootGraceMs: {
+    env: 'MILLPOOL_REBOOT_GRACE',
+    doc: 'how long the shards of a node that was stopped wait for it to be back; 0s: others have them at once',
+    text: duration(0, 86_400_000),
+    otherwise: () => 60_000,
   },
 };
 

@@ -17,6 +17,8 @@ export interface NodeStatus {
   readonly shards: number;
   /** It gets no shards, and those it has are moved to others. */
   readonly draining: boolean;
+  /** ISO 8601: it is not there and said that it comes back, so its shards wait until then; null: they do not. */
+  readonly awaitedUntil: string | null;
 }
 
 export interface NodesReply {

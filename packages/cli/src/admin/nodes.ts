@@ -25,7 +25,8 @@ function row(node: NodeStatus, self: string): readonly string[] {
   return [name, roles.join(' '), String(shards), stateOf(node), address, version, joinedAt ?? ''];
 }
 
-function stateOf({ joinedAt, draining, shards }: NodeStatus): string {
+function stateOf({ joinedAt, draining, shards, awaitedUntil }: NodeStatus): string {
+  if (awaitedUntil !== null) return `away, its shards wait until ${awaitedUntil}`;
   if (joinedAt === null) return draining ? 'away, drained' : 'away';
   if (!draining) return 'there';
   return shards === 0 ? 'drained' : 'draining';

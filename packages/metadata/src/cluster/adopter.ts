@@ -2,14 +2,15 @@ import type { CoordStore, Txn } from '@millpool/coordination';
 import { withDeadline } from '@millpool/host';
 import type { Clock, Log } from '@millpool/host';
 
+import { awayKey } from './away-record.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { nodeKey } from './node-record.ts';
 import { adoptionsOf } from './orphans.ts';
 import type { Adoption } from './orphans.ts';
 import { encodeShard, shardKey } from './shard-record.ts';
 
-/** Fewer than a driver takes of comparisons: each shard has one, and so has each node that is named. */
-const shardsAtOnce = 48;
+/** Fewer than a driver takes of comparisons: each shard has one, and each node that is named has two at most. */
+const shardsAtOnce = 40;
 /** How long after a change: a node that joins or goes seldom does so alone. */
 const settleMs = 200;
 const retryMs = 1_000;
@@ -75,6 +76,7 @@ export class Adopter {
     const due = adoptionsOf({
       owners,
       nodes: view.serving.map(({ id }) => id),
+      awaited: [...view.awaited.keys()],
       takers: view.takers.map(({ id }) => id),
     });
     // One that cannot be swapped would keep all others of its transaction from it.
@@ -84,7 +86,7 @@ export class Adopter {
   async #swap(adoptions: readonly Adoption[]): Promise<void> {
     const { store, clock, log, view } = this.#parts;
     const wait = { name: 'shards to get an owner', timeoutMs: swapTimeoutMs, clock };
-    const { succeeded, revision } = await withDeadline(wait, () => store.txn(swapOf(adoptions)));
+    const { succeeded, revision } = await withDeadline(wait, () => store.txn(swapOf(adoptions, view.draining)));
     if (succeeded) {
       const shards = adoptions.length;
       const from = [...new Set(adoptions.map(({ from: before }) => before?.owner ?? 'nobody'))].join(', ');
@@ -95,12 +97,15 @@ export class Adopter {
   }
 }
 
-function swapOf(adoptions: readonly Adoption[]): Txn {
+function swapOf(adoptions: readonly Adoption[], draining: ReadonlySet<string>): Txn {
   const gone = new Set(adoptions.flatMap(({ from }) => (from === null ? [] : [from.owner])));
   const there = new Set(adoptions.map(({ to }) => to));
+  // One that is to be drained is not waited for.
+  const unawaited = [...gone].filter((id) => !draining.has(id));
   return {
     compare: [
       ...[...gone].map((id) => ({ kind: 'exists', key: nodeKey(id), exists: false }) as const),
+      ...unawaited.map((id) => ({ kind: 'exists', key: awayKey(id), exists: false }) as const),
       ...[...there].map((id) => ({ kind: 'exists', key: nodeKey(id), exists: true }) as const),
       ...adoptions.map(
         ({ shard, from }) =>

@@ -91,11 +91,16 @@ export class ClusterNode {
     this.#duties?.mover.beforeMoves(prepare);
   }
 
-  async stop(): Promise<void> {
+  /** Where it owns shards, they wait so long for it to be back. */
+  async stop(graceMs = 0): Promise<void> {
     await this.#duties?.rebalancer.stop();
     await this.#duties?.mover.stop();
     await this.#duties?.adopter.stop();
-    await this.#membership.leave();
+    await this.#membership.leave(this.#ownsAny() ? graceMs : 0);
     this.view.close();
+  }
+
+  #ownsAny(): boolean {
+    return Array.from({ length: this.view.shards }, (_, shard) => shard).some((shard) => this.isNamed(shard));
   }
 }

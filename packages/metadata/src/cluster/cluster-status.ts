@@ -18,8 +18,8 @@ import type { ToldContents } from './shard-contents.ts';
 export function nodesOf(view: ClusterView): NodeStatus[] {
   const counts = new Map<string, number>();
   for (const owner of ownersOf(view)) if (owner !== null) counts.set(owner, (counts.get(owner) ?? 0) + 1);
-  const { draining } = view;
-  const ids = new Set([...view.nodes.map(({ id }) => id), ...counts.keys(), ...draining]);
+  const { draining, awaited } = view;
+  const ids = new Set([...view.nodes.map(({ id }) => id), ...counts.keys(), ...draining, ...awaited.keys()]);
   return [...ids].sort().map((id) => {
     const node = view.node(id);
     return {
@@ -30,6 +30,7 @@ export function nodesOf(view: ClusterView): NodeStatus[] {
       joinedAt: node?.joinedAt ?? null,
       shards: counts.get(id) ?? 0,
       draining: draining.has(id),
+      awaitedUntil: awaited.get(id) ?? null,
     };
   });
 }
@@ -48,7 +49,9 @@ export function shardsOf(view: ClusterView): ShardStatus[] {
 }
 
 export function planOf(view: ClusterView, { contents, missing }: ToldContents): RebalancePlan {
-  const owners = ownersOf(view);
+  const { awaited } = view;
+  // What is waited for stays where it is.
+  const owners = ownersOf(view).map((owner) => (owner !== null && awaited.has(owner) ? null : owner));
   const nodes = view.takers.map(({ id }) => id);
   const moves = rebalancePlanOf({ owners, nodes, contents });
   const after = [...owners];

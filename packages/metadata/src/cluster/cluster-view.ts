@@ -2,6 +2,7 @@ import { LiveRange } from '@millpool/coordination';
 import type { CoordStore, KeyValue } from '@millpool/coordination';
 import type { Clock, Log } from '@millpool/host';
 
+import { awayPrefix, decodeAway } from './away-record.ts';
 import { clusterPrefix } from './cluster-key.ts';
 import { decodeDirectoryRecord, directoryPrefix, directoryRecordKey } from './directory-record.ts';
 import type { KeptDirectory } from './directory-record.ts';
@@ -25,6 +26,7 @@ type Known =
   | { readonly kind: 'shard'; readonly owned: OwnedShard }
   | { readonly kind: 'move'; readonly shard: number; readonly move: AskedMove }
   | { readonly kind: 'drain'; readonly id: string }
+  | { readonly kind: 'away'; readonly id: string; readonly until: string }
   | { readonly kind: 'directory'; readonly directory: KeptDirectory }
   | { readonly kind: 'rebalance'; readonly rebalance: KeptRebalance }
   /** Of a newer version, say. */
@@ -74,6 +76,14 @@ export class ClusterView {
   /** Ids of the nodes that are to have no shards, there or not. */
   get draining(): ReadonlySet<string> {
     return new Set(this.#below(drainPrefix).flatMap((known) => (known.kind === 'drain' ? [known.id] : [])));
+  }
+
+  /** Nodes that are not there and are waited for, by their ids: until when. One that is to be drained is not. */
+  get awaited(): ReadonlyMap<string, string> {
+    const away = this.#below(awayPrefix).flatMap((known) => (known.kind === 'away' ? [known] : []));
+    const { draining } = this;
+    const awaited = away.filter(({ id }) => this.node(id) === null && !draining.has(id));
+    return new Map(awaited.map(({ id, until }) => [id, until]));
   }
 
   /** Those that may own shards. */
@@ -162,6 +172,7 @@ function decode(entry: KeyValue): Known {
   if (key.startsWith(nodePrefix)) return { kind: 'node', node: decodeNode(entry) };
   if (key.startsWith(movePrefix)) return { kind: 'move', shard: Number(after(movePrefix)), move: decodeMove(entry) };
   if (key.startsWith(drainPrefix)) return { kind: 'drain', id: after(drainPrefix) };
+  if (key.startsWith(awayPrefix)) return { kind: 'away', id: after(awayPrefix), ...decodeAway(entry) };
   if (key.startsWith(directoryPrefix)) return { kind: 'directory', directory: decodeDirectoryRecord(entry) };
   if (key === rebalanceKey) return { kind: 'rebalance', rebalance: decodeRebalance(entry) };
   return { kind: 'other' };

@@ -4,11 +4,13 @@ import { withDeadline } from '@millpool/host';
 import type { Clock, Log } from '@millpool/host';
 import { asMillpoolError, MillpoolError } from '@millpool/protocol';
 
+import { awayKey, encodeAway } from './away-record.ts';
 import { encodeNode, nodeKey } from './node-record.ts';
 import type { NodeRecord } from './node-record.ts';
 
 const retryMs = 500;
 const joinTimeoutMs = 5_000;
+const awayTimeoutMs = 2_000;
 
 interface Parts {
   readonly node: Omit<NodeRecord, 'joinedAt'>;
@@ -63,13 +65,29 @@ export class Membership {
     return !this.#stop.signal.aborted && (this.#lease?.isClearlyAlive ?? false);
   }
 
-  /** Gives up its place: others may have its shards at once. */
-  async leave(): Promise<void> {
+  /** Gives up its place. Others may have its shards at once, or after so long, unless it is there again by then. */
+  async leave(graceMs = 0): Promise<void> {
     this.#stop.abort();
     // It may have been joining again just now.
     await this.#ended;
+    if (graceMs > 0 && this.#lease !== null) await this.#announce(graceMs);
     await this.#lease?.release();
     this.#lease = null;
+  }
+
+  async #announce(graceMs: number): Promise<void> {
+    const { store, clock, log, node } = this.#parts;
+    const wait = { name: 'the cluster to know that the node comes back', timeoutMs: awayTimeoutMs, clock };
+    const value = encodeAway({ until: new Date(clock.nowMs() + graceMs).toISOString() });
+    try {
+      await withDeadline(wait, async () => {
+        const { id: lease } = await store.grantLease(Math.ceil(graceMs / 1_000));
+        const put = { kind: 'put', key: awayKey(node.id), value, lease } as const;
+        await store.txn({ compare: [], then: [put], otherwise: [] });
+      });
+    } catch (error) {
+      log.warn('others take over the shards of this node at once', { error });
+    }
   }
 
   async #stay(first: HeldLease): Promise<void> {
@@ -97,13 +115,14 @@ export class Membership {
       const key = nodeKey(node.id);
       const wait = { name: 'the cluster to take the node in', timeoutMs: joinTimeoutMs, clock };
       const put = { kind: 'put', key, value, lease: lease.id } as const;
+      const then = [put, { kind: 'delete', key: awayKey(node.id) } as const];
       // A record of ours that is there yet, as a store that was away gives all leases their time again: while it was,
       // nobody was given our shards.
       const { succeeded, revision } = await withDeadline(wait, async () => {
         const ours = { kind: 'mod-revision', key, modRevision: this.#revision } as const;
-        const again = await store.txn({ compare: [ours], then: [put], otherwise: [] });
+        const again = await store.txn({ compare: [ours], then, otherwise: [] });
         const absent = { kind: 'exists', key, exists: false } as const;
-        return again.succeeded ? again : store.txn({ compare: [absent], then: [put], otherwise: [] });
+        return again.succeeded ? again : store.txn({ compare: [absent], then, otherwise: [] });
       });
       if (!succeeded) throw existsError(node.id);
       this.#revision = revision;

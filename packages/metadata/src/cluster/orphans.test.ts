@@ -12,17 +12,18 @@ test('what has a living owner stays, all else gets one, and none gets more than 
   const ids: fc.Arbitrary<string> = fc.constantFrom('a', 'b', 'c', 'd', 'e');
   const owners = fc.array(fc.option(ids.map(owned), { nil: null }), { minLength: 1, maxLength: 64 });
   fc.assert(
-    fc.property(owners, fc.uniqueArray(ids, { minLength: 1 }), fc.nat(), (before, nodes, left) => {
+    fc.property(owners, fc.uniqueArray(ids, { minLength: 1 }), fc.nat(), ids, (before, nodes, left, away) => {
       const takers = nodes.slice(left % nodes.length);
-      const adoptions = adoptionsOf({ owners: before, nodes, takers });
+      const adoptions = adoptionsOf({ owners: before, nodes, awaited: [away], takers });
+      const keeping = [...nodes, away];
       const after = before.map((owner) => owner?.owner ?? null);
       for (const { shard, from, to } of adoptions) {
         assert.equal(from, before[shard]);
-        assert.ok(from === null || !nodes.includes(from.owner));
+        assert.ok(from === null || !keeping.includes(from.owner));
         assert.ok(takers.includes(to), `${to} is not to have any`);
         after[shard] = to;
       }
-      assert.ok(after.every((owner) => owner !== null && nodes.includes(owner)));
+      assert.ok(after.every((owner) => owner !== null && keeping.includes(owner)));
       const count = (id: string): number => after.filter((owner) => owner === id).length;
       const adopters = new Set(adoptions.map(({ to }) => to));
       const fewest = Math.min(...takers.map(count));
@@ -32,5 +33,5 @@ test('what has a living owner stays, all else gets one, and none gets more than 
 });
 
 test('with nobody there, nothing is given away', () => {
-  assert.deepEqual(adoptionsOf({ owners: [null, owned('a')], nodes: [], takers: [] }), []);
+  assert.deepEqual(adoptionsOf({ owners: [null, owned('a')], nodes: [], awaited: [], takers: [] }), []);
 });

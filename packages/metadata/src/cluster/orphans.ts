@@ -6,7 +6,9 @@ export interface ClusterState {
   readonly owners: readonly (OwnedShard | null)[];
   /** Ids of the nodes that are there. */
   readonly nodes: readonly string[];
-  /** Of those, the ones that are to have shards. */
+  /** Ids of nodes that are not there and keep what they have. */
+  readonly awaited: readonly string[];
+  /** Of those that are there, the ones that are to have shards. */
   readonly takers: readonly string[];
 }
 
@@ -21,8 +23,8 @@ export interface Adoption {
  * Shares out what nobody living owns, each to whoever has the fewest then; what has an owner stays, whoever joins. The
  * same state gives the same adoptions.
  */
-export function adoptionsOf({ owners, nodes, takers }: ClusterState): Adoption[] {
-  const there = new Set(nodes);
+export function adoptionsOf({ owners, nodes, awaited, takers }: ClusterState): Adoption[] {
+  const keeping = new Set([...nodes, ...awaited]);
   const counts = new Map(takers.map((id) => [id, 0]));
   for (const owner of owners) {
     const count = owner === null ? undefined : counts.get(owner.owner);
@@ -30,7 +32,7 @@ export function adoptionsOf({ owners, nodes, takers }: ClusterState): Adoption[]
   }
   if (counts.size === 0) return [];
   return owners.flatMap((from, shard) => {
-    if (from !== null && there.has(from.owner)) return [];
+    if (from !== null && keeping.has(from.owner)) return [];
     const [to] = [...counts].reduce((fewest, next) => (next[1] < fewest[1] ? next : fewest));
     counts.set(to, (counts.get(to) ?? 0) + 1);
     return [{ shard, from, to }];
