@@ -30,7 +30,11 @@ export interface OwnerQuestion {
  * of the directory (now), which its home has.
  */
 export type OwnerAnswer =
-  | { readonly results: readonly OwnerResult[] }
+  | {
+      readonly results: readonly OwnerResult[];
+      /** Since the start of the LIST that they are from; null: they may be as old as freshness allows. */
+      readonly ageSeconds: number | null;
+    }
   | { readonly moved: ShardOwner | null }
   | { readonly repartitioned: true };
 export type OwnerResult = Entry | { readonly error: ErrorShape };
@@ -96,6 +100,8 @@ export interface AnsweredReads {
   /** The id of the node that asked. */
   readonly caller: string;
   readonly reads: number;
+  /** Where all of them were look-ups of one name that has replicas. */
+  readonly nameHash: number | null;
 }
 
 /** What a node answered from copies, since it told last. */

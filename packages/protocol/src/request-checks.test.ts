@@ -82,7 +82,10 @@ const good: { readonly [M in Method]: Methods[M]['request'] } = {
     ...{ from: 'gpu-07-3f9a', shard: 7, term: 3, attachment: 1 },
     list: { path: '/a', recursive: false, cursor: null, limit: 10 },
   },
-  'owner-reads': { from: 'gpu-07-3f9a', directories: [{ path: '/a', caller: 'gpu-08-1b2c', reads: 7 }] },
+  'owner-reads': {
+    from: 'gpu-07-3f9a',
+    directories: [{ path: '/a', caller: 'gpu-08-1b2c', reads: 7, nameHash: null }],
+  },
   'owner-take': { from: 'gpu-07-3f9a', shard: 7, paths: ['/a/b'] },
   'owner-copy': {
     ...{

@@ -273,7 +273,10 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
   'owner-take': record<OwnerTakeRequest>({ from: nodeId, shard, paths: listOf(path, requestPathsMax) }),
   'owner-reads': record<OwnerReadsRequest>({
     from: nodeId,
-    directories: listOf(record<AnsweredReads>({ path, caller: nodeId, reads: integer(1) }), requestPathsMax),
+    directories: listOf(
+      record<AnsweredReads>({ path, caller: nodeId, reads: integer(1), nameHash: orNull(integer(0, 0xffff_ffff)) }),
+      requestPathsMax,
+    ),
   }),
   'owner-shards': nothing,
   'owner-heat': record<Methods['owner-heat']['request']>({ limit: hotLimit }),

@@ -76,7 +76,8 @@ export class DirectoryAdmin {
     const home = this.#homeOf(path);
     const key = directoryRecordKey(home.directory);
     const kept = node.view.directory(home.directory);
-    const chosen = { rung: rung ?? kept?.rung ?? 'none', isPinned: rung !== null };
+    const entry = rung === null ? (kept?.entry ?? null) : null;
+    const chosen = { rung: rung ?? kept?.rung ?? 'none', entry, isPinned: rung !== null };
     const isDropped = chosen.rung === 'none' && !chosen.isPinned;
     const record: DirectoryRecord = {
       ...{ attachment: home.attachment, path, ...chosen, reason },

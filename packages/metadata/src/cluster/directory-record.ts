@@ -11,6 +11,8 @@ export interface DirectoryRecord {
   readonly attachment: number;
   readonly path: string;
   readonly rung: Rung;
+  /** Hash of the name that has replicas, on that rung. */
+  readonly entry: number | null;
   /** The shards of its partitions; one: it is whole, at its home. */
   readonly shards: readonly number[];
   /** ISO 8601. */
@@ -34,22 +36,24 @@ export function directoryRecordKey(id: string): string {
 }
 
 export function encodeDirectoryRecord(record: DirectoryRecord): Uint8Array {
-  const { attachment, path, rung, shards, since, reason, isPinned } = record;
-  return Buffer.from(JSON.stringify({ attachment, path, rung, shards, since, reason, isPinned }));
+  const { attachment, path, rung, entry, shards, since, reason, isPinned } = record;
+  return Buffer.from(JSON.stringify({ attachment, path, rung, entry, shards, since, reason, isPinned }));
 }
 
 /** Throws `corrupt`. */
 export function decodeDirectoryRecord({ key, value, modRevision }: KeptRecord): KeptDirectory {
   try {
     const said = JSON.parse(Buffer.from(value).toString()) as Partial<DirectoryRecord>;
-    const { attachment, path, rung, shards, since, reason, isPinned = false } = said;
+    const { attachment, path, rung, entry = null, shards, since, reason, isPinned = false } = said;
     const isWhole =
       isPartCount(shards?.length ?? 0) &&
       [path, since, reason].every((text) => typeof text === 'string') &&
-      [attachment, ...(Array.isArray(shards) ? shards : [null])].every((number) => Number.isSafeInteger(number));
+      [attachment, entry ?? 0, ...(Array.isArray(shards) ? shards : [null])].every((number) =>
+        Number.isSafeInteger(number),
+      );
     if (isWhole && rungs.some((known) => known === rung)) {
       const id = key.slice(directoryPrefix.length);
-      return { attachment, path, rung, shards, since, reason, isPinned, id, modRevision } as KeptDirectory;
+      return { attachment, path, rung, entry, shards, since, reason, isPinned, id, modRevision } as KeptDirectory;
     }
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;

@@ -122,7 +122,7 @@ export class DirectoryWarden {
 
   #decisionOn(path: string, kept: KeptDirectory | null, nowMs: number): Decision {
     const { heat, local, node, hotReadsPerS } = this.#parts;
-    const { readsPerS = 0, callers = 0 } = heat.of(path) ?? {};
+    const { readsPerS = 0, callers = 0, hottestEntry = null } = heat.of(path) ?? {};
     const isCopyable = local.directories.age(path, null).limitSeconds >= freshSecondsMin;
     const known = this.#stands.get(path);
     const stand = known?.modRevision === (kept?.modRevision ?? 0) ? known.stand : standOf(kept, nowMs);
@@ -130,8 +130,7 @@ export class DirectoryWarden {
       readsPerS: isCopyable ? readsPerS : 0,
       writesPerS: 0,
       callers,
-      // Whoever has a copy of the directory has that of its hottest entry.
-      hottestEntry: null,
+      hottestEntry: isCopyable ? hottestEntry : null,
       capacityPerS: hotReadsPerS / ladderThresholds.hotShare,
       names: local.directories.namesIn(path),
       partitions: kept?.shards.length ?? 1,
@@ -155,13 +154,14 @@ export class DirectoryWarden {
     const shards = placedParts(node.view, home, partitions);
     const since = new Date(clock.nowMs()).toISOString();
     const { attachment } = home;
-    const record = { attachment, path, rung: stand.rung, shards, since, reason, isPinned: false };
-    const isDropped = stand.rung === 'none' && partitions === 1;
+    const { rung, entry } = stand;
+    const record = { attachment, path, rung, entry, shards, since, reason, isPinned: false };
+    const isDropped = rung === 'none' && partitions === 1;
     const { succeeded, revision } = await this.#within((store) =>
       store.txn(changeOf(of, isDropped ? null : encodeDirectoryRecord(record))),
     );
     if (!succeeded) throw new Error(`the record of ${path} was changed meanwhile`);
-    log.info('the load of a directory', { path, rung: stand.rung, partitions, before: kept?.rung ?? 'none', reason });
+    log.info('the load of a directory', { path, rung, partitions, before: kept?.rung ?? 'none', reason });
     await this.#within(() => node.view.reach(revision));
     return revision;
   }
@@ -174,7 +174,7 @@ export class DirectoryWarden {
 }
 
 function standOf(kept: KeptDirectory | null, nowMs: number): Stand {
-  return { ...groundStand(nowMs), rung: kept?.rung ?? 'none' };
+  return { ...groundStand(nowMs), rung: kept?.rung ?? 'none', entry: kept?.entry ?? null };
 }
 
 /** Only the owner of its home changes a directory's record, and only from what it knows. */

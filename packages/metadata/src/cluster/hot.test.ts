@@ -16,6 +16,7 @@ const hotReadsPerS = 200;
 const ttl = { kind: 'ttl', seconds: 3_600 } as const;
 const directory = '/data/train';
 const paths = Array.from({ length: names }, (_, at) => `${directory}/${at}.jpg`);
+const [often = '', rare = ''] = paths;
 
 /** Three nodes with as many shards each, and the one that has the directory's home. */
 async function clusterOf(t: TestContext) {
@@ -56,11 +57,51 @@ async function readUntil(readers: readonly ClusterMember[], isSo: () => boolean,
   }
 }
 
+/** Looks one name up much more than another, again and again, until it is so; or once. */
+async function readOne(readers: readonly ClusterMember[], isSo: () => boolean = () => true): Promise<void> {
+  const wanted = [...Array.from({ length: 40 }, () => often), rare];
+  const endMs = systemClock.monotonicMs() + 20_000;
+  do {
+    assert.ok(systemClock.monotonicMs() < endMs, 'it does not come');
+    for (const { metadata } of readers) {
+      const found = await metadata.lookup(wanted, never);
+      const pathsFound = found.map((result) => !('error' in result) && result.path);
+      assert.deepEqual(pathsFound, wanted);
+    }
+  } while (!isSo());
+}
+
 function askedOwners({ asked }: ClusterMember): number {
   return asked.filter(({ method }) => method === 'owner-lookup').length;
 }
 
 describe('a hot directory', () => {
+  test('of which many nodes read one name has replicas of that, which count', async (t) => {
+    const { home, others, record } = await clusterOf(t);
+    await readOne(others, () => record()?.rung === 'replicate');
+    assert.equal(record()?.entry, hashName(Buffer.from('0.jpg')));
+    await readOne(others);
+    const asked = t.mock.method(home.fixture.metadata, 'lookup');
+    for (let round = 0; round < 5; round += 1) await readOne(others);
+    assert.equal(asked.mock.callCount(), 5 * others.length);
+    for (const { arguments: args } of asked.mock.calls) assert.deepEqual(args[0], [rare]);
+    const sinceMs = systemClock.monotonicMs();
+    await readOne(others, () => systemClock.monotonicMs() - sinceMs > 3_000);
+    assert.equal(record()?.rung, 'replicate', 'what replicas answer is counted');
+  });
+
+  test('has no replica of an answer that is as old as it may be', async (t) => {
+    const { home, others, record } = await clusterOf(t);
+    const { directories } = home.fixture.metadata;
+    t.mock.method(directories, 'age', () => ({ seconds: ttl.seconds, limitSeconds: ttl.seconds }));
+    await readOne(others, () => record()?.rung === 'replicate');
+    await readOne(others);
+    const asked = t.mock.method(home.fixture.metadata, 'lookup');
+    await readOne(others);
+    for (const { arguments: args } of asked.mock.calls) assert.ok(args[0].includes(often));
+    assert.equal(asked.mock.callCount(), others.length);
+  });
+
   test('that many nodes read is published: they answer from copies, and what they answer counts', async (t) => {
     const { bucket, home, others, record } = await clusterOf(t);
     const rung = (): Rung => record()?.rung ?? 'none';

@@ -105,8 +105,24 @@ export class LookupRouter {
       reports.count(directory, places.length, node.id);
       return [];
     }
-    if (kept === null || kept.shards.length === 1) return [{ ...group, shard: home.shard, part: null }];
-    return this.#questionsOfParts(group, kept, asked);
+    const left = kept?.rung === 'replicate' ? this.#withoutReplicas(group, kept, asked) : group;
+    if (left.places.length === 0) return [];
+    if (kept === null || kept.shards.length === 1) return [{ ...left, shard: home.shard, part: null }];
+    return this.#questionsOfParts(left, kept, asked);
+  }
+
+  /** Answers what this node has a replica of. */
+  #withoutReplicas(group: Group, { entry }: KeptDirectory, asked: Asked): Group {
+    const { node, replicas, reports } = this.#parts;
+    const { home, directory } = group;
+    const places = group.places.filter((place) => {
+      const path = asked.paths[place] as string;
+      asked.results[place] = hashOf(path) === entry ? replicas.get(path, home.attachment) : null;
+      return asked.results[place] === null;
+    });
+    const answered = group.places.length - places.length;
+    if (answered > 0) reports.count(directory, answered, node.id, entry);
+    return { ...group, places };
   }
 
   /** What this node has a part of is answered at once; the owner of the home answers for its parts as for the whole. */
@@ -116,7 +132,7 @@ export class LookupRouter {
     const left: number[] = [];
     const byPart = new Map<number, number[]>();
     for (const place of group.places) {
-      const index = hashName(Buffer.from(nameOf(asked.paths[place] as string))) & (shards.length - 1);
+      const index = hashOf(asked.paths[place] as string) & (shards.length - 1);
       const same = byPart.get(index);
       if (same === undefined) byPart.set(index, [place]);
       else same.push(place);
@@ -172,7 +188,8 @@ export class LookupRouter {
     of: readonly (Question & { readonly owner: ShardOwner })[],
     asked: Asked,
   ): Promise<Question[]> {
-    const { peers, node, log } = this.#parts;
+    const { peers, node, clock, log } = this.#parts;
+    const sentMs = clock.monotonicMs();
     const questions = of.map((question) => {
       const { shard, part, owner, home } = question;
       return { shard, term: owner.term, attachment: home.attachment, part, paths: pathsOf(question, asked) };
@@ -181,11 +198,30 @@ export class LookupRouter {
     try {
       const options = { signal: asked.signal, timeoutSeconds: lookupTimeoutSeconds };
       const { answers } = await peers.call(id, call, options);
-      return of.flatMap((question, at) => this.#next(question, answers[at], asked));
+      return of.flatMap((question, at) => {
+        const answer = answers[at];
+        const next = this.#next(question, answer, asked);
+        if (answer !== undefined && 'results' in answer) this.#keepReplicas(question, answer.ageSeconds, sentMs, asked);
+        return next;
+      });
     } catch (error) {
       if (asked.signal.aborted) throw error;
       log.debug('names are not looked up by their owner', { owner: id, error });
       return of.flatMap((question) => homeQuestionOf(question));
+    }
+  }
+
+  #keepReplicas({ home, directory, places }: Question, ageSeconds: number | null, sentMs: number, asked: Asked): void {
+    const { node, local, replicas } = this.#parts;
+    const kept = node.view.directory(home.directory);
+    if (kept?.rung !== 'replicate' || typeof ageSeconds !== 'number') return;
+    const { limitSeconds } = local.directories.age(directory, null);
+    const freshUntilMs = sentMs + 1_000 * (limitSeconds - ageSeconds);
+    for (const place of places) {
+      const path = asked.paths[place] as string;
+      const result = asked.results[place] ?? null;
+      if (result === null || hashOf(path) !== kept.entry) continue;
+      replicas.keep(path, { attachment: home.attachment, result, freshUntilMs });
     }
   }
 
@@ -215,6 +251,10 @@ export class LookupRouter {
 /** The home has all of a directory's names; of what the home did not answer, nobody else is asked. */
 function homeQuestionOf(question: Question): Question[] {
   return question.part === null ? [] : [{ ...question, shard: question.home.shard, part: null }];
+}
+
+function hashOf(path: string): number {
+  return hashName(Buffer.from(nameOf(path)));
 }
 
 function pathsOf({ places }: Pick<Group, 'places'>, { paths }: Asked): string[] {

@@ -44,7 +44,8 @@ export function ownerHandlers(parts: Routing): Handlers<OwnerMethod> {
         const results =
           part === null ? found.slice(next, (next += paths.length)) : lookupPart(parts, { ...question, part }, from);
         if (still[at] !== terms[at]) return { moved: ownerOf(parts, shard) };
-        return results === null ? { repartitioned: true } : { results: results.map(resultOf) };
+        if (results === null) return { repartitioned: true };
+        return { results: results.map(resultOf), ageSeconds: ageOf(parts, question) };
       });
       return { answers };
     },
@@ -68,7 +69,7 @@ export function ownerHandlers(parts: Routing): Handlers<OwnerMethod> {
       return { taken: await takeListings(parts, request, signal) };
     },
     'owner-reads': async ({ directories }) => {
-      for (const { path, reads, caller } of directories) heat.answeredElsewhere(path, reads, caller);
+      for (const answered of directories) heat.answeredElsewhere(answered);
       return {};
     },
     'owner-shards': async (_, { signal }) => ({ shards: await contentsOf(parts, signal) }),
@@ -112,6 +113,14 @@ function lookupPart(
   if (!paths.every(isOfPart) || !copies.has(directory, part)) return null;
   reports.count(directory, paths.length, caller);
   return local.directories.lookup(paths, part);
+}
+
+/** Asked only for names that may have replicas; null where it does not matter, or is not known. */
+function ageOf({ local, node }: Routing, { paths, part }: OwnerQuestion): number | null {
+  const [path] = paths;
+  const home = path === undefined ? null : local.homeOf(path, 'entry');
+  if (path === undefined || home === null || node.view.directory(home.directory)?.rung !== 'replicate') return null;
+  return local.directories.age(parentOf(path), part).seconds;
 }
 
 function ownerOf({ node }: Routing, shard: number): ShardOwner | null {

@@ -27,7 +27,7 @@ const tellTimeoutSeconds = 2;
 export class ReadReports {
   readonly #parts: Parts;
   readonly #stop = new AbortController();
-  /** By caller and path. */
+  /** By caller, name and path. */
   #reads = new Map<string, AnsweredReads>();
   #timer: Timer | null = null;
 
@@ -35,9 +35,10 @@ export class ReadReports {
     this.#parts = parts;
   }
 
-  count(path: string, reads: number, caller: string): void {
-    const key = `${caller} ${path}`;
-    this.#reads.set(key, { path, caller, reads: reads + (this.#reads.get(key)?.reads ?? 0) });
+  /** `nameHash`: all of them were of that one name. */
+  count(path: string, reads: number, caller: string, nameHash: number | null = null): void {
+    const key = `${caller} ${nameHash ?? ''} ${path}`;
+    this.#reads.set(key, { path, caller, nameHash, reads: reads + (this.#reads.get(key)?.reads ?? 0) });
     this.#timer ??= this.#parts.clock.after(everyMs, () => void this.#tell());
   }
 
@@ -53,11 +54,10 @@ export class ReadReports {
     this.#timer = null;
     const byOwner = new Map<string, AnsweredReads[]>();
     for (const answered of reads.values()) {
-      const { path, caller, reads: count } = answered;
-      const home = local.homeOf(path, 'listing');
+      const home = local.homeOf(answered.path, 'listing');
       if (home === null) continue;
       const owner = owners.otherOf(home.shard)?.owner;
-      if (owner === undefined) heat.answeredElsewhere(path, count, caller);
+      if (owner === undefined) heat.answeredElsewhere(answered);
       else byOwner.set(owner, [...(byOwner.get(owner) ?? []), answered]);
     }
     await Promise.all([...byOwner].map(([owner, directories]) => this.#tellOne(owner, directories)));

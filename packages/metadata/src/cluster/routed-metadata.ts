@@ -10,9 +10,10 @@ import { offerListings } from './moved-listings.ts';
 import { OwnerCopies } from './owner-copies.ts';
 import { Owners } from './owners.ts';
 import { ReadReports } from './read-reports.ts';
+import { Replicas } from './replicas.ts';
 import type { Routing } from './routing.ts';
 
-type Parts = Omit<Routing, 'owners' | 'copies' | 'reports'>;
+type Parts = Omit<Routing, 'owners' | 'copies' | 'reports' | 'replicas'>;
 
 export interface Routed {
   readonly metadata: Metadata;
@@ -32,7 +33,8 @@ export function routedMetadata(parts: Parts): Routed {
   node.beforeMoves(offerListings(parts));
   const copies = new KeptCopies(parts);
   const reports = new ReadReports({ ...parts, owners });
-  const routing: Routing = { ...parts, owners, copies, reports };
+  const replicas = new Replicas(parts.clock);
+  const routing: Routing = { ...parts, owners, copies, reports, replicas };
   const lookups = new LookupRouter(routing);
   const lists = new ListRouter(routing);
   return {

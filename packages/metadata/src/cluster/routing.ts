@@ -7,6 +7,7 @@ import type { KeptCopies } from './kept-copies.ts';
 import type { Owners } from './owners.ts';
 import type { Peers } from './peers.ts';
 import type { ReadReports } from './read-reports.ts';
+import type { Replicas } from './replicas.ts';
 
 /** What it takes to have a question answered by whoever can do so best. */
 export interface Routing {
@@ -16,6 +17,7 @@ export interface Routing {
   readonly peers: Peers;
   readonly copies: KeptCopies;
   readonly reports: ReadReports;
+  readonly replicas: Replicas;
   readonly heat: HeatCounter;
   readonly clock: Clock;
   readonly log: Log;

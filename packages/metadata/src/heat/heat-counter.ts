@@ -1,6 +1,6 @@
 import type { Clock } from '@millpool/host';
 import { nameOf, parentOf } from '@millpool/protocol';
-import type { DirectoryHeat } from '@millpool/protocol';
+import type { AnsweredReads, DirectoryHeat } from '@millpool/protocol';
 
 import { hashName } from '../name-hash.ts';
 import { HeatTable } from './heat-table.ts';
@@ -28,8 +28,10 @@ export class HeatCounter {
   }
 
   /** By another node, from a copy. */
-  answeredElsewhere(path: string, reads: number, caller: string): void {
-    this.#table.countReads(path, reads, this.#numberOf(caller), this.#clock.monotonicMs());
+  answeredElsewhere({ path, reads, caller, nameHash }: AnsweredReads): void {
+    const nowMs = this.#clock.monotonicMs();
+    this.#table.countReads(path, reads, this.#numberOf(caller), nowMs);
+    if (nameHash !== null) this.#table.countName(path, nameHash, reads, nowMs);
   }
 
   /** Null where it was not read of late. */

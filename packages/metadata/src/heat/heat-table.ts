@@ -63,6 +63,11 @@ export class HeatTable {
     this.#callers.count(slot, caller, nowMs);
   }
 
+  /** Of reads that are counted, so many were look-ups of one name. */
+  countName(directory: string, nameHash: number, reads: number, nowMs: number): void {
+    this.#entries.count(this.#slotOf(directory), nameHash | 0, counted(reads) * this.#weightAt(nowMs));
+  }
+
   countWrites(directory: string, writes: number, caller: number, nowMs: number): void {
     const weight = counted(writes) * this.#weightAt(nowMs);
     const slot = this.#slotOf(directory);
