@@ -18,6 +18,7 @@ test('a word for many chooses those whose ids begin as it says', () => {
     'md-vs-redis',
     'md-import',
     'md-hot',
+    'md-hot/simulated',
     'md-failover',
     'md-move',
     'md-restart',

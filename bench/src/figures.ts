@@ -10,6 +10,7 @@ import { orderCache } from './figures/order-cache.ts';
 import { pyReportCost, reportCost } from './figures/report-cost.ts';
 import { mdFailover } from './figures/md-failover.ts';
 import { mdHot } from './figures/md-hot.ts';
+import { mdHotSimulated } from './figures/md-hot-simulated.ts';
 import { mdImport } from './figures/md-import.ts';
 import { mdMove } from './figures/md-move.ts';
 import { mdLookup } from './figures/md-lookup.ts';
@@ -51,6 +52,7 @@ export const figures: readonly Figure[] = [
   restartCrash,
   mdImport,
   mdHot,
+  mdHotSimulated,
   mdFailover,
   mdMove,
   mdRestart,

@@ -65,6 +65,11 @@ export class CopiedListings {
     }
   }
 
+  /** Of what was copied, as long as it is that; null: it was listed here, or has changed since. */
+  stampOf(directory: Directory): string | null {
+    return this.#asTaken(directory)?.stamp ?? null;
+  }
+
   /** Its generations begin again. */
   forget({ text }: Directory): void {
     this.#taken.delete(text);

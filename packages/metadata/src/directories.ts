@@ -56,7 +56,8 @@ export class Directories {
     const floorMs = maxAgeSeconds === null ? Number.NEGATIVE_INFINITY : now - 1_000 * maxAgeSeconds;
     const record = await listings.ensure(attached, directory, { floorMs, signal });
     const ageSeconds = Math.max(0, now - record.listedAtMs) / 1_000;
-    const stamp = listings.stamps.of(directory, record);
+    // One that was copied is known by the stamp that it came with, whoever gives it on.
+    const stamp = listings.copied.stampOf(directory) ?? listings.stamps.of(directory, record);
     if (known === stamp && after === null) {
       return { kind: entryClasses.plainFile, blocks: [], next: null, ageSeconds, stamp, isUnchanged: true };
     }

@@ -39,7 +39,13 @@ class Shelf {
   private constructor(store: MetadataStore, partitions: Partitions, bytesMax: number) {
     this.#store = store;
     this.#partitions = partitions;
-    this.names = new HotNames({ store, partitions, turns: new Turns(), nowMs: () => this.nowMs, bytesMax });
+    this.names = new HotNames({
+      store,
+      partitions,
+      turns: new Turns({ monotonicMs: () => 0 }),
+      nowMs: () => this.nowMs,
+      bytesMax,
+    });
   }
 
   static async make(t: TestContext, bytesMax: number): Promise<Shelf> {

@@ -33,6 +33,8 @@ export type WantedCopy = Pick<OwnerCopyRequest, 'maxAgeSeconds' | 'known'>;
 interface Parts {
   readonly entries: Entries;
   readonly turns: Turns;
+  /** Milliseconds, never going back. */
+  readonly nowMs: () => number;
 }
 
 interface Wanted {
@@ -44,15 +46,15 @@ interface Wanted {
 }
 
 /** Of 16 KiB each, at most. */
-const blocksAPart = 64;
-/** What is gone through in one turn of the event loop: a millisecond or two. */
-const entriesATurn = 512;
+const blocksAPart = 256;
+/** Gone through between two looks at the clock. */
+const entriesALook = 256;
 const noName = Buffer.alloc(0);
 const slash = 0x2f;
 
 /** What is stored of a directory behind a place: of one class, so much as one message should have. */
 export async function partOf(
-  { entries, turns }: Parts,
+  { entries, turns, nowMs }: Parts,
   of: Wanted,
   signal: AbortSignal,
 ): Promise<Pick<ListingPart, 'kind' | 'blocks' | 'next'>> {
@@ -67,13 +69,16 @@ export async function partOf(
     try {
       if (from !== '' && scan.head?.order === from) scan.pass();
       while (scan.head !== null && blocks.length < blocksAPart) {
-        await turns.next(signal);
-        for (let left = entriesATurn; left > 0 && scan.head !== null; left -= 1) {
-          last = scan.head.order;
-          const name = Buffer.from(last, 'latin1');
-          if (part === null || isInPart(part, hashName(name))) writer.add(name, scan.head.value);
-          scan.pass();
-        }
+        const sliceMs = await turns.next(signal);
+        const beganMs = nowMs();
+        do {
+          for (let left = entriesALook; left > 0 && scan.head !== null; left -= 1) {
+            last = scan.head.order;
+            const name = Buffer.from(last, 'latin1');
+            if (part === null || isInPart(part, hashName(name))) writer.add(name, scan.head.value);
+            scan.pass();
+          }
+        } while (scan.head !== null && blocks.length < blocksAPart && nowMs() - beganMs < sliceMs);
       }
       writer.end();
       if (scan.head !== null) return { kind, blocks, next: { kind, name: Buffer.from(last, 'latin1') } };

@@ -107,7 +107,7 @@ export async function startMetadata(config: MetadataConfig): Promise<LocalMetada
   const entries = new Entries(store, partitions);
   const nowMs = steadyTime(clock);
   const listsAtOnce = config.listsAtOnce ?? listsAtOnceDefault;
-  const turns = new Turns();
+  const turns = new Turns(clock);
   const replaced = new ReplacedVersions();
   const names = new HotNames({ store, partitions, turns, nowMs, bytesMax: config.hotNamesBytes ?? 0 });
   const shelf = { store, partitions, entries, replaced };

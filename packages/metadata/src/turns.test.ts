@@ -3,6 +3,8 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setImmediate as turnOfEventLoop } from 'node:timers/promises';
 
+import { systemClock } from '@millpool/host';
+import { HandClock } from '@millpool/host/testing';
 import type { ListReply } from '@millpool/protocol';
 
 import { MemoryBucket } from './testing/memory-bucket.ts';
@@ -29,7 +31,7 @@ async function largeDirectory(t: TestContext, isDeep: boolean): Promise<{ node: 
 }
 
 test('slices come in the order in which they were asked for, one a turn of the event loop', async () => {
-  const turns = new Turns();
+  const turns = new Turns(systemClock);
   const seen: string[] = [];
   const slices = async (who: string): Promise<void> => {
     for (let slice = 0; slice < 3; slice += 1) {
@@ -51,9 +53,27 @@ test('slices come in the order in which they were asked for, one a turn of the e
   assert.equal(perTurn.join(''), 'ababab');
 });
 
+test('a slice may take as long as all else took since the last one, within limits', async () => {
+  const clock = new HandClock();
+  const turns = new Turns(clock);
+  await clock.advance(7);
+  const first = turns.next();
+  assert.equal(await first, 7);
+  await clock.advance(7 + 20);
+  assert.equal(await turns.next(), 20, 'the slice took its 7 ms, and all else 20');
+  await clock.advance(20 + 300);
+  assert.equal(await turns.next(), 50);
+  await clock.advance(50 + 800);
+  assert.equal(await turns.next(), 100);
+  await clock.advance(100 + 9_000);
+  assert.equal(await turns.next(), 250);
+  await clock.advance(250);
+  assert.equal(await turns.next(), 1);
+});
+
 test('a slice that nobody wants any more is refused when its turn comes', async () => {
   const stop = new AbortController();
-  const turns = new Turns();
+  const turns = new Turns(systemClock);
   const first = turns.next();
   const second = turns.next(stop.signal);
   stop.abort();

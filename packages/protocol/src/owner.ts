@@ -76,6 +76,8 @@ export interface OwnerCopyRequest extends HomeQuestion {
   readonly known: string | null;
   /** Null: from the beginning. */
   readonly after: CopyPlace | null;
+  /** The owner has sent the caller to this node, which has a copy; or back to the owner, where it is not sent on. */
+  readonly isReferred: boolean;
 }
 
 /** A part of a directory's listing, in the order of its entries, all of one class. */
@@ -93,7 +95,11 @@ export interface ListingPart {
   readonly next: CopyPlace | null;
 }
 
-export type OwnerCopyReply = { readonly part: ListingPart } | { readonly moved: ShardOwner | null };
+/** `at`: the id of a node that has a copy and is to be asked instead. */
+export type OwnerCopyReply =
+  | { readonly part: ListingPart }
+  | { readonly moved: ShardOwner | null }
+  | { readonly at: string };
 
 export interface AnsweredReads {
   readonly path: string;

@@ -98,6 +98,7 @@ const good: { readonly [M in Method]: Methods[M]['request'] } = {
       maxAgeSeconds: 60,
       known: null,
     },
+    isReferred: false,
     after: { kind: 1, name: Uint8Array.of(97) },
   },
   status: {},

@@ -268,6 +268,7 @@ const requestChecks: { readonly [M in Method]: Check<Request<M>> } = {
     part: orNull(namesPart),
     maxAgeSeconds: orNull(numberWithin(0, Number.MAX_SAFE_INTEGER)),
     known: orNull(text),
+    isReferred: flag,
     after: orNull(record<CopyPlace>({ kind: integer(0, entryClassCount - 1), name: nameBytes })),
   }),
   'owner-take': record<OwnerTakeRequest>({ from: nodeId, shard, paths: listOf(path, requestPathsMax) }),

@@ -132,6 +132,30 @@ describe('a hot directory', () => {
     assert.ok(hot.readsPerS > hotReadsPerS, `${hot.readsPerS} reads/s`);
   });
 
+  test('that many want at once is copied from each other too, and all know their copies for the same', async (t) => {
+    const { cluster, home, others } = await clusterOf(t);
+    for (const id of ['d', 'e', 'f', 'g', 'h']) {
+      const member = await cluster.add(id, { shards: 64, hotReadsPerS });
+      for (const [source, bucket] of home.fixture.buckets) member.fixture.buckets.set(source, bucket);
+      await member.fixture.metadata.refreshAttachments();
+      others.push(member);
+    }
+    await home.admin['directory-set']({ path: directory, rung: 'publish', parts: null }, { signal: never });
+    const hasCopy = ({ fixture }: ClusterMember): boolean =>
+      fixture.metadata.directories.age(directory, null).seconds !== null;
+    await readUntil(others, () => others.every(hasCopy), 'all have a copy');
+    const askedOthers = others.flatMap(({ asked }) =>
+      asked.filter(({ id, method }) => method === 'owner-copy' && id !== home.node.id),
+    );
+    assert.ok(askedOthers.length > 0, 'some were sent on');
+    const whole = { path: directory, part: null, maxAgeSeconds: null, known: null, after: null };
+    const stampOf = async ({ fixture }: ClusterMember): Promise<string> =>
+      (await fixture.metadata.directories.copyPart(whole, never)).stamp;
+    const stamp = await stampOf(home);
+    for (const other of others) assert.equal(await stampOf(other), stamp);
+    for (const other of others) await lookUp(other, paths);
+  });
+
   test('that one node reads is shared out: the owners of its parts answer, from copies of those', async (t) => {
     const { bucket, home, others, record } = await clusterOf(t);
     const [reader, third] = others;

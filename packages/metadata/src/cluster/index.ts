@@ -24,3 +24,6 @@ export { Peers } from './peers.ts';
 export type { PeerConnection } from './peers.ts';
 export { routedMetadata } from './routed-metadata.ts';
 export { HeatCounter } from '../heat/heat-counter.ts';
+export { decide } from '../heat/ladder.ts';
+export { groundStand } from '../heat/stand.ts';
+export type { Stand } from '../heat/stand.ts';

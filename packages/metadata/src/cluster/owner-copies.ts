@@ -1,5 +1,5 @@
 import type { Log } from '@millpool/host';
-import type { OwnerCopyRequest } from '@millpool/protocol';
+import type { ListingPart, OwnerCopyReply, OwnerCopyRequest } from '@millpool/protocol';
 
 import type { Directory } from '../directory.ts';
 import type { ListingCopies, ListingCopy, WantedCopy } from '../listing-copy.ts';
@@ -15,7 +15,7 @@ interface Parts {
   readonly log: Log;
 }
 
-type Wanted = Pick<OwnerCopyRequest, 'maxAgeSeconds' | 'known' | 'after'>;
+type Wanted = Pick<OwnerCopyRequest, 'maxAgeSeconds' | 'known' | 'after' | 'isReferred'>;
 
 /** Of a part for which the owner may have to list first; who wants the listing has a deadline of its own. */
 const firstTimeoutSeconds = 600;
@@ -31,23 +31,21 @@ export class OwnerCopies implements ListingCopies {
 
   async open(directory: Directory, wanted: WantedCopy, signal: AbortSignal): Promise<ListingCopy | null> {
     const { owners, log } = this.#parts;
+    let isReferred = false;
     for (let redirects = 0; redirects <= redirectsMax; redirects += 1) {
       const owner = owners.otherOf(directory.home)?.owner;
       if (owner === undefined) return null;
-      const ask = this.#asking(owner, directory, signal);
       try {
-        const reply = await ask({ ...wanted, after: null }, firstTimeoutSeconds);
-        if ('moved' in reply) {
-          if (owners.learn(directory.home, reply.moved)) continue;
+        const asked = { ...wanted, after: null, isReferred };
+        const reply = await this.#ask(owner, directory, asked, { signal, timeoutSeconds: firstTimeoutSeconds });
+        if ('part' in reply) return this.#copyFrom(owner, directory, { first: reply.part, isReferred, signal });
+        if ('at' in reply) {
+          const copy = await this.#ofCopy(reply.at, directory, wanted, signal);
+          if (copy !== null) return copy;
+          isReferred = true;
+        } else if (!owners.learn(directory.home, reply.moved)) {
           return null;
         }
-        const more: ListingCopy['more'] = async (after) => {
-          // All of it comes from one node: what another one has may be older.
-          const next = await ask({ maxAgeSeconds: null, known: null, after }, partTimeoutSeconds);
-          if ('moved' in next) throw ownerUnknown(directory.path);
-          return next.part;
-        };
-        return { first: reply.part, more };
       } catch (error) {
         signal.throwIfAborted();
         log.debug('a directory is listed here, not by its owner', { path: directory.path, owner, error });
@@ -57,12 +55,48 @@ export class OwnerCopies implements ListingCopies {
     return null;
   }
 
-  #asking(owner: string, { home, attachment, path, part }: Directory, signal: AbortSignal) {
-    const { node, owners, peers } = this.#parts;
-    return (asked: Wanted, timeoutSeconds: number) => {
-      const term = owners.otherOf(home)?.term ?? 0;
-      const request = { from: node.id, shard: home, term, attachment, path, part, ...asked };
-      return peers.call(owner, { method: 'owner-copy', request }, { signal, timeoutSeconds });
+  /** Of what another node has copied itself; null where it has nothing that will do. */
+  async #ofCopy(
+    at: string,
+    directory: Directory,
+    wanted: WantedCopy,
+    signal: AbortSignal,
+  ): Promise<ListingCopy | null> {
+    try {
+      const asked = { ...wanted, after: null, isReferred: true };
+      const reply = await this.#ask(at, directory, asked, { signal, timeoutSeconds: partTimeoutSeconds });
+      return 'part' in reply ? this.#copyFrom(at, directory, { first: reply.part, isReferred: true, signal }) : null;
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#parts.log.debug('a copy cannot be copied', { path: directory.path, from: at, error });
+      return null;
+    }
+  }
+
+  /** All of it comes from one node: what another one has may be older. */
+  #copyFrom(
+    giver: string,
+    directory: Directory,
+    { first, isReferred, signal }: { first: ListingPart; isReferred: boolean; signal: AbortSignal },
+  ): ListingCopy {
+    const more: ListingCopy['more'] = async (after) => {
+      const asked = { maxAgeSeconds: null, known: null, after, isReferred };
+      const next = await this.#ask(giver, directory, asked, { signal, timeoutSeconds: partTimeoutSeconds });
+      if (!('part' in next)) throw ownerUnknown(directory.path);
+      return next.part;
     };
+    return { first, more };
+  }
+
+  #ask(
+    id: string,
+    { home, attachment, path, part }: Directory,
+    asked: Wanted,
+    options: { readonly signal: AbortSignal; readonly timeoutSeconds: number },
+  ): Promise<OwnerCopyReply> {
+    const { node, owners, peers } = this.#parts;
+    const term = owners.otherOf(home)?.term ?? 0;
+    const request = { from: node.id, shard: home, term, attachment, path, part, ...asked };
+    return peers.call(id, { method: 'owner-copy', request }, options);
   }
 }

@@ -2,8 +2,10 @@ import { withDeadline } from '@millpool/host';
 import { nameOf, parentOf } from '@millpool/protocol';
 import type {
   Handlers,
+  ListingPart,
   NamesPart,
   OwnerAnswer,
+  OwnerCopyRequest,
   OwnerMethod,
   OwnerQuestion,
   OwnerResult,
@@ -28,7 +30,7 @@ type Asked = Pick<OwnerQuestion, 'shard' | 'term' | 'attachment'>;
  * answer; for the others it says who owns them.
  */
 export function ownerHandlers(parts: Routing): Handlers<OwnerMethod> {
-  const { node, local, heat } = parts;
+  const { node, local, heat, givers } = parts;
   return {
     'owner-lookup': async ({ from, questions }, { signal }) => {
       await catchUp(parts, questions);
@@ -60,21 +62,46 @@ export function ownerHandlers(parts: Routing): Handlers<OwnerMethod> {
     'owner-copy': async (request, { signal }) => {
       await catchUp(parts, [request]);
       const [term = null] = termsOf(parts, [request]);
-      if (term === null) return { moved: ownerOf(parts, request.shard) };
+      if (term === null) return (await copyOfCopy(parts, request, signal)) ?? { moved: ownerOf(parts, request.shard) };
+      const at = isSentOn(parts, request) ? await givers.giverFor(request.path, request.from, signal) : null;
+      if (at !== null) return { at };
       const part = await local.directories.copyPart(request, signal);
+      givers.gave(request.path, request.from, part.next === null);
       return node.termOf(request.shard) === term ? { part } : { moved: ownerOf(parts, request.shard) };
     },
     'owner-take': async (request, { signal }) => {
       await local.refreshAttachments();
       return { taken: await takeListings(parts, request, signal) };
     },
-    'owner-reads': async ({ directories }) => {
+    'owner-reads': async ({ from, directories }) => {
+      for (const { path } of directories) givers.has(path, from);
       for (const answered of directories) heat.answeredElsewhere(answered);
       return {};
     },
     'owner-shards': async (_, { signal }) => ({ shards: await contentsOf(parts, signal) }),
     'owner-heat': async ({ limit }) => ({ directories: heat.hottest(limit) }),
   };
+}
+
+/** Whoever wants its first copy of a directory that is published may be sent to another node that has one. */
+function isSentOn({ node, local }: Routing, request: OwnerCopyRequest): boolean {
+  const { path, part, after, known, isReferred } = request;
+  if (isReferred || part !== null || after !== null || known !== null) return false;
+  const home = local.homeOf(path, 'listing');
+  return home !== null && node.view.directory(home.directory)?.rung === 'publish';
+}
+
+/** From the copy that this node has, as its owner said it would; null where it has none that is young enough. */
+async function copyOfCopy(
+  { copies, local }: Routing,
+  request: OwnerCopyRequest,
+  signal: AbortSignal,
+): Promise<{ readonly part: ListingPart } | null> {
+  const { path, part, maxAgeSeconds, isReferred } = request;
+  if (!isReferred || part !== null || !copies.has(path, null)) return null;
+  const { seconds } = local.directories.age(path, null);
+  if (seconds === null || (maxAgeSeconds !== null && seconds > maxAgeSeconds)) return null;
+  return { part: await local.directories.copyPart({ ...request, maxAgeSeconds: null }, signal) };
 }
 
 /** A caller that knows more than this node is right: it looks. Where it cannot, it goes by what it knows. */

@@ -3,6 +3,7 @@ import { nameOf } from '@millpool/protocol';
 import { hashName } from '../name-hash.ts';
 import type { Owner } from '../owner.ts';
 import type { Metadata } from '../start.ts';
+import { CopyGivers } from './copy-givers.ts';
 import { KeptCopies } from './kept-copies.ts';
 import { ListRouter } from './list-router.ts';
 import { LookupRouter } from './lookup-router.ts';
@@ -13,7 +14,7 @@ import { ReadReports } from './read-reports.ts';
 import { Replicas } from './replicas.ts';
 import type { Routing } from './routing.ts';
 
-type Parts = Omit<Routing, 'owners' | 'copies' | 'reports' | 'replicas'>;
+type Parts = Omit<Routing, 'owners' | 'copies' | 'reports' | 'replicas' | 'givers'>;
 
 export interface Routed {
   readonly metadata: Metadata;
@@ -33,8 +34,8 @@ export function routedMetadata(parts: Parts): Routed {
   node.beforeMoves(offerListings(parts));
   const copies = new KeptCopies(parts);
   const reports = new ReadReports({ ...parts, owners });
-  const replicas = new Replicas(parts.clock);
-  const routing: Routing = { ...parts, owners, copies, reports, replicas };
+  const kept = { replicas: new Replicas(parts.clock), givers: new CopyGivers(parts.clock) };
+  const routing: Routing = { ...parts, owners, copies, reports, ...kept };
   const lookups = new LookupRouter(routing);
   const lists = new ListRouter(routing);
   return {

@@ -3,6 +3,7 @@ import type { Clock, Log } from '@millpool/host';
 import type { HeatCounter } from '../heat/heat-counter.ts';
 import type { LocalMetadata } from '../start.ts';
 import type { ClusterNode } from './cluster-node.ts';
+import type { CopyGivers } from './copy-givers.ts';
 import type { KeptCopies } from './kept-copies.ts';
 import type { Owners } from './owners.ts';
 import type { Peers } from './peers.ts';
@@ -18,6 +19,7 @@ export interface Routing {
   readonly copies: KeptCopies;
   readonly reports: ReadReports;
   readonly replicas: Replicas;
+  readonly givers: CopyGivers;
   readonly heat: HeatCounter;
   readonly clock: Clock;
   readonly log: Log;
