@@ -3,6 +3,8 @@ import { connectTransport } from '@millpool/transport';
 import type { TransportConnection } from '@millpool/transport';
 
 const timeoutSeconds = 60;
+/** How the error of such a question ends. */
+export const wrongAnswer = 'was not answered rightly';
 
 /** Questions for the names of a directory, so many under way at each of several daemons all the time. */
 export class LookUpLoad {
@@ -42,7 +44,7 @@ export class LookUpLoad {
           const result = results[at];
           return result === undefined || 'error' in result || result.path !== path;
         });
-        if (wrong !== undefined) throw new Error(`${wrong} was not answered rightly`);
+        if (wrong !== undefined) throw new Error(`${wrong} ${wrongAnswer}`);
         if (second >= answered.length) return;
         answered[second] = (answered[second] ?? 0) + paths.length;
       }
