@@ -78,7 +78,7 @@ export class ClusterShow {
     const lines = [
       `${names.toLocaleString('en')} names were looked up, ${wrongAnswers} answered wrongly`,
       `read by one node it was shared out in ${told(splitAfterSeconds, 0)} s; by two, published in ` +
-        `${told(publishedAfterSeconds, 0)} s, and then read ${told(hotOverUniform, 2)} times as fast as many directories are`,
+        `${told(publishedAfterSeconds, 0)} s, and then read ${told(hotOverUniform, 2)} times as fast as many are`,
       `what the killed node owned had other owners after ${told(failoverSeconds, 1)} s`,
       `${told(moved, 0)} shards were moved; the fullest node has ${told(maxOverMean, 2)} times the mean`,
       `the longest answer took ${longestSeconds.toFixed(2)} s`,
