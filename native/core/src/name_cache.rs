@@ -165,7 +165,7 @@ mod tests {
             dealer.add(0, name.as_bytes(), &record(size as f64, tag)).unwrap();
         }
         dealer.end();
-        let mut table = NameTable::new(7, b"train/");
+        let mut table = NameTable::new(7, b"train/", names.len() / 2);
         let dealt = dealer.take();
         let mut rest = &dealt[..];
         while let Some((head, after)) = rest.split_first_chunk::<7>() {

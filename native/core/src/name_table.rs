@@ -19,19 +19,20 @@ pub struct NameTable {
     prefix: Vec<u8>,
     rows: Vec<u8>,
     names: usize,
-    /// A power of two of them, at least twice as many as names; none until it is finished.
+    /// A power of two of them, at least twice as many as names.
     places: Vec<u32>,
     has_weak: bool,
 }
 
 impl NameTable {
-    pub fn new(attachment: u32, prefix: &[u8]) -> NameTable {
+    /// For so many names, and for more: then it has to find a place for all of them anew.
+    pub fn new(attachment: u32, prefix: &[u8], names: usize) -> NameTable {
         NameTable {
             attachment,
             prefix: prefix.to_vec(),
             rows: Vec::new(),
             names: 0,
-            places: Vec::new(),
+            places: vec![0; places_for(names)],
             has_weak: false,
         }
     }
@@ -42,34 +43,24 @@ impl NameTable {
         for entry in entries_of(block)? {
             let StoredEntry { name, record } = entry?;
             self.has_weak |= StoredFile::of(record)?.is_weak();
+            let start = u32::try_from(self.rows.len()).map_err(|_| too_many())?;
             self.rows.extend_from_slice(&(name.len() as u16).to_le_bytes());
             self.rows.extend_from_slice(&(record.len() as u16).to_le_bytes());
             self.rows.extend_from_slice(name);
             self.rows.extend_from_slice(record);
             self.names += 1;
+            if 2 * self.names > self.places.len() {
+                self.grow();
+            } else {
+                self.place(start as usize, hash_name(name));
+            }
         }
-        if u32::try_from(self.rows.len()).is_ok() {
-            return Ok(());
-        }
-        Err(Error::new(Code::Full, "a directory's names are more than 4 GiB"))
+        Ok(())
     }
 
-    /// After the last block, before the first name is looked for.
+    /// After the last block: it takes no more memory than it needs.
     pub fn finish(&mut self) {
         self.rows.shrink_to_fit();
-        self.places = vec![0; (2 * self.names).next_power_of_two()];
-        let mask = self.places.len() - 1;
-        let mut start = 0;
-        for _ in 0..self.names {
-            let row = self.row(start);
-            let mut place = hash_name(row.name) as usize & mask;
-            while self.places[place] != 0 {
-                place = (place + 1) & mask;
-            }
-            let next = start + ROW_HEAD_BYTES + row.name.len() + row.record.len();
-            self.places[place] = start as u32 + 1;
-            start = next;
-        }
     }
 
     /// Writes the file of that name as one object of a list; whether there is one.
@@ -93,7 +84,7 @@ impl NameTable {
     }
 
     fn find(&self, name: &[u8]) -> Option<StoredEntry<'_>> {
-        let mask = self.places.len().checked_sub(1)?;
+        let mask = self.places.len() - 1;
         let mut place = hash_name(name) as usize & mask;
         loop {
             let start = self.places[place].checked_sub(1)?;
@@ -105,6 +96,26 @@ impl NameTable {
         }
     }
 
+    fn grow(&mut self) {
+        self.places = vec![0; places_for(2 * self.names)];
+        let mut start = 0;
+        for _ in 0..self.names {
+            let row = self.row(start);
+            let next = start + ROW_HEAD_BYTES + row.name.len() + row.record.len();
+            self.place(start, hash_name(row.name));
+            start = next;
+        }
+    }
+
+    fn place(&mut self, start: usize, hash: u32) {
+        let mask = self.places.len() - 1;
+        let mut place = hash as usize & mask;
+        while self.places[place] != 0 {
+            place = (place + 1) & mask;
+        }
+        self.places[place] = start as u32 + 1;
+    }
+
     fn row(&self, start: usize) -> StoredEntry<'_> {
         let length =
             |at: usize| usize::from(u16::from_le_bytes([self.rows[at], self.rows[at + 1]]));
@@ -113,4 +124,12 @@ impl NameTable {
         let (name, rest) = self.rows[at..].split_at(name_len);
         StoredEntry { name, record: &rest[..record_len] }
     }
+}
+
+fn places_for(names: usize) -> usize {
+    (2 * names.max(1)).next_power_of_two()
+}
+
+fn too_many() -> Error {
+    Error::new(Code::Full, "a directory's names are more than 4 GiB")
 }

@@ -22,8 +22,8 @@ pub struct NativeNameTable(Option<NameTable>);
 #[napi]
 impl NativeNameTable {
     #[napi(constructor, catch_unwind)]
-    pub fn new(attachment: u32, prefix: &[u8]) -> NativeNameTable {
-        NativeNameTable(Some(NameTable::new(attachment, prefix)))
+    pub fn new(attachment: u32, prefix: &[u8], names: u32) -> NativeNameTable {
+        NativeNameTable(Some(NameTable::new(attachment, prefix, names as usize)))
     }
 
     #[napi(catch_unwind)]

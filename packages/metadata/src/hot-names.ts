@@ -116,7 +116,7 @@ export class HotNames {
     const { store, partitions, turns, nowMs } = this.#parts;
     const clears = this.#clears;
     const isWanted = (): boolean => clears === this.#clears && !this.#isStopped;
-    const table = new NameTable(directory.attachment, directory.prefix);
+    const table = new NameTable(directory.attachment, directory.prefix, this.#namesIn(directory));
     const map = partitions.mapOf(directory);
     for (const partition of partitionsOf(map)) {
       const place = { id: directory.id, shard: shardOf(map, partition), partition, kind: entryClasses.plainFile };

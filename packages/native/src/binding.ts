@@ -24,7 +24,7 @@ export interface Binding {
   readListPage(chunks: readonly Uint8Array[], prefix: Uint8Array): NativeListPage | null;
   readonly NativeBatch: new () => NativeBatch;
   readonly NativeNameCache: new (bytesMax: number) => NativeNameCache;
-  readonly NativeNameTable: new (attachment: number, prefix: Uint8Array) => NativeNameTable;
+  readonly NativeNameTable: new (attachment: number, prefix: Uint8Array, names: number) => NativeNameTable;
   readonly NativeEntryDealer: new (present: Uint8Array) => NativeEntryDealer;
   /** False where this Node.js has no way to do it. */
   limitHeap(bytes: number, reserveBytes: number): boolean;

@@ -15,7 +15,7 @@ function tableOf(names: readonly string[], tag: string): NameTable {
   const dealer = new EntryDealer([true]);
   names.forEach((name, size) => dealer.add(0, Buffer.from(name), record(size, tag)));
   dealer.end();
-  const table = new NameTable(3, Buffer.from('key/'));
+  const table = new NameTable(3, Buffer.from('key/'), names.length);
   for (const { value } of dealer.take()) table.add(value);
   return table;
 }
@@ -40,7 +40,7 @@ test('what is found of a batch is a list of objects, and where each ends', () =>
 });
 
 test('a damaged block and a table that was given away are errors', () => {
-  assert.throws(() => new NameTable(1, Buffer.alloc(0)).add(Buffer.from([0, 9, 0])), { code: 'corrupt' });
+  assert.throws(() => new NameTable(1, Buffer.alloc(0), 0).add(Buffer.from([0, 9, 0])), { code: 'corrupt' });
   const cache = new NameCache(1e6);
   const table = tableOf(['a'], 't');
   const freshness = { generation: 1, freshUntilMs: 1 };

@@ -7,10 +7,10 @@ export class NameTable {
   /** @internal */
   readonly native: NativeNameTable;
 
-  /** `prefix` is what the source keys of all its files begin with. */
-  constructor(attachment: number, prefix: Uint8Array) {
+  /** `prefix` is what the source keys of all its files begin with; `names`: about how many they are. */
+  constructor(attachment: number, prefix: Uint8Array, names: number) {
     const { NativeNameTable } = binding();
-    this.native = called(() => new NativeNameTable(attachment, prefix));
+    this.native = called(() => new NativeNameTable(attachment, prefix, names));
   }
 
   /**

@@ -72,6 +72,9 @@ describe('copies that many want', () => {
     const stop = new AbortController();
     await ask('a');
     await ask('b');
+    told.delete('b');
+    await ask('b');
+    assert.equal(told.get('b'), null, 'it asks again');
     await ask('c', stop.signal);
     stop.abort();
     await clock.advance(0);

@@ -44,6 +44,8 @@ export class CopyGivers {
     }
     const copying = this.#directories.get(path) ?? { takers: new Map(), havers: new Map(), waiting: new Set() };
     this.#directories.set(path, copying);
+    // One that asks again has come to nothing before.
+    copying.takers.delete(taker);
     const endMs = this.#clock.monotonicMs() + waitMs;
     for (;;) {
       this.#forget(copying);
