@@ -73,8 +73,8 @@ export async function joinCluster(config: ClusterConfig, of: MemberParts): Promi
   const { hotReadsPerS } = config;
   const warden = DirectoryWarden.start({ node, local, heat, hotReadsPerS, ...common });
   parts.onClose('what is done for hot directories', () => warden.stop());
-  const hot = new HotDirectories({ node, local, peers, heat, log });
-  const contents = new ShardContents({ node, local, peers, heat, log });
+  const hot = new HotDirectories({ node, local, peers, heat });
+  const contents = new ShardContents({ node, local, peers, heat });
   log.info('joined the cluster', { node: id, address, roles: roles.join(), shards });
   return {
     id,

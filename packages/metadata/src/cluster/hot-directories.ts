@@ -1,4 +1,3 @@
-import type { Log } from '@millpool/host';
 import type { DirectoryHeat, DirsReply, HotDirectory } from '@millpool/protocol';
 
 import { heatOfAll } from '../heat/directory-heat.ts';
@@ -12,7 +11,6 @@ interface Parts {
   readonly local: LocalMetadata;
   readonly peers: Peers;
   readonly heat: HeatCounter;
-  readonly log: Log;
 }
 
 const askTimeoutSeconds = 2;
@@ -27,12 +25,12 @@ export class HotDirectories {
 
   /** The hottest first. A node that does not answer is named, and what it counted is not in it. */
   async list(limit: number, signal: AbortSignal): Promise<DirsReply> {
-    const { node, heat } = this.#parts;
-    const others = node.view.serving.filter(({ id }) => id !== node.id);
-    const asked = others.map(async ({ id }) => ({ id, told: await this.#ask(id, limit, signal) }));
-    const answers = await Promise.all(asked);
+    const { node, heat, peers } = this.#parts;
+    const others = node.view.serving.flatMap(({ id }) => (id === node.id ? [] : [id]));
+    const question = { method: 'owner-heat', request: { limit } } as const;
+    const answers = await peers.each(others, question, { signal, timeoutSeconds: askTimeoutSeconds });
     const byDirectory = new Map<string, [DirectoryHeat, ...DirectoryHeat[]]>();
-    for (const one of [heat.hottest(limit), ...answers.map(({ told }) => told ?? [])].flat()) {
+    for (const one of [heat.hottest(limit), ...answers.map(({ reply }) => reply?.directories ?? [])].flat()) {
       const before = byDirectory.get(one.directory);
       if (before === undefined) byDirectory.set(one.directory, [one]);
       else before.push(one);
@@ -42,20 +40,8 @@ export class HotDirectories {
       directories: merged
         .slice(0, limit)
         .map((directory) => ({ ...directory, ...homeOf(this.#parts, directory.directory) })),
-      missing: answers.flatMap(({ id, told }) => (told === null ? [id] : [])),
+      missing: answers.flatMap(({ id, reply }) => (reply === null ? [id] : [])),
     };
-  }
-
-  async #ask(id: string, limit: number, signal: AbortSignal): Promise<readonly DirectoryHeat[] | null> {
-    const { peers, log } = this.#parts;
-    const call = { method: 'owner-heat', request: { limit } } as const;
-    try {
-      return (await peers.call(id, call, { signal, timeoutSeconds: askTimeoutSeconds })).directories;
-    } catch (error) {
-      if (signal.aborted) throw error;
-      log.debug('a node did not tell what it counted', { node: id, error });
-      return null;
-    }
   }
 }
 

@@ -5,6 +5,16 @@ import type { Call, OwnerMethod, Reply, Request } from '@millpool/protocol';
 
 import type { ClusterView } from './cluster-view.ts';
 
+interface Question<M extends OwnerMethod> {
+  readonly method: M;
+  readonly request: Request<M>;
+}
+
+interface CallTerms {
+  readonly signal: AbortSignal;
+  readonly timeoutSeconds: number;
+}
+
 /** A way to another node. */
 export interface PeerConnection {
   readonly call: Call<OwnerMethod>;
@@ -44,14 +54,33 @@ export class Peers {
     this.#unlisten = parts.view.listen(() => this.#dropThoseGone());
   }
 
+  /** What each of them answers; null: it does not. */
+  each<M extends OwnerMethod>(
+    ids: readonly string[],
+    question: Question<M>,
+    terms: CallTerms,
+  ): Promise<{ readonly id: string; readonly reply: Reply<M> | null }[]> {
+    return Promise.all(
+      ids.map(async (id) => {
+        try {
+          return { id, reply: await this.call(id, question, terms) };
+        } catch (error) {
+          if (terms.signal.aborted) throw error;
+          this.#parts.log.debug('a node does not answer', { node: id, method: question.method, error });
+          return { id, reply: null };
+        }
+      }),
+    );
+  }
+
   /**
    * What a node answers. `unreachable` also when it leaves the cluster before it has answered, and at once for one that
    * could not be reached a moment ago.
    */
   async call<M extends OwnerMethod>(
     id: string,
-    { method, request }: { readonly method: M; readonly request: Request<M> },
-    { signal, timeoutSeconds }: { readonly signal: AbortSignal; readonly timeoutSeconds: number },
+    { method, request }: Question<M>,
+    { signal, timeoutSeconds }: CallTerms,
   ): Promise<Reply<M>> {
     const { clock } = this.#parts;
     if (clock.monotonicMs() < (this.#away.get(id)?.untilMs ?? 0)) throw away(id);

@@ -1,4 +1,3 @@
-import type { Log } from '@millpool/host';
 import { hotDirectoriesMax } from '@millpool/protocol';
 import type { ShardContent } from '@millpool/protocol';
 
@@ -12,7 +11,6 @@ interface Parts {
   readonly local: LocalMetadata;
   readonly peers: Peers;
   readonly heat: HeatCounter;
-  readonly log: Log;
 }
 
 /** What all owners told of their shards. */
@@ -34,29 +32,17 @@ export class ShardContents {
   }
 
   async all(signal: AbortSignal): Promise<ToldContents> {
-    const { node } = this.#parts;
-    const told = await Promise.all(
-      node.view.serving.map(async ({ id }) => ({
-        id,
-        contents: id === node.id ? await contentsOf(this.#parts, signal) : await this.#ask(id, signal),
-      })),
-    );
+    const { node, peers } = this.#parts;
+    const others = node.view.serving.flatMap(({ id }) => (id === node.id ? [] : [id]));
+    const question = { method: 'owner-shards', request: {} } as const;
+    const [own, answers] = await Promise.all([
+      contentsOf(this.#parts, signal),
+      peers.each(others, question, { signal, timeoutSeconds: askTimeoutSeconds }),
+    ]);
     return {
-      contents: told.flatMap(({ contents }) => contents ?? []),
-      missing: told.flatMap(({ id, contents }) => (contents === null ? [id] : [])),
+      contents: [...own, ...answers.flatMap(({ reply }) => reply?.shards ?? [])],
+      missing: answers.flatMap(({ id, reply }) => (reply === null ? [id] : [])),
     };
-  }
-
-  async #ask(id: string, signal: AbortSignal): Promise<readonly ShardContent[] | null> {
-    const { peers, log } = this.#parts;
-    const call = { method: 'owner-shards', request: {} } as const;
-    try {
-      return (await peers.call(id, call, { signal, timeoutSeconds: askTimeoutSeconds })).shards;
-    } catch (error) {
-      if (signal.aborted) throw error;
-      log.debug('a node did not tell what its shards have', { node: id, error });
-      return null;
-    }
   }
 }
 

@@ -109,8 +109,8 @@ export class ClusterFixture {
       () => fixture.remove(),
       () => shared.close(),
     );
-    const hot = new HotDirectories({ node, local, peers, heat, log: silentLog });
-    const contents = new ShardContents({ node, local, peers, heat, log: silentLog });
+    const hot = new HotDirectories({ node, local, peers, heat });
+    const contents = new ShardContents({ node, local, peers, heat });
     const admin = {
       ...new ClusterAdmin({ id, view: node.view, contents: (signal) => contents.all(signal), ...parts }).handlers,
       ...new ClusterMap(parts).handlers,
