@@ -182,6 +182,24 @@ describe('daemons of a cluster', { skip, timeout: 300_000 }, () => {
     );
   });
 
+  test('keep the shards of one that is restarted for it', async () => {
+    const id = bed.idOf('meta-2');
+    const ownersSeen = async () => (await bed.shardsSeenBy('cache')).map(({ owner, term }) => [owner, term]);
+    const before = await ownersSeen();
+    assert.ok(before.some(([owner]) => owner === id));
+    await bed.node('meta-2').stop();
+    const away = (await bed.nodesSeenBy('cache')).find((node) => node.id === id);
+    assert.equal(away?.joinedAt, null);
+    assert.ok(Date.parse(away.awaitedUntil ?? '') > Date.now());
+    assert.match((await run('whole', 'admin', 'nodes')).stdout, /its shards wait until/);
+    for (const name of ['whole', 'cache', 'meta-1']) await readsRight(name);
+    assert.deepEqual(await ownersSeen(), before);
+    await bed.add('meta-2', 'metadata');
+    await bed.untilServed('cache');
+    assert.deepEqual(await ownersSeen(), before);
+    for (const name of everybody) await readsRight(name);
+  });
+
   test('take over from one that is killed; what is read meanwhile is right', async (t) => {
     const id = bed.idOf('meta-2');
     const owned = (await bed.shardsSeenBy('whole')).filter(({ owner }) => owner === id).length;
