@@ -56,6 +56,16 @@ test('it ends even, moves the fewest that come to that, and has nothing to do th
   }
 });
 
+test('of many shards each is little, and a node that has all of them gives away what is too much', () => {
+  for (const joined of [1, 2, 4, 15, 63]) {
+    const nodes = ['full', ...Array.from({ length: joined }, (_, n) => `new-${n}`)];
+    const owners = Array.from({ length: 1_024 }, () => 'full');
+    const counts = countsOf(after(owners, nodes), nodes);
+    const mean = owners.length / nodes.length;
+    assert.ok(Math.max(...counts) - Math.min(...counts) <= Math.max(1, 0.01 * mean), counts.join());
+  }
+});
+
 /** What each node has of something that is given by shard. */
 function sumsOf(owners: readonly (string | null)[], nodes: readonly string[], amounts: readonly number[]): number[] {
   return nodes.map((id) => owners.reduce((sum, owner, shard) => sum + (owner === id ? (amounts[shard] ?? 0) : 0), 0));

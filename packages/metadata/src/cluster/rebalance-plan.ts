@@ -12,8 +12,8 @@ export interface Ownership {
 /** A shard with nothing in it weighs as much as so many entries, and so many reads a second. */
 const baseEntries = 10_000;
 const baseReadsPerS = 100;
-/** Of the mean: a move that makes two nodes more alike by less is not worth it. */
-const leastGain = 0.01;
+/** Of the mean: nodes that differ by less are even. */
+const evenShare = 0.01;
 /** A move that turns the two nodes' difference around gains little. */
 const gapShareMax = 0.8;
 
@@ -45,7 +45,7 @@ export function rebalancePlanOf({ owners, nodes, contents = [] }: Ownership): Pl
   const mean = all.reduce((sum, { weight }) => sum + weight, 0) / all.length;
   for (;;) {
     const [from, to] = [mostOf(all), leastOf(all)];
-    const shard = from.bestFor(to, leastGain * mean);
+    const shard = from.weight - to.weight > evenShare * mean ? from.bestFor(to) : null;
     if (shard === null) break;
     from.remove(shard);
     to.add(shard, weights[shard] as number, false);
@@ -92,11 +92,11 @@ class NodeShare {
     this.#own.delete(shard);
   }
 
-  /** The shard that makes the two most alike; null where none gains as much as that. */
-  bestFor(to: NodeShare, gain: number): number | null {
+  /** The shard that makes the two most alike; null where none makes them more so. */
+  bestFor(to: NodeShare): number | null {
     const gap = this.weight - to.weight;
     let best: number | null = null;
-    let least = gap - gain;
+    let least = gap;
     for (const [shard, weight] of this.#own) {
       const left = Math.abs(gap - 2 * weight);
       if (weight <= gapShareMax * gap && left < least) [best, least] = [shard, left];
