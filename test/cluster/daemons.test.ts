@@ -185,18 +185,18 @@ describe('daemons of a cluster', { skip, timeout: 300_000 }, () => {
   test('keep the shards of one that is restarted for it', async () => {
     const id = bed.idOf('meta-2');
     const ownersSeen = async () => (await bed.shardsSeenBy('cache')).map(({ owner, term }) => [owner, term]);
-    const before = await ownersSeen();
-    assert.ok(before.some(([owner]) => owner === id));
+    const first = await ownersSeen();
+    assert.ok(first.some(([owner]) => owner === id));
     await bed.node('meta-2').stop();
     const away = (await bed.nodesSeenBy('cache')).find((node) => node.id === id);
     assert.equal(away?.joinedAt, null);
     assert.ok(Date.parse(away.awaitedUntil ?? '') > Date.now());
     assert.match((await run('whole', 'admin', 'nodes')).stdout, /its shards wait until/);
     for (const name of ['whole', 'cache', 'meta-1']) await readsRight(name);
-    assert.deepEqual(await ownersSeen(), before);
+    assert.deepEqual(await ownersSeen(), first);
     await bed.add('meta-2', 'metadata');
     await bed.untilServed('cache');
-    assert.deepEqual(await ownersSeen(), before);
+    assert.deepEqual(await ownersSeen(), first);
     for (const name of everybody) await readsRight(name);
   });
 
