@@ -1,4 +1,11 @@
-import { decide, groundStand, HeatCounter } from '@millpool/metadata/cluster';
+import {
+  copiesAtOnce,
+  decide,
+  groundStand,
+  HeatCounter,
+  ladderThresholds,
+  sliceMsAfter,
+} from '@millpool/metadata/cluster';
 import type { Stand } from '@millpool/metadata/cluster';
 
 import { EventQueue } from './event-queue.ts';
@@ -29,14 +36,11 @@ const roadMs = 0.3;
 /** From a decision to when all nodes know it. */
 const watchMs = 50;
 const lookEveryMs = 1_000;
-/** As a directory is copied (`listing-copy.ts`, `turns.ts`, `copy-givers.ts` of packages/metadata). */
+/** As a directory is copied (`listing-copy.ts` of packages/metadata). */
 const namesATurn = 256;
 const namesAMessage = 51_200;
-const copiesAtOnce = 2;
 /** What a node answers from its copy it tells once a second. */
 const reportMs = 1_000;
-/** What hot and cool are parts of (`ladder-thresholds.ts`). */
-const hotShare = 0.4;
 const directory = '/hot';
 
 /** Who has a copy, and how many it gives now. */
@@ -152,7 +156,7 @@ export class HotCluster {
   #copy(giver: Giver, node: number, left: number): void {
     const { times } = this.#config;
     const waitedMs = Math.max(0, (this.#freeMs[giver.node] as number) - this.#queue.nowMs);
-    const fair = Math.floor(Math.min(waitedMs, Math.max(50, waitedMs / 8), 250) / times.copy.giver);
+    const fair = Math.floor(sliceMsAfter(waitedMs) / times.copy.giver);
     const names = Math.min(left, namesAMessage, Math.max(namesATurn, fair));
     this.#work(giver.node, names * times.copy.giver, () => {
       if (names === left) this.#gave(giver, node);
@@ -185,7 +189,7 @@ export class HotCluster {
       this.#reports[node] = 0;
     });
     const { readsPerS = 0, callers = 0, hottestEntry = null } = this.#heat.of(directory) ?? {};
-    const capacityPerS = (hotReadsPerS ?? 1) / hotShare;
+    const capacityPerS = (hotReadsPerS ?? 1) / ladderThresholds.hotShare;
     const load = { readsPerS, writesPerS: 0, callers, hottestEntry, capacityPerS };
     const { stand } = decide(this.#stand, { ...load, names, partitions: 1, shards: 1_024, nodes }, nowMs);
     this.#stand = stand;

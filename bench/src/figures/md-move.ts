@@ -109,7 +109,9 @@ async function rebalanced(binary: string): Promise<Round> {
     if (probe.wrong > 0) throw new Error(`${probe.wrong} answers were wrong`);
     const counts = owners(await bed.nodesSeenBy('whole')).map((status) => status.shards);
     const maxOverMean = Math.max(...counts) / (shards / counts.length);
-    return { steady, moving, maxOverMean, least, moved: (await termsOf(bed)) - terms };
+    const moved = (await termsOf(bed)) - terms;
+    if (moved === 0) throw new Error(`nothing moved, where ${least} shards had to`);
+    return { steady, moving, maxOverMean, least, moved };
   } finally {
     await bed.stop();
   }

@@ -8,6 +8,8 @@ use crate::stored_entry::{StoredEntry, StoredFile, entries_of};
 
 /// Of a row: u16 length of the name, u16 of the record, name, record.
 const ROW_HEAD_BYTES: usize = 4;
+/// Of most rows.
+const ROW_BYTES_USUAL: usize = 56;
 /// A place of the table: where a row begins and 1; 0: none.
 const PLACE_BYTES: usize = 4;
 /// Beside rows and places: the table itself, and what it is kept by.
@@ -30,7 +32,7 @@ impl NameTable {
         NameTable {
             attachment,
             prefix: prefix.to_vec(),
-            rows: Vec::new(),
+            rows: Vec::with_capacity(names * ROW_BYTES_USUAL),
             names: 0,
             places: vec![0; places_for(names)],
             has_weak: false,

@@ -42,6 +42,7 @@ class Shelf {
     this.names = new HotNames({
       store,
       partitions,
+      entries: new Entries(store, partitions),
       turns: new Turns({ monotonicMs: () => 0 }),
       nowMs: () => this.nowMs,
       bytesMax,

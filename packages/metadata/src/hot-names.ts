@@ -2,6 +2,7 @@ import { NameCache, NameTable } from '@millpool/native';
 import type { FoundNames } from '@millpool/native';
 
 import type { Directory } from './directory.ts';
+import type { Entries } from './entries.ts';
 import { partitionsOf, shardOf } from './partition-map.ts';
 import type { Partitions } from './partitions.ts';
 import type { MetadataStore } from './store/environment.ts';
@@ -12,10 +13,11 @@ import type { Turns } from './turns.ts';
 interface Parts {
   readonly store: MetadataStore;
   readonly partitions: Partitions;
+  readonly entries: Entries;
   readonly turns: Turns;
   /** Milliseconds since 1970, never going back while the process lives. */
   readonly nowMs: () => number;
-  /** All tables together take no more memory; 0: none is made. */
+  /** Half of it for tables, half for one that is being made; 0: none is made. */
   readonly bytesMax: number;
 }
 
@@ -61,7 +63,7 @@ export class HotNames {
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.#cache = new NameCache(parts.bytesMax);
+    this.#cache = new NameCache(Math.floor(parts.bytesMax / 2));
   }
 
   find(paths: readonly string[]): FoundNames {
@@ -71,13 +73,14 @@ export class HotNames {
   /** When a directory's names are looked up more than a table costs, it gets one. */
   lookedUp(lookups: StoreLookups): void {
     const { directory, record, freshUntilMs, names } = lookups;
+    const { entries } = this.#parts;
     if (directory.part !== null || this.#parts.bytesMax === 0) return;
     if (this.#cache.renew(keyOf(directory), { generation: record.generation, freshUntilMs })) return;
     const count = (this.#lookups.get(directory.text) ?? 0) + names;
     if (this.#lookups.size > countedMax) this.#lookups.clear();
     this.#lookups.set(directory.text, count);
-    const stored = this.#namesIn(directory);
-    const isWorthIt = namesALookup * count >= stored && nameBytes * stored <= this.#parts.bytesMax;
+    const stored = entries.countOf(directory);
+    const isWorthIt = namesALookup * count >= stored && nameBytes * stored <= this.#parts.bytesMax / 2;
     if (!isWorthIt || this.#parts.nowMs() < this.#fullUntilMs || this.#waiting.size >= waitingMax) return;
     this.#lookups.delete(directory.text);
     this.#waiting.set(directory.text, lookups);
@@ -113,10 +116,10 @@ export class HotNames {
   }
 
   async #make({ directory, record, freshUntilMs, current }: StoreLookups): Promise<void> {
-    const { store, partitions, turns, nowMs } = this.#parts;
+    const { store, partitions, entries, turns, nowMs } = this.#parts;
     const clears = this.#clears;
     const isWanted = (): boolean => clears === this.#clears && !this.#isStopped;
-    const table = new NameTable(directory.attachment, directory.prefix, this.#namesIn(directory));
+    const table = new NameTable(directory.attachment, directory.prefix, entries.countOf(directory));
     const map = partitions.mapOf(directory);
     for (const partition of partitionsOf(map)) {
       const place = { id: directory.id, shard: shardOf(map, partition), partition, kind: entryClasses.plainFile };
@@ -132,14 +135,6 @@ export class HotNames {
     if (now?.state !== 'complete' || now.generation !== record.generation) return;
     const freshness = { generation: record.generation, freshUntilMs };
     if (!this.#cache.put(keyOf(directory), table, freshness, nowMs())) this.#fullUntilMs = nowMs() + fullMs;
-  }
-
-  #namesIn(directory: Directory): number {
-    const { partitions } = this.#parts;
-    return partitionsOf(partitions.mapOf(directory)).reduce(
-      (count, partition) => count + partitions.countOf(directory, partition),
-      0,
-    );
   }
 }
 

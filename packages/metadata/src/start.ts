@@ -109,7 +109,7 @@ export async function startMetadata(config: MetadataConfig): Promise<LocalMetada
   const listsAtOnce = config.listsAtOnce ?? listsAtOnceDefault;
   const turns = new Turns(clock);
   const replaced = new ReplacedVersions();
-  const names = new HotNames({ store, partitions, turns, nowMs, bytesMax: config.hotNamesBytes ?? 0 });
+  const names = new HotNames({ store, partitions, entries, turns, nowMs, bytesMax: config.hotNamesBytes ?? 0 });
   const shelf = { store, partitions, entries, replaced };
   const listings = new Listings({ shelf, names, shards, nowMs, log, listsAtOnce, turns });
   const namespace = new Namespace({ attachments, listings, entries, shards, nowMs, turns });

@@ -37,7 +37,7 @@ export class Turns {
     const nowMs = this.#clock.monotonicMs();
     const elseMs = nowMs - this.#beganMs - this.#sliceMs;
     this.#beganMs = nowMs;
-    this.#sliceMs = Math.max(sliceMsMin, Math.min(elseMs, Math.max(halfMsMax, shareMax * elseMs), sliceMsMax));
+    this.#sliceMs = sliceMsAfter(elseMs);
     return this.#sliceMs;
   }
 
@@ -47,4 +47,9 @@ export class Turns {
       if (this.#waiting.length > 0) this.#soon();
     });
   }
+}
+
+/** How long a slice may take after all else took so long. */
+export function sliceMsAfter(elseMs: number): number {
+  return Math.max(sliceMsMin, Math.min(elseMs, Math.max(halfMsMax, shareMax * elseMs), sliceMsMax));
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '@millpool/host';
 
 /** Copies of a directory that one node gives at a time. */
-const copiesAtOnce = 2;
+export const copiesAtOnce = 2;
 /** Who has said nothing for so long takes, or has, no copy any more. */
 const takingMs = 5_000;
 const havingMs = 10_000;
