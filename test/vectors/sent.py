@@ -141,7 +141,7 @@ MESSAGES = {
         "request": {"path": "/train/ä😀", "recursive": True, "cursor": None, "limit": 1000},
         "timeoutMs": 30000,
     },
-    "control-ok": {"ok": {"entries": [], "cursor": "bmV4dA", "ageSeconds": 0, "changed": False}},
+    "control-ok": {"ok": {"jobs": []}},
     "control-error": {
         "error": {
             "code": "not-found",
@@ -159,6 +159,12 @@ def messages():
         yield Layout(name).begin("message").raw("body", packed(value), text)
 
 
+def packed_entries():
+    fields = ["/train", "ä😀", 1, 0, None, "", "b/c.jpg", 0, 1 << 45, 1700000000123, '"x"']
+    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    return Layout("packed-entries").begin("message").raw("body", packed(fields), text)
+
+
 def ws_messages():
     body = packed({"ok": None})
     for kind, name in enumerate(["call", "reply", "cancel"]):
@@ -167,4 +173,4 @@ def ws_messages():
 
 
 LAYOUTS = [hello, welcome, control, control_reply, descriptors, descriptor_reply, read, pieces, empty_frames, receipt,
-           notices, error, object_list, messages, ws_messages]
+           notices, error, object_list, messages, packed_entries, ws_messages]

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 
+import { unpackEntries } from '@millpool/protocol';
 import type { ListReply } from '@millpool/protocol';
 import { ClusterBed, ensureEtcd } from '@millpool/test/harness';
 import { connectTransport } from '@millpool/transport';
@@ -114,7 +115,7 @@ async function allEntries(connection: TransportConnection, root: string): Promis
   await eachDirectory(readAhead, root, async (path) => {
     for (let cursor: string | null = null, more = true; more; more = cursor !== null) {
       const page: ListReply = await pageOf(connection, { path, limit: entriesAPage, cursor });
-      count += page.entries.length;
+      count += unpackEntries(page.entries).length;
       cursor = page.cursor;
     }
   });

@@ -1,4 +1,5 @@
 import { Order } from '@millpool/native';
+import { unpackEntries } from '@millpool/protocol';
 import type { Entry, ListReply } from '@millpool/protocol';
 import type { TransportConnection } from '@millpool/transport';
 
@@ -14,7 +15,7 @@ export async function listedEntries({ call }: TransportConnection, path: string)
   const entries: Entry[] = [];
   for (let cursor: string | null = null, more = true; more; more = cursor !== null) {
     const page: ListReply = await call('list', { path, recursive: false, cursor, limit: entriesAPage });
-    entries.push(...page.entries);
+    entries.push(...unpackEntries(page.entries));
     cursor = page.cursor;
   }
   return entries;

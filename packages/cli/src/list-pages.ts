@@ -1,4 +1,4 @@
-import { listLimitMax } from '@millpool/protocol';
+import { listLimitMax, unpackEntries } from '@millpool/protocol';
 import type { Entry, ListReply } from '@millpool/protocol';
 
 import type { Tools } from './command-context.ts';
@@ -17,7 +17,7 @@ export async function* listPages(
   do {
     const request = { path, recursive, cursor, limit: cursor === null ? firstLimit : limit };
     const page: ListReply = await session.call('list', request, { signal });
-    yield page.entries;
+    yield unpackEntries(page.entries);
     cursor = page.cursor;
   } while (cursor !== null);
 }

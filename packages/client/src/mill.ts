@@ -1,7 +1,16 @@
 import { unpackObjects } from '@millpool/native';
 import type { Batch as NativeBatch, FlowClient, Ranges } from '@millpool/native';
-import { decodeReply, encodeCall, etagOf, isWeak, MillpoolError, nameOf, parsePath } from '@millpool/protocol';
-import type { Call, Entry } from '@millpool/protocol';
+import {
+  decodeReply,
+  encodeCall,
+  etagOf,
+  isWeak,
+  MillpoolError,
+  nameOf,
+  parsePath,
+  unpackEntries,
+} from '@millpool/protocol';
+import type { Call, Entry, ListReply } from '@millpool/protocol';
 
 import { settleBatch } from './batch.ts';
 import type { Batch, BatchRows, OnError } from './batch.ts';
@@ -68,12 +77,9 @@ export class Mill {
     let cursor: string | null = null;
     do {
       const limit = cursor === null ? firstPageEntries : pageEntries;
-      const page: { entries: readonly Entry[]; cursor: string | null } = await this.#call(
-        'list',
-        { path: parsePath(path), recursive, cursor, limit },
-        options,
-      );
-      for (const entry of page.entries) yield infoOf(entry);
+      const request = { path: parsePath(path), recursive, cursor, limit };
+      const page: ListReply = await this.#call('list', request, options);
+      for (const entry of unpackEntries(page.entries)) yield infoOf(entry);
       cursor = page.cursor;
     } while (cursor !== null);
   }

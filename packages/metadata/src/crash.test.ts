@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-import { MillpoolError } from '@millpool/protocol';
+import { MillpoolError, unpackEntries } from '@millpool/protocol';
 
 import { encodeCursor } from './cursor.ts';
 import { directoryOf } from './directory.ts';
@@ -63,7 +63,7 @@ async function contentOf(node: NodeFixture, path: string, from: string | null): 
   const lines: string[] = [];
   for (let cursor = from, more = true; more;) {
     const page = await node.page(path, { cursor, limit: 10_000 });
-    lines.push(...page.entries.map((entry) => `${entry.path} ${entry.type} ${entry.size}`));
+    lines.push(...unpackEntries(page.entries).map((entry) => `${entry.path} ${entry.type} ${entry.size}`));
     cursor = page.cursor;
     more = cursor !== null;
   }

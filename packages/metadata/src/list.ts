@@ -1,5 +1,5 @@
-import { comparePaths, joinPath, nameOf, pathBelow } from '@millpool/protocol';
-import type { Entry, ListReply, ListRequest } from '@millpool/protocol';
+import { comparePaths, joinPath, pathBelow } from '@millpool/protocol';
+import type { ListReply, ListRequest } from '@millpool/protocol';
 
 import type { Attached } from './attached.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
@@ -11,7 +11,8 @@ import type { EntryScan } from './entry-scan.ts';
 import { floorMsOf } from './freshness.ts';
 import type { KeptNames } from './kept-names.ts';
 import { Page } from './page.ts';
-import { entryIn, entryOf, rootEntry } from './resolved-entry.ts';
+import type { ListedEntry } from './page.ts';
+import { rootEntry } from './resolved-entry.ts';
 import { entryClasses } from './store/keys.ts';
 import { nameOfOrder, orderOfName } from './stored-entry.ts';
 import type { FileWalk } from './walk.ts';
@@ -38,43 +39,37 @@ export async function listDirectory(
   const floorMs = isUnderWay ? Number.NEGATIVE_INFINITY : floorMsOf(freshness, parts.nowMs());
   const record = await parts.listings.ensure(attached, directory, { floorMs, signal });
 
-  const page = new Page(request.limit, parts.nowMs);
+  const page = new Page(request, parts.nowMs);
   const from = cursor === null ? '' : orderOfName(cursor.last);
   const scan = parts.entries.scan(directory, { kinds: classesIn(record), from, to: null });
   let more = true;
   try {
     while (more && !page.isFull) {
       await parts.turns.next(signal);
-      fill(page, scan, { directory, cursor });
+      fill(page, scan, cursor);
       more = scan.head !== null;
     }
   } finally {
     scan.close();
   }
-  const { entries } = page;
   const { generation } = record;
   return {
-    entries,
-    cursor: more ? cursorAt(request, { directory, generation, last: entries.at(-1) }) : null,
+    entries: page.packed(),
+    cursor: more ? cursorAt(request, { directory, generation, last: page.last }) : null,
     ageSeconds: secondsSince(record.listedAtMs, parts),
     changed: cursor !== null && cursor.generation !== generation,
   };
 }
 
 /** What can be gone through in one turn; without what the page before gave. */
-function fill(
-  page: Page,
-  scan: EntryScan,
-  of: { readonly directory: Directory; readonly cursor: Cursor | null },
-): void {
-  const { directory, cursor } = of;
+function fill(page: Page, scan: EntryScan, cursor: Cursor | null): void {
   const last = cursor === null ? null : orderOfName(cursor.last);
   for (let left = entriesATurn; left > 0 && page.room > 0 && scan.head !== null; left -= 1) {
     const { order, kind, record } = scan.head;
     scan.pass();
     const isDirectory = kind === entryClasses.directory;
     const isPassed = order === last && (isDirectory || cursor?.type === 'file');
-    if (!isPassed) page.entries.push(entryIn(directory, nameOfOrder(order), record));
+    if (!isPassed) page.add(nameOfOrder(order), record);
   }
 }
 
@@ -84,27 +79,29 @@ function fill(
 export async function listBelow(
   parts: KeptNames,
   request: ListRequest,
-  { root, walk: walkFrom }: { readonly root: Directory; readonly walk: (after: string | null) => FileWalk<Entry> },
+  {
+    root,
+    walk: walkFrom,
+  }: { readonly root: Directory; readonly walk: (after: string | null) => FileWalk<ListedEntry> },
 ): Promise<ListReply> {
   const cursor = cursorOf(request, root);
   const walk = walkFrom(cursor === null ? null : joinPath(root.path, cursor.last));
-  const page = new Page(request.limit, parts.nowMs);
+  const page = new Page(request, parts.nowMs);
   let more = true;
   try {
     while (more && !page.isFull) {
       const files = await walk.take(page.room);
-      page.entries.push(...files);
+      for (const file of files) page.add(file.name, file);
       more = files.length > 0;
     }
     if (page.room === 0) more = (await walk.take(1)).length > 0;
   } finally {
     walk.close();
   }
-  const { entries } = page;
   const { generation } = walk;
   return {
-    entries,
-    cursor: more ? cursorAt(request, { directory: root, generation, last: entries.at(-1) }) : null,
+    entries: page.packed(),
+    cursor: more ? cursorAt(request, { directory: root, generation, last: page.last }) : null,
     ageSeconds: secondsSince(walk.oldestMs, parts),
     changed: cursor !== null && cursor.generation !== generation,
   };
@@ -117,12 +114,11 @@ export function listAbove(parts: KeptNames, request: ListRequest): ListReply {
   const below = parts.attachments.below(request.path).map(({ attachment }) => pathBelow(attachment.path, request.path));
   const names = [...new Set(below.map((path) => path.split('/', 1)[0] as string))].toSorted(comparePaths);
   const left = names.filter((name) => cursor === null || comparePaths(name, cursor.last) > 0);
-  const entries = left.slice(0, request.limit).map((name) => entryOf(rootEntry(joinPath(request.path, name), 0)));
-  const more = left.length > entries.length;
-  const last = entries.at(-1);
+  const page = new Page(request, parts.nowMs);
+  for (const name of left.slice(0, request.limit)) page.add(name, rootEntry(joinPath(request.path, name), 0));
   return {
-    entries,
-    cursor: more ? cursorAt(request, { directory, generation: 0, last }) : null,
+    entries: page.packed(),
+    cursor: left.length > request.limit ? cursorAt(request, { directory, generation: 0, last: page.last }) : null,
     ageSeconds: 0,
     changed: false,
   };
@@ -138,12 +134,11 @@ function cursorOf({ cursor, path, recursive }: ListRequest, { id }: Directory): 
 }
 
 function cursorAt(
-  { path, recursive }: ListRequest,
-  at: { readonly directory: Directory; readonly generation: number; readonly last: Entry | undefined },
+  { recursive }: ListRequest,
+  { directory, generation, last }: { readonly directory: Directory; readonly generation: number; last: Page['last'] },
 ): string | null {
-  if (at.last === undefined) return null;
-  const last = recursive ? pathBelow(at.last.path, path) : nameOf(at.last.path);
-  return encodeCursor({ directory: at.directory.id, recursive, generation: at.generation, type: at.last.type, last });
+  if (last === null) return null;
+  return encodeCursor({ directory: directory.id, recursive, generation, type: last.type, last: last.name });
 }
 
 function secondsSince(timeMs: number, { nowMs }: KeptNames): number {

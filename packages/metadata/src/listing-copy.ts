@@ -9,7 +9,6 @@ import { isInPart } from './partition-map.ts';
 import { EntryBlock, EntryBlockWriter } from './store/entry-block.ts';
 import { entryClasses } from './store/keys.ts';
 import type { EntryClass } from './store/keys.ts';
-import { decodeEntry } from './store/records.ts';
 import type { DirectoryRecord } from './store/records.ts';
 import type { Turns } from './turns.ts';
 import type { Update } from './update.ts';
@@ -106,7 +105,7 @@ export function addPart(update: Update, part: ListingPart, after: CopyPlace | nu
     const block = blockOf(bytes);
     for (let at = 0; at < block.count; at += 1) {
       const [name, value] = [block.name(at), block.value(at)];
-      const isDirectory = decodeEntry(value).type === 'directory';
+      const isDirectory = block.record(at).type === 'directory';
       const isInPlace = Buffer.compare(name, last) > 0 && !name.includes(slash);
       if (!isInPlace || isDirectory !== (kind === entryClasses.directory)) throw broken();
       update.addStored(kind, name, value);

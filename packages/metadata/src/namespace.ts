@@ -1,4 +1,4 @@
-import { comparePaths, isBelow, MillpoolError } from '@millpool/protocol';
+import { comparePaths, isBelow, joinPath, MillpoolError, pathBelow } from '@millpool/protocol';
 import type { CheckSourceReply, CheckSourceRequest, ListReply, ListRequest } from '@millpool/protocol';
 
 import type { Attached } from './attached.ts';
@@ -9,7 +9,8 @@ import type { KeptNames } from './kept-names.ts';
 import { directoryAbove, listAbove, listBelow, listDirectory } from './list.ts';
 import { Lookup } from './lookup.ts';
 import type { OnStored } from './lookup.ts';
-import { entryIn, noSuchPath, notADirectory, resolved } from './resolved-entry.ts';
+import type { ListedEntry } from './page.ts';
+import { noSuchPath, notADirectory, resolved } from './resolved-entry.ts';
 import type { LookupResult, ResolvedEntry } from './resolved-entry.ts';
 import { hasAnyBelow } from './source-pages.ts';
 import { pagesOf, Walk } from './walk.ts';
@@ -49,7 +50,7 @@ export class Namespace {
       if (!recursive) return listAbove(this.#parts, request);
       return listBelow(this.#parts, request, {
         root,
-        walk: (after) => this.#walkAbove({ path, after, signal }, entryIn),
+        walk: (after) => this.#walkAbove({ path, after, signal }, listedBelow(path)),
       });
     }
     if (cursor === null && !this.#isListed(attached, path)) await this.#checkDirectory(attached, path, signal);
@@ -57,7 +58,7 @@ export class Namespace {
     const root = attached.directory(path, shards);
     return listBelow(this.#parts, request, {
       root,
-      walk: (after) => new Walk(this.#parts, { attached, root, after, signal }, entryIn),
+      walk: (after) => new Walk(this.#parts, { attached, root, after, signal }, listedBelow(path)),
     });
   }
 
@@ -153,4 +154,11 @@ export class Namespace {
   #checkLeads(path: string): void {
     if (path !== '/' && this.#parts.attachments.below(path).length === 0) throw noSuchPath(path);
   }
+}
+
+/** As a recursive listing of `path` shows it. */
+function listedBelow(path: string): Made<ListedEntry> {
+  return (directory, name, { type, size, mtimeMs, tag }) => {
+    return { name: pathBelow(joinPath(directory.path, name), path), type, size, mtimeMs, tag };
+  };
 }

@@ -15,11 +15,6 @@ export type ResolvedEntry = Entry & {
 
 export type LookupResult = ResolvedEntry | { readonly error: ErrorShape };
 
-/** As a listing shows it. */
-export function entryIn(directory: Directory, name: string, { type, size, mtimeMs, tag }: EntryRecord): Entry {
-  return { path: joinPath(directory.path, name), type, size, mtimeMs, tag };
-}
-
 export function resolved(directory: Directory, name: string, record: EntryRecord): ResolvedEntry {
   const { type, size, mtimeMs, tag } = record;
   const path = joinPath(directory.path, name);

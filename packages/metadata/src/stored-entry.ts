@@ -1,6 +1,5 @@
 import type { EntryBlock } from './store/entry-block.ts';
 import type { EntryClass } from './store/keys.ts';
-import { decodeEntry } from './store/records.ts';
 import type { EntryRecord } from './store/records.ts';
 
 /** One entry, where it lies. What it is made into is made when it is asked for: much is only passed. */
@@ -24,7 +23,7 @@ export class StoredEntry {
   }
 
   get record(): EntryRecord {
-    return decodeEntry(this.value);
+    return this.#block.record(this.#at);
   }
 }
 

@@ -2,6 +2,8 @@ export { asMillpoolError, errorCodeOf, errorTable, isErrorCode, MillpoolError } 
 export type { ErrorCode, ErrorShape } from './errors.ts';
 export { etagOf, isWeak } from './entry.ts';
 export type { Entry } from './entry.ts';
+export { EntryPacker, unpackEntries } from './packed-entries.ts';
+export type { EntryFields, PackedEntries } from './packed-entries.ts';
 export { bytesOfName, nameOfBytes } from './name.ts';
 export {
   comparePaths,

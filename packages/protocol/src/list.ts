@@ -1,4 +1,4 @@
-import type { Entry } from './entry.ts';
+import type { PackedEntries } from './packed-entries.ts';
 
 export interface ListRequest {
   readonly path: string;
@@ -11,7 +11,8 @@ export interface ListRequest {
 }
 
 export interface ListReply {
-  readonly entries: readonly Entry[];
+  /** Of what was listed; a page may have none and yet not be the last. */
+  readonly entries: PackedEntries;
   /** Null after the last entry. */
   readonly cursor: string | null;
   /** Since the start of the oldest LIST in it. */

@@ -8,8 +8,8 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setImmediate as turnOfEventLoop } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { encodeCall, MillpoolError } from '@millpool/protocol';
-import type { Entry, Handlers } from '@millpool/protocol';
+import { encodeCall, EntryPacker, MillpoolError, unpackEntries } from '@millpool/protocol';
+import type { Handlers, ListReply, ListRequest } from '@millpool/protocol';
 import { WebSocket } from 'ws';
 import { connectTransport } from './connect.ts';
 import type { TransportConnection } from './connect.ts';
@@ -49,12 +49,16 @@ async function bareSocket(path: string, protocol = subprotocol): Promise<WebSock
 const closeOf = (socket: WebSocket): Promise<{ code: number; reason: string }> =>
   new Promise((resolve) => socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() })));
 
-const entryOf = (path: string): Entry => ({ path, type: 'file', size: 2 ** 40, mtimeMs: 1.5, tag: '"ä"' });
-const pageOf = (entries: readonly Entry[]) => ({ entries, cursor: null, ageSeconds: 0, changed: false });
+const fields = { type: 'file', size: 2 ** 40, mtimeMs: 1.5, tag: '"ä"' } as const;
+function pageOf({ path, limit }: Pick<ListRequest, 'path' | 'limit'>): ListReply {
+  const entries = new EntryPacker(path);
+  for (let index = 0; index < limit; index += 1) entries.add(`${index}`, fields);
+  return { entries: entries.packed(), cursor: null, ageSeconds: 0, changed: false };
+}
 
 test('replies come back as they were given, each to its own call', async (t) => {
   const { connection } = await serve(t, {
-    list: async ({ path, limit }) => pageOf(Array.from({ length: limit }, (_, index) => entryOf(`${path}/${index}`))),
+    list: async (request) => pageOf(request),
     resolve: async ({ paths }) => ({ objects: Buffer.from(paths.join()), failures: [] }),
   });
   const limits = [1, 300, 7, 10_000, 2];
@@ -62,10 +66,14 @@ test('replies come back as they were given, each to its own call', async (t) => 
     limits.map((limit) => connection.call('list', { path: '/a', recursive: false, cursor: null, limit })),
   );
   assert.deepEqual(
-    pages.map(({ entries }) => entries.length),
+    pages.map(({ entries }) => unpackEntries(entries).length),
     limits,
   );
-  assert.deepEqual(pages[4]?.entries, [entryOf('/a/0'), entryOf('/a/1')]);
+  const [, , , , last = pageOf({ path: '/a', limit: 0 })] = pages;
+  assert.deepEqual(unpackEntries(last.entries), [
+    { path: '/a/0', ...fields },
+    { path: '/a/1', ...fields },
+  ]);
   const { objects } = await connection.call('resolve', { paths: ['/a/', '/b'], atSource: false });
   assert.equal(Buffer.from(objects).toString(), '/a,/b', 'paths reach the handler in normal form');
 });

@@ -1,4 +1,4 @@
-import { waitCauses } from '@millpool/protocol';
+import { unpackEntries, waitCauses } from '@millpool/protocol';
 
 import type { Session } from '../session.ts';
 import { notMeasured } from './ceiling.ts';
@@ -46,8 +46,9 @@ export async function sourceCeiling(asked: Asked): Promise<Ceiling> {
 }
 
 async function coldFiles({ path, session, signal }: Asked): Promise<readonly string[]> {
-  const { entries } = await session.call('list', { path, recursive: true, cursor: null, limit: filesMax }, { signal });
-  const { results } = await session.call('stat', { paths: entries.map((entry) => entry.path) }, { signal });
+  const page = await session.call('list', { path, recursive: true, cursor: null, limit: filesMax }, { signal });
+  const paths = unpackEntries(page.entries).map((entry) => entry.path);
+  const { results } = await session.call('stat', { paths }, { signal });
   const cold: string[] = [];
   let bytes = 0;
   for (const file of results) {

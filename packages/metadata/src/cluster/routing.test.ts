@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
 
+import { unpackEntries } from '@millpool/protocol';
+
 import { ClusterFixture } from '../testing/cluster-fixture.ts';
 import type { ClusterMember } from '../testing/cluster-fixture.ts';
 import { MemoryBucket } from '../testing/memory-bucket.ts';
@@ -47,7 +49,7 @@ async function namesAt({ metadata }: ClusterMember, path: string): Promise<strin
   for (let cursor: string | null = null, more = true; more;) {
     const request = { path, recursive: false, cursor, limit: 2 };
     const page = await metadata.handlers.list(request, { signal: never });
-    names.push(...page.entries.map((entry) => entry.path));
+    names.push(...unpackEntries(page.entries).map((entry) => entry.path));
     cursor = page.cursor;
     more = cursor !== null;
   }

@@ -1,4 +1,5 @@
-import { brokenRecord } from './records.ts';
+import { brokenRecord, decodeEntryWithin } from './records.ts';
+import type { EntryRecord } from './records.ts';
 
 /** What two overflow pages of the store hold. One entry that is longer is a block of its own. */
 export const blockBytesMax = 2 * 8_192 - 16;
@@ -18,6 +19,8 @@ export const entryHeadBytes = startBytes + nameLengthBytes;
 export class EntryBlock {
   readonly count: number;
   readonly #bytes: Buffer;
+  /** Each byte as one character; made for whoever goes through the names. */
+  #text: string | null = null;
 
   /** `corrupt` where its numbers lead out of it. */
   constructor(bytes: Buffer) {
@@ -34,11 +37,16 @@ export class EntryBlock {
   /** The name's UTF-8 bytes, each as one character. */
   order(index: number): string {
     const start = this.#nameStart(index);
-    return this.#bytes.toString('latin1', start, this.#nameEnd(index, start));
+    this.#text ??= this.#bytes.toString('latin1');
+    return this.#text.slice(start, this.#nameEnd(index, start));
   }
 
   value(index: number): Buffer {
     return this.#bytes.subarray(this.#nameEnd(index, this.#nameStart(index)), this.#end(index));
+  }
+
+  record(index: number): EntryRecord {
+    return decodeEntryWithin(this.#bytes, this.#nameEnd(index, this.#nameStart(index)), this.#end(index));
   }
 
   /** The first entry whose name is `name` or comes after it; `count` when there is none. */

@@ -3,7 +3,6 @@ import type { WrittenBlock } from './entry-block.ts';
 import type { MetadataStore, Pair, Write } from './environment.ts';
 import { entryPrefix, nameAt, named, successorOf } from './keys.ts';
 import type { EntryPlace } from './keys.ts';
-import { decodeEntry } from './records.ts';
 import type { EntryRecord } from './records.ts';
 
 /** So that the last one is not a few entries alone. */
@@ -39,7 +38,7 @@ export class EntryBlocks {
     return this.#store.atFloor(this.#prefix, named(this.#prefix, name), (value) => {
       const block = new EntryBlock(value);
       const at = block.find(name);
-      return at < block.count && block.compare(at, name) === 0 ? decodeEntry(block.value(at)) : null;
+      return at < block.count && block.compare(at, name) === 0 ? block.record(at) : null;
     });
   }
 

@@ -55,17 +55,23 @@ export function encodeEntry(entry: EntryRecord): Buffer {
 }
 
 export function decodeEntry(bytes: Buffer): EntryRecord {
-  const head = bytes[0] ?? types.length;
+  return decodeEntryWithin(bytes, 0, bytes.length);
+}
+
+/** Of what lies from `start` up to `end`. */
+export function decodeEntryWithin(bytes: Buffer, start: number, end: number): EntryRecord {
+  const tagAt = start + entryFixedBytes;
+  if (tagAt > end) throw brokenRecord('entry');
+  const head = bytes.readUInt8(start);
   const isHex = (head & hexTagFlag) !== 0;
   const type = types[head & ~hexTagFlag];
-  const tagBytes = bytes.length - entryFixedBytes;
-  if (type === undefined || tagBytes < 0 || (isHex && tagBytes !== hexTagBytes)) throw brokenRecord('entry');
-  const mtimeMs = bytes.readDoubleBE(9);
+  if (type === undefined || (isHex && end - tagAt !== hexTagBytes)) throw brokenRecord('entry');
+  const mtimeMs = bytes.readDoubleBE(start + 9);
   return {
     type,
-    size: bytes.readDoubleBE(1),
+    size: bytes.readDoubleBE(start + 1),
     mtimeMs: Number.isNaN(mtimeMs) ? null : mtimeMs,
-    tag: isHex ? `"${bytes.toString('hex', entryFixedBytes)}"` : bytes.toString('latin1', entryFixedBytes),
+    tag: isHex ? `"${bytes.toString('hex', tagAt, end)}"` : bytes.toString('latin1', tagAt, end),
   };
 }
 

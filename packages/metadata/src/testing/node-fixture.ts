@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { openLmdbStore } from '@millpool/coordination';
 import type { CoordStore } from '@millpool/coordination';
 import { HandClock, LogLines } from '@millpool/host/testing';
+import { unpackEntries } from '@millpool/protocol';
 import type { Attachment, Entry, Freshness, ListReply } from '@millpool/protocol';
 import { openUnderStorage } from '@millpool/under-storage';
 
@@ -104,7 +105,7 @@ export class NodeFixture {
     const entries: Entry[] = [];
     for (let cursor: string | null = null, more = true; more;) {
       const page = await this.page(path, { ...rest, cursor });
-      entries.push(...page.entries);
+      entries.push(...unpackEntries(page.entries));
       cursor = page.cursor;
       more = cursor !== null;
     }

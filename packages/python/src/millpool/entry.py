@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
+
+import msgpack
+
+_TYPES: tuple[Literal["file", "directory"], ...] = ("file", "directory")
 
 
 @dataclass(frozen=True)
@@ -37,16 +42,27 @@ class Info:
         return self.type == "file" and self.cached_bytes == self.size
 
 
+def infos_of(packed: bytes) -> Iterator[Info]:
+    """The entries of a page of a listing, as they travel (packages/protocol/src/packed-entries.ts)."""
+    path, *fields = msgpack.unpackb(packed)
+    before = path if path == "/" else f"{path}/"
+    for name, kind, size, mtime_ms, tag in zip(*[iter(fields)] * 5, strict=True):
+        yield _info(before + name, _TYPES[kind], size=size, mtime_ms=mtime_ms, tag=tag)
+
+
 def info_of(entry: dict[str, Any]) -> Info:
-    """An entry as it travels (packages/protocol/src/entry.ts)."""
-    tag: str = entry["tag"]
-    mtime_ms = entry["mtimeMs"]
+    """An entry as it travels by itself (packages/protocol/src/entry.ts)."""
+    fields = {"size": entry["size"], "mtime_ms": entry["mtimeMs"], "tag": entry["tag"]}
+    return replace(_info(entry["path"], entry["type"], **fields), cached_bytes=entry.get("cachedBytes"))
+
+
+def _info(path: str, kind: Literal["file", "directory"], *, size: float, mtime_ms: float | None, tag: str) -> Info:
     return Info(
-        path=entry["path"],
-        type=entry["type"],
-        size=entry["size"],
+        path=path,
+        type=kind,
+        # JavaScript writes numbers beyond 32 bits as floating ones, exact up to 2**53.
+        size=int(size),
         mtime=None if mtime_ms is None else datetime.fromtimestamp(mtime_ms / 1000, UTC),
         etag=tag if tag.startswith('"') else None,
         identity="weak" if tag.startswith(("m:", "f:")) else "strong",
-        cached_bytes=entry.get("cachedBytes"),
     )

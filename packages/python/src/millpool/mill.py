@@ -14,7 +14,7 @@ from millpool.batch import Batch, OnError, Rows, settled
 from millpool.connection import Connection, connection_to
 from millpool.control import failure_of
 from millpool.dataset import Dataset
-from millpool.entry import Info, info_of
+from millpool.entry import Info, info_of, infos_of
 from millpool.errors import Closed, Internal, Invalid, MillpoolError, SourceChanged, with_path
 from millpool.file import File
 from millpool.resolved import Resolved
@@ -94,7 +94,7 @@ class Mill:
                 "limit": limit,
             }
             page = self._road.call("list", request, timeout)
-            yield from map(info_of, page["entries"])
+            yield from infos_of(page["entries"])
             cursor, limit = page["cursor"], _PAGE_ENTRIES
             if cursor is None:
                 return
