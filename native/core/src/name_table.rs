@@ -4,7 +4,7 @@
 use crate::entry_blocks::hash_name;
 use crate::error::{Code, Error, Result};
 use crate::object::write_object;
-use crate::stored_entry::{StoredEntry, StoredFile, entries_of};
+use crate::stored_entry::{StoredBlock, StoredEntry, StoredRecord};
 
 /// Of a row: u16 length of the name, u16 of the record, name, record.
 const ROW_HEAD_BYTES: usize = 4;
@@ -42,9 +42,9 @@ impl NameTable {
     /// The files of an `entry-block` (docs/formats.md); the names of each are in no other one. `Corrupt` where its
     /// numbers lead out of it.
     pub fn add(&mut self, block: &[u8]) -> Result<()> {
-        for entry in entries_of(block)? {
+        for entry in StoredBlock::of(block)?.entries() {
             let StoredEntry { name, record } = entry?;
-            self.has_weak |= StoredFile::of(record)?.is_weak();
+            self.has_weak |= StoredRecord::of_file(record)?.is_weak();
             let start = u32::try_from(self.rows.len()).map_err(|_| too_many())?;
             self.rows.extend_from_slice(&(name.len() as u16).to_le_bytes());
             self.rows.extend_from_slice(&(record.len() as u16).to_le_bytes());
@@ -68,7 +68,8 @@ impl NameTable {
     /// Writes the file of that name as one object of a list; whether there is one.
     pub fn write(&self, name: &[u8], list: &mut Vec<u8>) -> bool {
         // It was read when it was added.
-        let Some(file) = self.find(name).and_then(|row| StoredFile::of(row.record).ok()) else {
+        let Some(file) = self.find(name).and_then(|row| StoredRecord::of_file(row.record).ok())
+        else {
             return false;
         };
         let facts = (self.attachment, file.size);

@@ -5,7 +5,9 @@ use crate::entry_blocks::{COUNT_BYTES, NAME_LENGTH_BYTES, PACKED_DIGITS, PACKED_
 use crate::error::{Code, Error, Result};
 
 const TYPE_FILE: u8 = 0;
+const TYPE_DIRECTORY: u8 = 1;
 const TAG_AT: usize = 17;
+const MODIFIED_AT: usize = 9;
 const SIZE_MAX: f64 = (1u64 << 53) as f64;
 
 pub(crate) struct StoredEntry<'a> {
@@ -13,45 +15,81 @@ pub(crate) struct StoredEntry<'a> {
     pub record: &'a [u8],
 }
 
-/// A file, by its record.
-pub(crate) struct StoredFile<'a> {
+/// What the store keeps of an entry beside its name.
+pub(crate) struct StoredRecord<'a> {
+    pub is_directory: bool,
     pub size: u64,
+    /// Milliseconds since 1970; nothing where the source does not say.
+    pub modified_ms: Option<f64>,
     tag: &'a [u8],
     is_packed: bool,
 }
 
-/// The entries of a block, in the order of their names.
-pub(crate) fn entries_of(block: &[u8]) -> Result<impl Iterator<Item = Result<StoredEntry<'_>>>> {
-    let count = number(block, 0).ok_or_else(|| damaged("block"))?;
-    let head = COUNT_BYTES + START_BYTES * count;
-    if count == 0 || head > block.len() {
-        return Err(damaged("block"));
-    }
-    let start = move |index: usize| match index == count {
-        true => Some(block.len()),
-        false => number(block, COUNT_BYTES + START_BYTES * index),
-    };
-    Ok((0..count).map(move |index| {
-        let entry = start(index).zip(start(index + 1)).and_then(|(from, to)| {
-            let bytes = block.get(from.max(head)..to)?;
-            let (name, record) =
-                bytes.get(NAME_LENGTH_BYTES..)?.split_at_checked(number(bytes, 0)?)?;
-            Some(StoredEntry { name, record })
-        });
-        entry.ok_or_else(|| damaged("block"))
-    }))
+/// A block; at least one entry is in it.
+pub(crate) struct StoredBlock<B> {
+    bytes: B,
+    count: usize,
 }
 
-impl<'a> StoredFile<'a> {
-    pub fn of(record: &'a [u8]) -> Result<StoredFile<'a>> {
+impl<B: AsRef<[u8]>> StoredBlock<B> {
+    pub fn of(bytes: B) -> Result<StoredBlock<B>> {
+        let block = bytes.as_ref();
+        let count = number(block, 0).ok_or_else(|| damaged("block"))?;
+        if count == 0 || COUNT_BYTES + START_BYTES * count > block.len() {
+            return Err(damaged("block"));
+        }
+        Ok(StoredBlock { bytes, count })
+    }
+
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    pub fn entry(&self, index: usize) -> Result<StoredEntry<'_>> {
+        self.find(index).ok_or_else(|| damaged("block"))
+    }
+
+    /// In the order of their names.
+    pub fn entries(&self) -> impl Iterator<Item = Result<StoredEntry<'_>>> {
+        (0..self.count).map(|index| self.entry(index))
+    }
+
+    fn find(&self, index: usize) -> Option<StoredEntry<'_>> {
+        let block = self.bytes.as_ref();
+        let head = COUNT_BYTES + START_BYTES * self.count;
+        let start = |index: usize| match index == self.count {
+            true => Some(block.len()),
+            false => number(block, COUNT_BYTES + START_BYTES * index),
+        };
+        let bytes = block.get(start(index)?.max(head)..start(index + 1)?)?;
+        let (name, record) = bytes.get(NAME_LENGTH_BYTES..)?.split_at_checked(number(bytes, 0)?)?;
+        Some(StoredEntry { name, record })
+    }
+}
+
+impl<'a> StoredRecord<'a> {
+    pub fn of(record: &'a [u8]) -> Result<StoredRecord<'a>> {
         let (head, tag) = record.split_at_checked(TAG_AT).ok_or_else(|| damaged("entry"))?;
-        let is_packed = head[0] == TYPE_FILE | PACKED_TAG;
-        let size = head[1..].first_chunk().map_or(f64::NAN, |bytes| f64::from_be_bytes(*bytes));
-        let is_known = is_packed && tag.len() == PACKED_DIGITS / 2 || head[0] == TYPE_FILE;
-        if !is_known || !(0.0..=SIZE_MAX).contains(&size) {
+        let number = |at: usize| {
+            head[at..].first_chunk().map_or(f64::NAN, |bytes| f64::from_be_bytes(*bytes))
+        };
+        let is_packed = head[0] & PACKED_TAG != 0;
+        let kind = head[0] & !PACKED_TAG;
+        let is_whole = !is_packed || tag.len() == PACKED_DIGITS / 2;
+        let size = number(1);
+        let is_known = kind == TYPE_FILE || kind == TYPE_DIRECTORY;
+        if !is_known || !is_whole || !(0.0..=SIZE_MAX).contains(&size) {
             return Err(damaged("entry"));
         }
-        Ok(StoredFile { size: size as u64, tag, is_packed })
+        let modified_ms = Some(number(MODIFIED_AT)).filter(|ms| !ms.is_nan());
+        let is_directory = kind == TYPE_DIRECTORY;
+        Ok(StoredRecord { is_directory, size: size as u64, modified_ms, tag, is_packed })
+    }
+
+    /// Of an entry that must be a file.
+    pub fn of_file(record: &'a [u8]) -> Result<StoredRecord<'a>> {
+        let file = StoredRecord::of(record)?;
+        if file.is_directory { Err(damaged("entry")) } else { Ok(file) }
     }
 
     /// Its source does not name versions (`isWeak` of packages/protocol).
@@ -93,7 +131,8 @@ mod tests {
     #[test]
     fn a_block_of_the_document_is_read() {
         let vector = LayoutVector::named("metadata-entry-block");
-        let entries: Vec<_> = entries_of(&vector.bytes).unwrap().map(Result::unwrap).collect();
+        let block = StoredBlock::of(&vector.bytes).unwrap();
+        let entries: Vec<_> = block.entries().map(Result::unwrap).collect();
         assert_eq!(entries.len() as u64, vector.number("entry-block/0/entries"));
         for (n, entry) in entries.iter().enumerate() {
             let part = |field: &str| vector.part(&format!("block-entry/{n}/{field}"));
@@ -107,11 +146,12 @@ mod tests {
             let vector = LayoutVector::named(name);
             let stored = vector.part("entry-record/0/tag");
             let size = f64::from_be_bytes(vector.array("entry-record/0/size"));
-            let file = StoredFile::of(&vector.bytes).unwrap();
+            let file = StoredRecord::of_file(&vector.bytes).unwrap();
             let digits: String = stored.iter().map(|byte| format!("{byte:02x}")).collect();
             let packed = format!("\"{digits}\"");
             let expected = if file.is_packed { packed.as_bytes() } else { stored };
-            assert_eq!(file.size, size as u64);
+            let modified_ms = f64::from_be_bytes(vector.array("entry-record/0/mtime"));
+            assert_eq!((file.size, file.modified_ms), (size as u64, Some(modified_ms)));
             file.with_tag(|tag| assert_eq!(tag, expected, "{name}"));
         }
     }
@@ -119,19 +159,20 @@ mod tests {
     #[test]
     fn a_record_that_is_no_file_s_is_damage() {
         let file = [&[0u8][..], &5f64.to_be_bytes(), &[0; 8], b"m:1"].concat();
-        assert!(StoredFile::of(&file).is_ok_and(|file| file.is_weak() && file.size == 5));
+        assert!(StoredRecord::of_file(&file).is_ok_and(|file| file.is_weak() && file.size == 5));
         for (at, byte) in [(0, 1), (0, 2), (0, 3), (1, 0xff), (1, 0xbf)] {
             let mut other = file.clone();
             other[at] = byte;
-            assert_eq!(StoredFile::of(&other).map(|_| ()).unwrap_err().code, Code::Corrupt);
+            assert_eq!(StoredRecord::of_file(&other).map(|_| ()).unwrap_err().code, Code::Corrupt);
         }
-        assert!(StoredFile::of(&file[..16]).is_err());
+        assert!(StoredRecord::of(&file[..16]).is_err());
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_entries_or_an_error(bytes in proptest::collection::vec(0u8..9, 0..60)) {
-            for StoredEntry { name, record } in entries_of(&bytes).into_iter().flatten().flatten() {
+            let block = StoredBlock::of(&bytes);
+            for StoredEntry { name, record } in block.iter().flat_map(StoredBlock::entries).flatten() {
                 prop_assert!(name.len() + record.len() < bytes.len());
             }
         }
@@ -148,7 +189,7 @@ mod tests {
             let mut rest = &dealt[..];
             while let Some((head, after)) = rest.split_first_chunk::<7>() {
                 let (block, next) = after.split_at(u32::from_le_bytes([head[3], head[4], head[5], head[6]]) as usize);
-                for entry in entries_of(block).unwrap() {
+                for entry in StoredBlock::of(block).unwrap().entries() {
                     read.push(String::from_utf8(entry.unwrap().name.to_vec()).unwrap());
                 }
                 rest = next;

@@ -3,13 +3,13 @@
 use std::cell::RefCell;
 use std::ptr::null_mut;
 
-use millpool_core::{EntryDealer, FileRows};
+use millpool_core::{EntryDealer, EntryMerge, FileRows, PackedEntries, Pause, TakenEntry};
 use millpool_source::ListPage;
 use napi::bindgen_prelude::{Buffer, JsValue, Uint8ArraySlice, Uint32ArraySlice};
 use napi::{Env, Result, sys};
 use napi_derive::napi;
 
-use crate::failure::{check, thrown};
+use crate::failure::{check, invalid, thrown};
 
 #[napi(object)]
 pub struct NativeListPage {
@@ -123,5 +123,70 @@ impl NativeEntryDealer {
     pub fn take(&mut self) -> Option<Buffer> {
         let blocks = self.0.take();
         (!blocks.is_empty()).then(|| blocks.into())
+    }
+}
+
+/// What `take` gives where it is no stream.
+const ENOUGH: i32 = -1;
+const OVER: i32 = -2;
+
+#[napi(object)]
+pub struct NativeTakenEntry {
+    pub class: u8,
+    pub name: Buffer,
+}
+
+/// One page.
+#[napi]
+pub struct NativeEntryMerge {
+    merge: EntryMerge,
+    page: Option<PackedEntries>,
+}
+
+#[napi]
+impl NativeEntryMerge {
+    #[napi(constructor, catch_unwind)]
+    pub fn new(path: String, after: Option<NativeTakenEntry>) -> NativeEntryMerge {
+        let after =
+            after.map(|NativeTakenEntry { class, name }| TakenEntry { class, name: name.into() });
+        NativeEntryMerge { merge: EntryMerge::new(after), page: Some(PackedEntries::new(&path)) }
+    }
+
+    /// One byte a stream: its class.
+    #[napi(catch_unwind)]
+    pub fn open(&mut self, classes: &[u8]) {
+        self.merge.open(classes);
+    }
+
+    #[napi(catch_unwind)]
+    pub fn put(&mut self, stream: u32, block: Option<&[u8]>) -> Result<()> {
+        self.merge.put(stream as usize, block).map_err(thrown)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn take(&mut self, count: u32) -> Result<i32> {
+        let page = self.page.as_mut().ok_or_else(|| invalid("the page was taken"))?;
+        match self.merge.take(count as usize, page).map_err(thrown)? {
+            Pause::Enough => Ok(ENOUGH),
+            Pause::Over => Ok(OVER),
+            Pause::Wants(stream) => Ok(stream as i32),
+        }
+    }
+
+    #[napi(catch_unwind)]
+    pub fn count(&self) -> u32 {
+        self.page.as_ref().map_or(0, PackedEntries::count)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn last(&self) -> Option<NativeTakenEntry> {
+        let TakenEntry { class, name } = self.merge.last()?.clone();
+        Some(NativeTakenEntry { class, name: name.into() })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn packed(&mut self) -> Result<Buffer> {
+        let page = self.page.take().ok_or_else(|| invalid("the page was taken"))?;
+        Ok(page.finish().into())
     }
 }

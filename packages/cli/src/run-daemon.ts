@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setFlagsFromString } from 'node:v8';
 
 import { openLog, openLogSink } from '@millpool/host';
 import type { Log } from '@millpool/host';
@@ -30,8 +31,18 @@ interface Steps<D extends Daemon> {
   readonly serve: (daemon: D) => Promise<Announcement>;
 }
 
+/**
+ * Of what is in it after a collection, so much may be added to the heap before the next one. V8 itself lets one of this
+ * size grow by some 8 MiB, in which it counts what messages take. So a daemon would spend two fifths of its time on
+ * collecting while pages of 64 KiB pass through it. The heap's own limit holds all the same.
+ */
+const heapGrowthPercent = 200;
+/** V8 goes by how fast it collects. */
+const ownChoice = 0;
+
 /** Runs it until Ctrl-C, SIGTERM or `millpool down`. */
 export async function runDaemon<D extends Daemon>({ settings, output, signal }: Tools, steps: Steps<D>): Promise<void> {
+  growHeapBy(heapGrowthPercent);
   const { logLevel: level, logFormat: format, logFile } = settings.config;
   const log = openLog({ level, format, write: openLogSink(logFile) });
   const asked = new AbortController();
@@ -48,7 +59,13 @@ export async function runDaemon<D extends Daemon>({ settings, output, signal }: 
   } finally {
     for (const { shape } of await daemon.stop()) output.error(shape);
     process.removeListener('SIGHUP', onHangup);
+    // Code that is kept for later starts is refused by a V8 with other flags.
+    growHeapBy(ownChoice);
   }
+}
+
+function growHeapBy(percent: number): void {
+  setFlagsFromString(`--heap-growing-percent=${percent}`);
 }
 
 /** The same command line in a session of its own. */

@@ -1,7 +1,10 @@
 import { isPlain } from './directory.ts';
 import type { Directory } from './directory.ts';
-import { EntryScan, HeldBlocks } from './entry-scan.ts';
+import { EntryPage } from './entry-page.ts';
+import type { PageRange } from './entry-page.ts';
+import { EntryScan } from './entry-scan.ts';
 import type { EntryRange } from './entry-scan.ts';
+import { HeldBlocks } from './held-blocks.ts';
 import { partitionsOf } from './partition-map.ts';
 import type { PartitionCount, Partitions } from './partitions.ts';
 import type { MetadataStore } from './store/environment.ts';
@@ -60,6 +63,11 @@ export class Entries {
   /** All that is stored, about. */
   get storedBytes(): number {
     return this.#store.usedBytes;
+  }
+
+  /** To be let go of when it is full. */
+  page(directory: Directory, range: PageRange): EntryPage {
+    return new EntryPage({ store: this.#store, partitions: this.#partitions, held: this.#held }, directory, range);
   }
 
   /** To be closed, unless it is gone through to its end. */

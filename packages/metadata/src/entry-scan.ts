@@ -1,12 +1,13 @@
 import type { NamesPart } from '@millpool/protocol';
 
+import type { HeldBlocks } from './held-blocks.ts';
 import { mergeSorted } from './merge.ts';
 import { mayHold, partitionsOf, shardOf } from './partition-map.ts';
 import type { Partitions } from './partitions.ts';
 import { EntryBlocks } from './store/entry-blocks.ts';
 import type { PlacedBlock } from './store/entry-blocks.ts';
 import type { MetadataStore } from './store/environment.ts';
-import type { DirectoryName, EntryClass } from './store/keys.ts';
+import type { DirectoryName, EntryClass, EntryPlace } from './store/keys.ts';
 import { StoredEntry } from './stored-entry.ts';
 
 export interface EntryRange {
@@ -92,16 +93,9 @@ export class EntryScan {
   #open(): Iterator<StoredEntry> {
     const { store, partitions, held } = this.#parts;
     const { kinds, from, to, part = null } = this.#range;
-    const { id } = this.#directory;
-    const map = partitions.mapOf(this.#directory);
-    const streams: BlockStream[] = [];
-    for (const kind of kinds.toSorted((left, right) => right - left)) {
-      for (const partition of partitionsOf(map)) {
-        if (part !== null && !mayHold(partition, part)) continue;
-        const place = { id, shard: shardOf(map, partition), partition, kind };
-        streams.push(new BlockStream(new EntryBlocks(store, place), kind, { from: this.#last?.order ?? from, to }));
-      }
-    }
+    const places = placesOf(partitions, this.#directory, { kinds, part });
+    const range = { from: this.#last?.order ?? from, to };
+    const streams = places.map((place) => new BlockStream(new EntryBlocks(store, place), place.kind, range));
     this.#changes = partitions.changes;
     const [only] = streams;
     this.#merged = streams.length === 1 && only !== undefined ? only : mergeSorted(streams, compareOrder);
@@ -110,27 +104,19 @@ export class EntryScan {
   }
 }
 
-/** The blocks that scans hold between them are so many at most, of 16 KiB each; those opened first let go of theirs. */
-const blocksMax = 2_048;
-
-export class HeldBlocks {
-  readonly #of = new Map<EntryScan, number>();
-  #sum = 0;
-
-  add(scan: EntryScan, blocks: number): void {
-    this.remove(scan);
-    this.#of.set(scan, blocks);
-    this.#sum += blocks;
-    for (const other of this.#of.keys()) {
-      if (this.#sum <= blocksMax || other === scan) return;
-      other.letGo();
-    }
-  }
-
-  remove(scan: EntryScan): void {
-    this.#sum -= this.#of.get(scan) ?? 0;
-    this.#of.delete(scan);
-  }
+/** Where the entries of a directory are, those of a higher class first. */
+export function placesOf(
+  partitions: Partitions,
+  directory: DirectoryName,
+  { kinds, part = null }: Pick<EntryRange, 'kinds' | 'part'>,
+): EntryPlace[] {
+  const map = partitions.mapOf(directory);
+  const holding = [...partitionsOf(map)].filter((partition) => part === null || mayHold(partition, part));
+  return kinds
+    .toSorted((left, right) => right - left)
+    .flatMap((kind) =>
+      holding.map((partition) => ({ id: directory.id, shard: shardOf(map, partition), partition, kind })),
+    );
 }
 
 /** The entries of one partition and class. It holds one block, and reads the next one when that is through. */

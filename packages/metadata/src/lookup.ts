@@ -69,6 +69,11 @@ export class Lookup {
     return this.#all(paths, this.#batch(signal, true));
   }
 
+  /** As it is stored; null: the source would have to be asked. */
+  known(path: string): LookupResult | null {
+    return this.#stored(path, this.#batch(new AbortController().signal, false));
+  }
+
   #batch(signal: AbortSignal, atSource: boolean): Batch {
     return {
       nowMs: this.#parts.nowMs(),

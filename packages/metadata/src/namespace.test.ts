@@ -126,6 +126,28 @@ test('the age of a listing counts from the start of its LIST, over a restart too
   assert.equal((await node.page('/d')).ageSeconds, 0);
 });
 
+test('a directory of a bucket is asked for once, and what is none leaves nothing behind', async (t) => {
+  const { node, bucket } = await bucketFor(t, ['a', 'dir/x', 'dir/deep/y']);
+  for (const recursive of [false, true]) {
+    const { lists, stats } = bucket.asked;
+    assert.equal((await node.list(recursive ? '/d' : '/d/dir', { recursive })).length, recursive ? 3 : 2);
+    assert.deepEqual(bucket.asked, { lists: lists + 1, stats });
+  }
+  const other = await bucketFor(t, ['a']);
+  const { directories } = other.node.metadata;
+  for (const [path, code] of [
+    ['/d/none', 'not-found'],
+    ['/d/a', 'invalid'],
+  ] as const) {
+    await assert.rejects(other.node.page(path), withCode(code));
+    assert.equal(directories.age(path, null).seconds, null);
+    const { lists } = other.bucket.asked;
+    await assert.rejects(other.node.page(path, { recursive: true }), withCode(code));
+    assert.equal(directories.age(path, null).seconds, null);
+    assert.ok(path === '/d/a' || other.bucket.asked.lists === lists, 'that it is not there is remembered');
+  }
+});
+
 test('strict asks at every look-up and at the start of every listing; immutable never again', async (t) => {
   const strict = await bucketFor(t, ['a'], { kind: 'strict' });
   await strict.node.list('/d');

@@ -3,16 +3,18 @@ import type { CheckSourceReply, CheckSourceRequest, ListReply, ListRequest } fro
 
 import type { Attached } from './attached.ts';
 import { checkSource } from './check-source.ts';
+import type { Directory } from './directory.ts';
 import type { OnListed } from './flight.ts';
 import { floorMsOf } from './freshness.ts';
 import type { KeptNames } from './kept-names.ts';
 import { directoryAbove, listAbove, listBelow, listDirectory } from './list.ts';
 import { Lookup } from './lookup.ts';
 import type { OnStored } from './lookup.ts';
-import type { ListedEntry } from './page.ts';
+import type { ListedEntry } from './page-end.ts';
 import { noSuchPath, notADirectory, resolved } from './resolved-entry.ts';
 import type { LookupResult, ResolvedEntry } from './resolved-entry.ts';
 import { hasAnyBelow } from './source-pages.ts';
+import type { DirectoryRecord } from './store/records.ts';
 import { pagesOf, Walk } from './walk.ts';
 import type { FileWalk, Made } from './walk.ts';
 
@@ -53,13 +55,37 @@ export class Namespace {
         walk: (after) => this.#walkAbove({ path, after, signal }, listedBelow(path)),
       });
     }
-    if (cursor === null && !this.#isListed(attached, path)) await this.#checkDirectory(attached, path, signal);
+    const isKnown = cursor !== null || this.#isListed(attached, path);
+    return isKnown ? this.#page(attached, request, signal) : this.#firstPage(attached, request, signal);
+  }
+
+  #page(attached: Attached, request: ListRequest, signal: AbortSignal): Promise<ListReply> {
+    const { path, recursive } = request;
     if (!recursive) return listDirectory(this.#parts, request, { attached, signal });
-    const root = attached.directory(path, shards);
+    const root = attached.directory(path, this.#parts.shards);
     return listBelow(this.#parts, request, {
       root,
       walk: (after) => new Walk(this.#parts, { attached, root, after, signal }, listedBelow(path)),
     });
+  }
+
+  /** Of what may be no directory. In a bucket that is seen by what is in it: only where nothing is, it is asked for. */
+  async #firstPage(attached: Attached, request: ListRequest, signal: AbortSignal): Promise<ListReply> {
+    const { path } = request;
+    const { listings, shards } = this.#parts;
+    if (attached.isFolder || this.#lookup.known(path) !== null) {
+      await this.#checkDirectory(attached, path, signal);
+      return this.#page(attached, request, signal);
+    }
+    const page = await this.#page(attached, request, signal);
+    const directory = attached.directory(path, shards);
+    if (!this.#hasAny(directory, listings.record(directory))) {
+      await this.#checkDirectory(attached, path, signal).catch(async (error: unknown) => {
+        await listings.forget(directory);
+        throw error;
+      });
+    }
+    return page;
   }
 
   /** A page of what is stored at or below a path and is not so at its source now; whatever is fresh. */
@@ -132,10 +158,13 @@ export class Namespace {
 
   /** It is known to be a directory, by what is in it. */
   #isListed(attached: Attached, path: string): boolean {
-    const { listings, entries, shards, nowMs } = this.#parts;
+    const { listings, shards, nowMs } = this.#parts;
     const directory = attached.directory(path, shards);
-    const record = listings.fresh(directory, floorMsOf(attached.attachment.freshness, nowMs()));
-    return record !== null && (record.hasDirectories || entries.countOf(directory) > 0);
+    return this.#hasAny(directory, listings.fresh(directory, floorMsOf(attached.attachment.freshness, nowMs())));
+  }
+
+  #hasAny(directory: Directory, record: DirectoryRecord | null): boolean {
+    return record !== null && (record.hasDirectories || this.#parts.entries.countOf(directory) > 0);
   }
 
   async #checkDirectory(attached: Attached, path: string, signal: AbortSignal): Promise<void> {

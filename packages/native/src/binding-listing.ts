@@ -14,3 +14,18 @@ export interface NativeEntryDealer {
   end(): void;
   take(): Buffer | null;
 }
+
+export interface NativeTakenEntry {
+  readonly class: number;
+  readonly name: Buffer;
+}
+
+export interface NativeEntryMerge {
+  open(classes: Uint8Array): void;
+  put(stream: number, block: Uint8Array | null): void;
+  /** A stream that wants a block, or -1: enough, -2: over. */
+  take(count: number): number;
+  count(): number;
+  last(): NativeTakenEntry | null;
+  packed(): Buffer;
+}

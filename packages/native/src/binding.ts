@@ -1,6 +1,6 @@
 import type { NativeObjectFacts, NativeSourceTally } from './binding-facts.ts';
 import type { NativeJobAhead, NativeKeepTerms, NativeSegmentWorth } from './binding-forecast.ts';
-import type { NativeEntryDealer, NativeListPage } from './binding-listing.ts';
+import type { NativeEntryDealer, NativeEntryMerge, NativeListPage, NativeTakenEntry } from './binding-listing.ts';
 import type { NativeNameCache, NativeNameTable } from './binding-names.ts';
 import type { NativeOrder, NativeSchedule, NativeScheduleConfig } from './binding-order.ts';
 
@@ -26,6 +26,7 @@ export interface Binding {
   readonly NativeNameCache: new (bytesMax: number) => NativeNameCache;
   readonly NativeNameTable: new (attachment: number, prefix: Uint8Array, names: number) => NativeNameTable;
   readonly NativeEntryDealer: new (present: Uint8Array) => NativeEntryDealer;
+  readonly NativeEntryMerge: new (path: string, after: NativeTakenEntry | null) => NativeEntryMerge;
   /** False where this Node.js has no way to do it. */
   limitHeap(bytes: number, reserveBytes: number): boolean;
   heapWasNear(): boolean;

@@ -41,6 +41,8 @@ export {
   type Verified,
 } from './engine.ts';
 export { type DealtBlock, EntryDealer } from './entry-dealer.ts';
+export { EntryMerge } from './entry-merge.ts';
+export type { TakenEntry } from './entry-merge.ts';
 export { Fetch, type FetchFailure, type FetchProgress } from './fetch.ts';
 export { HeapLimit } from './heap-limit.ts';
 export { Pace, type PaceLimits } from './pace.ts';

@@ -12,8 +12,8 @@ import { never } from '../testing/node-fixture.ts';
 const shards = 32;
 const directories = Array.from({ length: 24 }, (_, at) => `class-${at}`);
 const filesEach = 5;
-/** Whether it is a directory is asked first, then what is in it. */
-const listsEach = 2;
+/** What is in it shows that it is a directory. */
+const listsEach = 1;
 const ttl = { kind: 'ttl', seconds: 3_600 } as const;
 
 function filledBucket(): MemoryBucket {

@@ -18,35 +18,36 @@ export const entryHeadBytes = startBytes + nameLengthBytes;
  */
 export class EntryBlock {
   readonly count: number;
-  readonly #bytes: Buffer;
+  /** As it is stored. */
+  readonly bytes: Buffer;
   /** Each byte as one character; made for whoever goes through the names. */
   #text: string | null = null;
 
   /** `corrupt` where its numbers lead out of it. */
   constructor(bytes: Buffer) {
-    this.#bytes = bytes;
+    this.bytes = bytes;
     this.count = bytes.length < countBytes ? 0 : bytes.readUInt16BE(0);
     if (this.count === 0 || countBytes + startBytes * this.count > bytes.length) throw brokenRecord('block');
   }
 
   name(index: number): Buffer {
     const start = this.#nameStart(index);
-    return this.#bytes.subarray(start, this.#nameEnd(index, start));
+    return this.bytes.subarray(start, this.#nameEnd(index, start));
   }
 
   /** The name's UTF-8 bytes, each as one character. */
   order(index: number): string {
     const start = this.#nameStart(index);
-    this.#text ??= this.#bytes.toString('latin1');
+    this.#text ??= this.bytes.toString('latin1');
     return this.#text.slice(start, this.#nameEnd(index, start));
   }
 
   value(index: number): Buffer {
-    return this.#bytes.subarray(this.#nameEnd(index, this.#nameStart(index)), this.#end(index));
+    return this.bytes.subarray(this.#nameEnd(index, this.#nameStart(index)), this.#end(index));
   }
 
   record(index: number): EntryRecord {
-    return decodeEntryWithin(this.#bytes, this.#nameEnd(index, this.#nameStart(index)), this.#end(index));
+    return decodeEntryWithin(this.bytes, this.#nameEnd(index, this.#nameStart(index)), this.#end(index));
   }
 
   /** The first entry whose name is `name` or comes after it; `count` when there is none. */
@@ -69,25 +70,25 @@ export class EntryBlock {
   /** Where the entry's name stands in relation to `name`: negative before it, 0 the same. */
   compare(index: number, name: Buffer): number {
     const start = this.#nameStart(index);
-    return -name.compare(this.#bytes, start, this.#nameEnd(index, start));
+    return -name.compare(this.bytes, start, this.#nameEnd(index, start));
   }
 
   #nameStart(index: number): number {
-    const start = this.#bytes.readUInt16BE(countBytes + startBytes * index) + nameLengthBytes;
-    if (start < countBytes + startBytes * this.count || start > this.#bytes.length) throw brokenRecord('block');
+    const start = this.bytes.readUInt16BE(countBytes + startBytes * index) + nameLengthBytes;
+    if (start < countBytes + startBytes * this.count || start > this.bytes.length) throw brokenRecord('block');
     return start;
   }
 
   #nameEnd(index: number, start: number): number {
-    const end = start + this.#bytes.readUInt16BE(start - nameLengthBytes);
+    const end = start + this.bytes.readUInt16BE(start - nameLengthBytes);
     if (end > this.#end(index)) throw brokenRecord('block');
     return end;
   }
 
   #end(index: number): number {
     const isLast = index === this.count - 1;
-    const end = isLast ? this.#bytes.length : this.#bytes.readUInt16BE(countBytes + startBytes * (index + 1));
-    if (end > this.#bytes.length) throw brokenRecord('block');
+    const end = isLast ? this.bytes.length : this.bytes.readUInt16BE(countBytes + startBytes * (index + 1));
+    if (end > this.bytes.length) throw brokenRecord('block');
     return end;
   }
 }
