@@ -37,7 +37,7 @@ const roadMs = 0.3;
 const watchMs = 50;
 const lookEveryMs = 1_000;
 /** As a directory is copied (`listing-copy.ts` of packages/metadata). */
-const namesATurn = 256;
+const namesATurn = 2_048;
 const namesAMessage = 51_200;
 /** What a node answers from its copy it tells once a second. */
 const reportMs = 1_000;

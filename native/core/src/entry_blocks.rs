@@ -2,20 +2,20 @@
 //! listing writes every entry of a directory, a million of them maybe. Blocks that are rewritten later are TypeScript's
 //! (`entry-block.ts` of packages/metadata), which reads them all.
 
+use crate::entry_merge::EntrySink;
 use crate::error::{Code, Error, Result};
 use crate::file_rows::{FileRow, FileRows};
+use crate::stored_entry::{
+    COUNT_BYTES, NAME_LENGTH_BYTES, PACKED_DIGITS, PACKED_TAG, START_BYTES, StoredBlock,
+    StoredEntry, StoredRecord,
+};
 
 /// What two overflow pages of the store hold. One entry that is longer is a block of its own.
 const BLOCK_BYTES_MAX: usize = 2 * 8_192 - 16;
-pub(crate) const COUNT_BYTES: usize = 2;
-pub(crate) const START_BYTES: usize = 2;
-pub(crate) const NAME_LENGTH_BYTES: usize = 2;
 /// Files whose names are their keys' bytes, other files, directories.
 const CLASSES: usize = 3;
 const PLAIN_FILE: usize = 0;
-/// Beside the type of a file, which is 0.
-pub(crate) const PACKED_TAG: u8 = 2;
-pub(crate) const PACKED_DIGITS: usize = 32;
+const DIRECTORY: usize = 2;
 
 /// Deals entries out to the partitions of one directory, by the hashes of their names. Of each class they come in the
 /// order of their names.
@@ -94,6 +94,26 @@ impl EntryDealer {
         Ok(())
     }
 
+    /// Deals out a block that somebody else has sent, of one class and with names behind `after`; the last of them.
+    /// `Corrupt` where it is not that: then a part of it may have been dealt out.
+    pub fn add_block(&mut self, class: usize, block: &[u8], after: &[u8]) -> Result<Vec<u8>> {
+        let block = StoredBlock::of(block)?;
+        let mut last = after;
+        for entry in block.entries() {
+            let StoredEntry { name, record } = entry?;
+            let is_directory = StoredRecord::of(record)?.is_directory;
+            if name <= last || name.contains(&b'/') || is_directory != (class == DIRECTORY) {
+                return Err(Error::new(
+                    Code::Corrupt,
+                    "a block is not what follows the one before",
+                ));
+            }
+            self.add(class, name, record)?;
+            last = name;
+        }
+        Ok(last.to_vec())
+    }
+
     /// Names that were dealt out, by partition.
     pub fn counts(&self) -> &[u32] {
         &self.counts
@@ -116,18 +136,10 @@ impl EntryDealer {
         if block.starts.is_empty() {
             return;
         }
-        let head = COUNT_BYTES + START_BYTES * block.starts.len();
         let full = &mut self.full;
         full.extend_from_slice(&((at / CLASSES) as u16).to_le_bytes());
         full.push((at % CLASSES) as u8);
-        full.extend_from_slice(&((head + block.entries.len()) as u32).to_le_bytes());
-        full.extend_from_slice(&(block.starts.len() as u16).to_be_bytes());
-        for start in &block.starts {
-            full.extend_from_slice(&(start + head as u16).to_be_bytes());
-        }
-        full.extend_from_slice(&block.entries);
-        block.starts.clear();
-        block.entries.clear();
+        block.give(full);
     }
 
     /// The deepest partition that the low bits of a name's hash lead to (`partition-map.ts`).
@@ -152,6 +164,65 @@ impl Block {
         self.entries.extend_from_slice(&(name.len() as u16).to_be_bytes());
         self.entries.extend_from_slice(name);
         self.entries.extend_from_slice(record);
+    }
+
+    /// Its length and itself, which is then empty.
+    fn give(&mut self, full: &mut Vec<u8>) {
+        let head = COUNT_BYTES + START_BYTES * self.starts.len();
+        full.extend_from_slice(&((head + self.entries.len()) as u32).to_le_bytes());
+        full.extend_from_slice(&(self.starts.len() as u16).to_be_bytes());
+        for start in &self.starts {
+            full.extend_from_slice(&(start + head as u16).to_be_bytes());
+        }
+        full.extend_from_slice(&self.entries);
+        self.starts.clear();
+        self.entries.clear();
+    }
+}
+
+/// Fills blocks with entries in their order, of all names or of a part of them.
+pub struct EntryPacker {
+    /// The names whose hashes have these low bits: of a power of two parts, the one with this index.
+    part: Option<(u32, u32)>,
+    open: Block,
+    full: Vec<u8>,
+    blocks: u32,
+}
+
+impl EntryPacker {
+    /// `part`: how many there are, and which one.
+    pub fn new(part: Option<(u32, u32)>) -> Result<EntryPacker> {
+        if part.is_some_and(|(count, index)| !count.is_power_of_two() || index >= count) {
+            return Err(Error::new(Code::Invalid, "there is no such part of names"));
+        }
+        Ok(EntryPacker { part, open: Block::default(), full: Vec::new(), blocks: 0 })
+    }
+
+    /// That are full.
+    pub fn blocks(&self) -> u32 {
+        self.blocks
+    }
+
+    /// Of each block u32 length, little endian, block; the last one need not be full.
+    pub fn finish(mut self) -> Vec<u8> {
+        if !self.open.starts.is_empty() {
+            self.open.give(&mut self.full);
+        }
+        self.full
+    }
+}
+
+impl EntrySink for EntryPacker {
+    fn add(&mut self, &StoredEntry { name, record }: &StoredEntry<'_>) -> Result<()> {
+        if self.part.is_some_and(|(count, index)| hash_name(name) & (count - 1) != index) {
+            return Ok(());
+        }
+        if !self.open.has_room(NAME_LENGTH_BYTES + name.len() + record.len()) {
+            self.open.give(&mut self.full);
+            self.blocks += 1;
+        }
+        self.open.push(name, record);
+        Ok(())
     }
 }
 
@@ -294,6 +365,56 @@ mod tests {
         for odd in ["", ".", "..", "\u{e9}", "a/b", "\n", "%25"] {
             assert!(!is_plain(odd.as_bytes()), "{odd:?}");
         }
+    }
+
+    fn framed(frames: &[u8]) -> Vec<Vec<u8>> {
+        let mut blocks = Vec::new();
+        let mut rest = frames;
+        while let Some((length, after)) = rest.split_first_chunk::<4>() {
+            let (block, next) = after.split_at(u32::from_le_bytes(*length) as usize);
+            blocks.push(block.to_vec());
+            rest = next;
+        }
+        blocks
+    }
+
+    #[test]
+    fn what_is_packed_is_dealt_out_again_part_by_part() {
+        let names: Vec<_> = (0..2_000).map(|number| format!("{number:05}")).collect();
+        let record = [&[0u8][..], &[0; 16], b"m:1"].concat();
+        let mut seen = Vec::new();
+        for part in 0..4 {
+            let mut packer = EntryPacker::new(Some((4, part))).unwrap();
+            for name in &names {
+                packer.add(&StoredEntry { name: name.as_bytes(), record: &record }).unwrap();
+            }
+            let full = packer.blocks() as usize;
+            let blocks = framed(&packer.finish());
+            assert_eq!(blocks.len(), full + 1);
+            let mut dealer = EntryDealer::new(vec![true]).unwrap();
+            let mut last = Vec::new();
+            for block in &blocks {
+                last = dealer.add_block(PLAIN_FILE, block, &last).unwrap();
+                assert_eq!(
+                    dealer.add_block(PLAIN_FILE, block, &last).unwrap_err().code,
+                    Code::Corrupt
+                );
+                assert_eq!(
+                    dealer.add_block(DIRECTORY, block, b"").unwrap_err().code,
+                    Code::Corrupt
+                );
+            }
+            for block in &blocks {
+                for entry in StoredBlock::of(block).unwrap().entries() {
+                    let name = entry.unwrap().name.to_vec();
+                    assert_eq!(hash_name(&name) % 4, part);
+                    seen.push(String::from_utf8(name).unwrap());
+                }
+            }
+        }
+        seen.sort();
+        assert_eq!(seen, names);
+        assert!(EntryPacker::new(Some((3, 0))).is_err() && EntryPacker::new(Some((4, 4))).is_err());
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
 use crate::error::{Code, Error, Result};
-use crate::packed_entries::PackedEntries;
 use crate::stored_entry::{StoredBlock, StoredEntry};
 
 /// The last entry that was taken, as its place in the order: of one name, entries of a higher class come first.
@@ -26,6 +25,11 @@ pub enum Pause {
     Over,
 }
 
+/// What entries are added to one by one.
+pub trait EntrySink {
+    fn add(&mut self, entry: &StoredEntry<'_>) -> Result<()>;
+}
+
 /// Streams of blocks, each of one partition and class and in the order of its names, as one stream in which each name
 /// of a class is once. Streams can be opened anew at any time: what was taken is passed.
 pub struct EntryMerge {
@@ -34,6 +38,7 @@ pub struct EntryMerge {
     /// Streams that have no block in hand and may have more.
     dry: Vec<usize>,
     last: Option<TakenEntry>,
+    taken: usize,
 }
 
 /// Where a stream is.
@@ -47,7 +52,13 @@ struct Head {
 impl EntryMerge {
     /// Of what comes behind an entry; nothing: of all.
     pub fn new(after: Option<TakenEntry>) -> EntryMerge {
-        EntryMerge { classes: Vec::new(), heads: BinaryHeap::new(), dry: Vec::new(), last: after }
+        EntryMerge {
+            classes: Vec::new(),
+            heads: BinaryHeap::new(),
+            dry: Vec::new(),
+            last: after,
+            taken: 0,
+        }
     }
 
     /// A stream for each of these classes, of which nothing is in hand.
@@ -55,6 +66,11 @@ impl EntryMerge {
         self.classes = classes.to_vec();
         self.heads.clear();
         self.dry = (0..classes.len()).rev().collect();
+    }
+
+    /// Since the beginning.
+    pub fn taken(&self) -> usize {
+        self.taken
     }
 
     pub fn last(&self) -> Option<&TakenEntry> {
@@ -82,8 +98,8 @@ impl EntryMerge {
         Ok(())
     }
 
-    /// Adds up to `count` entries to a page.
-    pub fn take(&mut self, mut count: usize, page: &mut PackedEntries) -> Result<Pause> {
+    /// Adds up to `count` entries.
+    pub fn take(&mut self, mut count: usize, sink: &mut impl EntrySink) -> Result<Pause> {
         loop {
             if let Some(stream) = self.dry.last() {
                 return Ok(Pause::Wants(*stream));
@@ -96,12 +112,13 @@ impl EntryMerge {
                 if count == 0 {
                     return Ok(Pause::Enough);
                 }
-                page.add(&entry)?;
+                sink.add(&entry)?;
                 let last = self.last.get_or_insert(TakenEntry { class: 0, name: Vec::new() });
                 last.class = head.class;
                 last.name.clear();
                 last.name.extend_from_slice(entry.name);
                 count -= 1;
+                self.taken += 1;
             }
             if head.at + 1 < head.block.count() {
                 head.at += 1;
@@ -166,6 +183,7 @@ impl Eq for Head {}
 mod tests {
     use super::*;
     use crate::entry_blocks::EntryDealer;
+    use crate::packed_entries::PackedEntries;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 

@@ -1,5 +1,6 @@
 //! Entries of one page of a listing as they travel (`packed-entries.ts` of packages/protocol): MessagePack of one list.
 
+use crate::entry_merge::EntrySink;
 use crate::error::{Code, Error, Result};
 use crate::stored_entry::{StoredEntry, StoredRecord};
 
@@ -25,7 +26,16 @@ impl PackedEntries {
         self.count
     }
 
-    pub(crate) fn add(&mut self, entry: &StoredEntry<'_>) -> Result<()> {
+    pub fn finish(mut self) -> Vec<u8> {
+        self.bytes[0] = LIST;
+        let fields = 1 + FIELDS_AN_ENTRY * self.count;
+        self.bytes[1..HEAD_BYTES].copy_from_slice(&fields.to_be_bytes());
+        self.bytes
+    }
+}
+
+impl EntrySink for PackedEntries {
+    fn add(&mut self, entry: &StoredEntry<'_>) -> Result<()> {
         let record = StoredRecord::of(entry.record)?;
         // Whoever reads it would refuse the whole page.
         std::str::from_utf8(entry.name)
@@ -40,13 +50,6 @@ impl PackedEntries {
         record.with_tag(|tag| put_text(&mut self.bytes, tag));
         self.count += 1;
         Ok(())
-    }
-
-    pub fn finish(mut self) -> Vec<u8> {
-        self.bytes[0] = LIST;
-        let fields = 1 + FIELDS_AN_ENTRY * self.count;
-        self.bytes[1..HEAD_BYTES].copy_from_slice(&fields.to_be_bytes());
-        self.bytes
     }
 }
 

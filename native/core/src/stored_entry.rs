@@ -1,16 +1,21 @@
 //! Entries as the blocks of the metadata store have them (docs/formats.md, `entry-block` and `entry-record`); checked
 //! where they are read.
 
-use crate::entry_blocks::{COUNT_BYTES, NAME_LENGTH_BYTES, PACKED_DIGITS, PACKED_TAG, START_BYTES};
 use crate::error::{Code, Error, Result};
 
+pub(crate) const COUNT_BYTES: usize = 2;
+pub(crate) const START_BYTES: usize = 2;
+pub(crate) const NAME_LENGTH_BYTES: usize = 2;
+/// Beside the type.
+pub(crate) const PACKED_TAG: u8 = 2;
+pub(crate) const PACKED_DIGITS: usize = 32;
 const TYPE_FILE: u8 = 0;
 const TYPE_DIRECTORY: u8 = 1;
 const TAG_AT: usize = 17;
 const MODIFIED_AT: usize = 9;
 const SIZE_MAX: f64 = (1u64 << 53) as f64;
 
-pub(crate) struct StoredEntry<'a> {
+pub struct StoredEntry<'a> {
     pub name: &'a [u8],
     pub record: &'a [u8],
 }

@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::ptr::null_mut;
 
-use millpool_core::{EntryDealer, EntryMerge, FileRows, PackedEntries, Pause, TakenEntry};
+use millpool_core::{
+    EntryDealer, EntryMerge, EntryPacker, EntrySink, FileRows, PackedEntries, Pause, TakenEntry,
+};
 use millpool_source::ListPage;
 use napi::bindgen_prelude::{Buffer, JsValue, Uint8ArraySlice, Uint32ArraySlice};
 use napi::{Env, Result, sys};
@@ -105,6 +107,12 @@ impl NativeEntryDealer {
         self.0.add(class as usize, name, record).map_err(thrown)
     }
 
+    /// The last name of the block.
+    #[napi(catch_unwind)]
+    pub fn add_block(&mut self, class: u32, block: &[u8], after: &[u8]) -> Result<Buffer> {
+        Ok(self.0.add_block(class as usize, block, after).map_err(thrown)?.into())
+    }
+
     /// How many names each partition was dealt.
     #[napi(catch_unwind)]
     pub fn counts(&self, mut counts: Uint32ArraySlice<'_>) {
@@ -136,57 +144,100 @@ pub struct NativeTakenEntry {
     pub name: Buffer,
 }
 
-/// One page.
 #[napi]
-pub struct NativeEntryMerge {
-    merge: EntryMerge,
-    page: Option<PackedEntries>,
-}
+pub struct NativeEntryMerge(EntryMerge);
 
 #[napi]
 impl NativeEntryMerge {
     #[napi(constructor, catch_unwind)]
-    pub fn new(path: String, after: Option<NativeTakenEntry>) -> NativeEntryMerge {
+    pub fn new(after: Option<NativeTakenEntry>) -> NativeEntryMerge {
         let after =
             after.map(|NativeTakenEntry { class, name }| TakenEntry { class, name: name.into() });
-        NativeEntryMerge { merge: EntryMerge::new(after), page: Some(PackedEntries::new(&path)) }
+        NativeEntryMerge(EntryMerge::new(after))
     }
 
     /// One byte a stream: its class.
     #[napi(catch_unwind)]
     pub fn open(&mut self, classes: &[u8]) {
-        self.merge.open(classes);
+        self.0.open(classes);
     }
 
     #[napi(catch_unwind)]
     pub fn put(&mut self, stream: u32, block: Option<&[u8]>) -> Result<()> {
-        self.merge.put(stream as usize, block).map_err(thrown)
+        self.0.put(stream as usize, block).map_err(thrown)
     }
 
     #[napi(catch_unwind)]
-    pub fn take(&mut self, count: u32) -> Result<i32> {
-        let page = self.page.as_mut().ok_or_else(|| invalid("the page was taken"))?;
-        match self.merge.take(count as usize, page).map_err(thrown)? {
+    pub fn take_page(&mut self, count: u32, page: &mut NativePackedEntries) -> Result<i32> {
+        self.take(count, page.0.as_mut())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn take_blocks(&mut self, count: u32, blocks: &mut NativeEntryPacker) -> Result<i32> {
+        self.take(count, blocks.0.as_mut())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn taken(&self) -> f64 {
+        self.0.taken() as f64
+    }
+
+    #[napi(catch_unwind)]
+    pub fn last(&self) -> Option<NativeTakenEntry> {
+        let TakenEntry { class, name } = self.0.last()?.clone();
+        Some(NativeTakenEntry { class, name: name.into() })
+    }
+
+    fn take(&mut self, count: u32, sink: Option<&mut impl EntrySink>) -> Result<i32> {
+        let sink = sink.ok_or_else(|| invalid("it was finished"))?;
+        match self.0.take(count as usize, sink).map_err(thrown)? {
             Pause::Enough => Ok(ENOUGH),
             Pause::Over => Ok(OVER),
             Pause::Wants(stream) => Ok(stream as i32),
         }
     }
+}
+
+#[napi]
+pub struct NativePackedEntries(Option<PackedEntries>);
+
+#[napi]
+impl NativePackedEntries {
+    #[napi(constructor, catch_unwind)]
+    pub fn new(path: String) -> NativePackedEntries {
+        NativePackedEntries(Some(PackedEntries::new(&path)))
+    }
 
     #[napi(catch_unwind)]
     pub fn count(&self) -> u32 {
-        self.page.as_ref().map_or(0, PackedEntries::count)
+        self.0.as_ref().map_or(0, PackedEntries::count)
     }
 
     #[napi(catch_unwind)]
-    pub fn last(&self) -> Option<NativeTakenEntry> {
-        let TakenEntry { class, name } = self.merge.last()?.clone();
-        Some(NativeTakenEntry { class, name: name.into() })
+    pub fn finish(&mut self) -> Result<Buffer> {
+        Ok(self.0.take().ok_or_else(|| invalid("it was finished"))?.finish().into())
+    }
+}
+
+#[napi]
+pub struct NativeEntryPacker(Option<EntryPacker>);
+
+#[napi]
+impl NativeEntryPacker {
+    /// One of so many parts; 0: of all names.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(parts: u32, index: u32) -> Result<NativeEntryPacker> {
+        let part = (parts > 0).then_some((parts, index));
+        Ok(NativeEntryPacker(Some(EntryPacker::new(part).map_err(thrown)?)))
     }
 
     #[napi(catch_unwind)]
-    pub fn packed(&mut self) -> Result<Buffer> {
-        let page = self.page.take().ok_or_else(|| invalid("the page was taken"))?;
-        Ok(page.finish().into())
+    pub fn blocks(&self) -> u32 {
+        self.0.as_ref().map_or(0, EntryPacker::blocks)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn finish(&mut self) -> Result<Buffer> {
+        Ok(self.0.take().ok_or_else(|| invalid("it was finished"))?.finish().into())
     }
 }

@@ -1,13 +1,13 @@
 import { isPlain } from './directory.ts';
 import type { Directory } from './directory.ts';
-import { EntryPage } from './entry-page.ts';
-import type { PageRange } from './entry-page.ts';
 import { EntryScan } from './entry-scan.ts';
 import type { EntryRange } from './entry-scan.ts';
 import { HeldBlocks } from './held-blocks.ts';
 import { partitionsOf } from './partition-map.ts';
 import type { PartitionCount, Partitions } from './partitions.ts';
 import type { MetadataStore } from './store/environment.ts';
+import { SortedEntries } from './sorted-entries.ts';
+import type { SortedRange } from './sorted-entries.ts';
 import { resolved } from './resolved-entry.ts';
 import type { ResolvedEntry } from './resolved-entry.ts';
 import { EntryBlocks } from './store/entry-blocks.ts';
@@ -65,9 +65,9 @@ export class Entries {
     return this.#store.usedBytes;
   }
 
-  /** To be let go of when it is full. */
-  page(directory: Directory, range: PageRange): EntryPage {
-    return new EntryPage({ store: this.#store, partitions: this.#partitions, held: this.#held }, directory, range);
+  /** To be let go of in the end. */
+  sorted(directory: DirectoryName, range: SortedRange): SortedEntries {
+    return new SortedEntries({ store: this.#store, partitions: this.#partitions, held: this.#held }, directory, range);
   }
 
   /** To be closed, unless it is gone through to its end. */

@@ -1,6 +1,7 @@
 import { nameOfBytes } from '@millpool/protocol';
 import type { SourceFiles } from '@millpool/under-storage';
 
+import { copiedEntries, lastNameOf } from './copied-block.ts';
 import { isPlainBytes } from './directory.ts';
 import { classOf } from './entries.ts';
 import { partitionsOf } from './partition-map.ts';
@@ -66,9 +67,11 @@ export class FirstListing implements Update {
     this.#add(name, directoryEntry);
   }
 
-  addStored(kind: EntryClass, name: Buffer, value: Buffer): void {
-    if (kind === entryClasses.plainFile) this.#writers.add(kind, name, value);
-    else this.#unordered.add(kind, { name, value });
+  addBlock(kind: EntryClass, block: Buffer, after: Uint8Array): Buffer {
+    if (kind === entryClasses.plainFile) return this.#writers.addBlock(kind, block, after);
+    const entries = copiedEntries(kind, block, after);
+    for (const entry of entries) this.#unordered.add(kind, entry);
+    return lastNameOf(entries);
   }
 
   async settle(): Promise<void> {
@@ -106,7 +109,9 @@ export class FirstListing implements Update {
   }
 
   #add(name: string, entry: EntryRecord): void {
-    this.addStored(classOf(entry.type, name), Buffer.from(name), encodeEntry(entry));
+    const [kind, bytes, value] = [classOf(entry.type, name), Buffer.from(name), encodeEntry(entry)];
+    if (kind === entryClasses.plainFile) this.#writers.add(kind, bytes, value);
+    else this.#unordered.add(kind, { name: bytes, value });
   }
 
   async #settleWriters(): Promise<void> {

@@ -1,3 +1,4 @@
+import { PackedPage } from '@millpool/native';
 import type { TakenEntry } from '@millpool/native';
 import { comparePaths, EntryPacker, joinPath, pathBelow } from '@millpool/protocol';
 import type { ListReply, ListRequest } from '@millpool/protocol';
@@ -8,7 +9,6 @@ import type { Cursor } from './cursor.ts';
 import { directoryOf } from './directory.ts';
 import type { Directory } from './directory.ts';
 import { classesIn } from './entries.ts';
-import type { EntryPage } from './entry-page.ts';
 import { floorMsOf } from './freshness.ts';
 import type { KeptNames } from './kept-names.ts';
 import { PageEnd } from './page-end.ts';
@@ -42,19 +42,20 @@ export async function listDirectory(
   const record = await parts.listings.ensure(attached, directory, { floorMs, signal });
 
   const pageEnd = new PageEnd(request.limit, parts.nowMs);
-  const page = parts.entries.page(directory, { kinds: classesIn(record), after: takenAt(cursor) });
+  const entries = parts.entries.sorted(directory, { kinds: classesIn(record), after: takenAt(cursor) });
+  const page = new PackedPage(request.path);
   let more = true;
   try {
     while (more && !pageEnd.isFull(page.count)) {
       await parts.turns.next(signal);
-      more = page.fill(Math.min(entriesATurn, pageEnd.room(page.count)));
+      more = entries.take(Math.min(entriesATurn, pageEnd.room(page.count)), page);
     }
   } finally {
-    page.letGo();
+    entries.letGo();
   }
   const { generation } = record;
   return {
-    cursor: more ? cursorAt(request, { directory, generation, last: lastOf(page) }) : null,
+    cursor: more ? cursorAt(request, { directory, generation, last: lastOf(entries.last) }) : null,
     entries: page.packed(),
     ageSeconds: secondsSince(record.listedAtMs, parts),
     changed: cursor !== null && cursor.generation !== generation,
@@ -68,7 +69,7 @@ function takenAt(cursor: Cursor | null): TakenEntry | null {
   return { class: kind, name: Buffer.from(cursor.last) };
 }
 
-function lastOf({ last }: EntryPage): Last | null {
+function lastOf(last: TakenEntry | null): Last | null {
   if (last === null) return null;
   return { type: last.class === entryClasses.directory ? 'directory' : 'file', name: last.name.toString() };
 }

@@ -34,6 +34,13 @@ export class PartitionWriters {
     this.#give();
   }
 
+  /** A whole block of another store, of names behind `after`; the last of them. */
+  addBlock(kind: EntryClass, block: Uint8Array, after: Uint8Array): Buffer {
+    const last = this.#dealer.addBlock(kind, block, after);
+    this.#give();
+    return last;
+  }
+
   /**
    * Plain files by their keys behind the first `skip` bytes, up to the first whose name may be another than those
    * bytes; what is left, with that one.

@@ -2,6 +2,7 @@ import { nameOfBytes } from '@millpool/protocol';
 import type { SourceFiles } from '@millpool/under-storage';
 
 import { Changes } from './changes.ts';
+import { copiedEntries, lastNameOf } from './copied-block.ts';
 import { isPlainBytes } from './directory.ts';
 import { classOf } from './entries.ts';
 import { resolved } from './resolved-entry.ts';
@@ -55,9 +56,9 @@ export class Relisting implements Update {
 
   addFile(bytes: Uint8Array, entry: EntryRecord): void {
     const value = encodeEntry(entry);
-    if (isPlainBytes(bytes)) return this.addStored(entryClasses.plainFile, Buffer.from(bytes), value);
+    if (isPlainBytes(bytes)) return this.#add(entryClasses.plainFile, Buffer.from(bytes), value);
     const name = nameOfBytes(bytes);
-    this.addStored(classOf('file', name), Buffer.from(name), value);
+    this.#add(classOf('file', name), Buffer.from(name), value);
   }
 
   addFiles(files: SourceFiles): void {
@@ -66,12 +67,13 @@ export class Relisting implements Update {
   }
 
   addDirectory(name: string): void {
-    this.addStored(entryClasses.directory, Buffer.from(name), encodeEntry(directoryEntry));
+    this.#add(entryClasses.directory, Buffer.from(name), encodeEntry(directoryEntry));
   }
 
-  addStored(kind: EntryClass, name: Buffer, value: Buffer): void {
-    if (kind === entryClasses.plainFile) this.#window.push({ order: name.toString('latin1'), value });
-    else this.#unordered.add(kind, { name, value });
+  addBlock(kind: EntryClass, block: Buffer, after: Uint8Array): Buffer {
+    const entries = copiedEntries(kind, block, after);
+    for (const { name, value } of entries) this.#add(kind, name, value);
+    return lastNameOf(entries);
   }
 
   async settle(): Promise<void> {
@@ -98,6 +100,11 @@ export class Relisting implements Update {
   async abandon(): Promise<void> {
     await this.#unordered.clear();
     await this.#changes.abandon();
+  }
+
+  #add(kind: EntryClass, name: Buffer, value: Buffer): void {
+    if (kind === entryClasses.plainFile) this.#window.push({ order: name.toString('latin1'), value });
+    else this.#unordered.add(kind, { name, value });
   }
 
   /** All stored names after the last window up to `to` are either in this window or gone. */

@@ -37,10 +37,13 @@ export interface Update {
   addFile(bytes: Uint8Array, entry: EntryRecord): void;
   /** All of them are directly in it. */
   addFiles(files: SourceFiles): void;
+  /**
+   * All of one class, as another store has it: names behind `after`, which is empty at first. Gives the last of them.
+   * `corrupt` where it is not that, and the update is to be abandoned.
+   */
+  addBlock(kind: EntryClass, block: Buffer, after: Uint8Array): Buffer;
   /** In any order. */
   addDirectory(name: string): void;
-  /** As a store keeps it; names of plain files in their order. */
-  addStored(kind: EntryClass, name: Buffer, value: Buffer): void;
   /** To be awaited now and then while adding: what is in memory goes to disk when it has become much. */
   settle(): Promise<void>;
   /** The listing was complete. Gives the names of directories that are gone. */

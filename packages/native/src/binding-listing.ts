@@ -10,6 +10,7 @@ export interface NativeListPage {
 export interface NativeEntryDealer {
   addFiles(files: Uint8Array, from: number, to: number, skip: number): number;
   add(kind: number, name: Uint8Array, record: Uint8Array): void;
+  addBlock(kind: number, block: Uint8Array, after: Uint8Array): Buffer;
   counts(counts: Uint32Array): void;
   end(): void;
   take(): Buffer | null;
@@ -24,8 +25,18 @@ export interface NativeEntryMerge {
   open(classes: Uint8Array): void;
   put(stream: number, block: Uint8Array | null): void;
   /** A stream that wants a block, or -1: enough, -2: over. */
-  take(count: number): number;
-  count(): number;
+  takePage(count: number, page: NativePackedEntries): number;
+  takeBlocks(count: number, blocks: NativeEntryPacker): number;
+  taken(): number;
   last(): NativeTakenEntry | null;
-  packed(): Buffer;
+}
+
+export interface NativePackedEntries {
+  count(): number;
+  finish(): Buffer;
+}
+
+export interface NativeEntryPacker {
+  blocks(): number;
+  finish(): Buffer;
 }

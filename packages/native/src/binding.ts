@@ -1,6 +1,13 @@
 import type { NativeObjectFacts, NativeSourceTally } from './binding-facts.ts';
 import type { NativeJobAhead, NativeKeepTerms, NativeSegmentWorth } from './binding-forecast.ts';
-import type { NativeEntryDealer, NativeEntryMerge, NativeListPage, NativeTakenEntry } from './binding-listing.ts';
+import type {
+  NativeEntryDealer,
+  NativeEntryMerge,
+  NativeEntryPacker,
+  NativeListPage,
+  NativePackedEntries,
+  NativeTakenEntry,
+} from './binding-listing.ts';
 import type { NativeNameCache, NativeNameTable } from './binding-names.ts';
 import type { NativeOrder, NativeSchedule, NativeScheduleConfig } from './binding-order.ts';
 
@@ -26,7 +33,9 @@ export interface Binding {
   readonly NativeNameCache: new (bytesMax: number) => NativeNameCache;
   readonly NativeNameTable: new (attachment: number, prefix: Uint8Array, names: number) => NativeNameTable;
   readonly NativeEntryDealer: new (present: Uint8Array) => NativeEntryDealer;
-  readonly NativeEntryMerge: new (path: string, after: NativeTakenEntry | null) => NativeEntryMerge;
+  readonly NativeEntryMerge: new (after: NativeTakenEntry | null) => NativeEntryMerge;
+  readonly NativeEntryPacker: new (parts: number, index: number) => NativeEntryPacker;
+  readonly NativePackedEntries: new (path: string) => NativePackedEntries;
   /** False where this Node.js has no way to do it. */
   limitHeap(bytes: number, reserveBytes: number): boolean;
   heapWasNear(): boolean;

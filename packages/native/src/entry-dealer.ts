@@ -35,6 +35,14 @@ export class EntryDealer {
     called(() => this.#native.add(kind, name, record));
   }
 
+  /**
+   * A whole block that somebody else has sent, of names behind `after`; the last of them. `corrupt` where it is not
+   * that: then a part of it may have been dealt out.
+   */
+  addBlock(kind: number, block: Uint8Array, after: Uint8Array): Buffer {
+    return called(() => this.#native.addBlock(kind, block, after));
+  }
+
   /** Names that were dealt out, by partition; valid until the next call. */
   counts(): Uint32Array {
     called(() => this.#native.counts(this.#counts));

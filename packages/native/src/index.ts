@@ -41,7 +41,7 @@ export {
   type Verified,
 } from './engine.ts';
 export { type DealtBlock, EntryDealer } from './entry-dealer.ts';
-export { EntryMerge } from './entry-merge.ts';
+export { BlockPacker, EntryMerge, PackedPage } from './entry-merge.ts';
 export type { TakenEntry } from './entry-merge.ts';
 export { Fetch, type FetchFailure, type FetchProgress } from './fetch.ts';
 export { HeapLimit } from './heap-limit.ts';

@@ -1,14 +1,13 @@
 import { EntryMerge } from '@millpool/native';
-import type { TakenEntry } from '@millpool/native';
-import type { PackedEntries } from '@millpool/protocol';
+import type { BlockPacker, PackedPage, TakenEntry } from '@millpool/native';
+import type { NamesPart } from '@millpool/protocol';
 
-import type { Directory } from './directory.ts';
 import { placesOf } from './entry-scan.ts';
 import type { HeldBlocks } from './held-blocks.ts';
 import type { Partitions } from './partitions.ts';
 import { EntryBlocks } from './store/entry-blocks.ts';
 import type { MetadataStore } from './store/environment.ts';
-import type { EntryClass } from './store/keys.ts';
+import type { DirectoryName, EntryClass } from './store/keys.ts';
 
 interface Parts {
   readonly store: MetadataStore;
@@ -16,8 +15,10 @@ interface Parts {
   readonly held: HeldBlocks;
 }
 
-export interface PageRange {
+export interface SortedRange {
   readonly kinds: readonly EntryClass[];
+  /** Partitions that hold nothing of it are left out. */
+  readonly part?: NamesPart | null;
   /** Null: from the first. */
   readonly after: TakenEntry | null;
 }
@@ -25,53 +26,45 @@ export interface PageRange {
 const noName = Buffer.alloc(0);
 
 /**
- * One page of what is stored of a directory, in the order of `EntryScan` and as steady under changes, but natively: an
- * entry of it is never an object here.
+ * What is stored of a directory, in the order of `EntryScan` and as steady under changes, but natively: an entry of it
+ * is never an object here.
  */
-export class EntryPage {
+export class SortedEntries {
   readonly #parts: Parts;
-  readonly #directory: Directory;
-  readonly #kinds: readonly EntryClass[];
+  readonly #directory: DirectoryName;
+  readonly #range: SortedRange;
   readonly #merge: EntryMerge;
   /** Null: to be opened behind the last entry. */
   #streams: readonly BlockStream[] | null = null;
   /** Of all partitions, as of the opening. */
   #changes = 0;
 
-  constructor(parts: Parts, directory: Directory, { kinds, after }: PageRange) {
+  constructor(parts: Parts, directory: DirectoryName, range: SortedRange) {
     this.#parts = parts;
     this.#directory = directory;
-    this.#kinds = kinds;
-    this.#merge = new EntryMerge(directory.path, after);
+    this.#range = range;
+    this.#merge = new EntryMerge(range.after);
   }
 
-  get count(): number {
-    return this.#merge.count;
-  }
-
-  /** Null: neither anything in it nor before it. */
+  /** That was taken, or that it begins behind; null: none. */
   get last(): TakenEntry | null {
     return this.#merge.last;
   }
 
-  /** Adds up to `count` entries; false: there are no more. */
-  fill(count: number): boolean {
+  /** Goes through up to `count` entries; false: there are no more. */
+  take(count: number, into: PackedPage | BlockPacker): boolean {
     const isCurrent = this.#streams !== null && this.#changes === this.#parts.partitions.changes;
     const streams = isCurrent && this.#streams !== null ? this.#streams : this.#open();
-    const end = this.count + count;
+    const end = this.#merge.taken + count;
     for (;;) {
-      const pause = this.#merge.take(end - this.count);
+      const pause = this.#merge.take(end - this.#merge.taken, into);
       if (pause === 'enough') return true;
       if (pause === 'over') return false;
       this.#merge.put(pause.wants, streams[pause.wants]?.next() ?? null);
     }
   }
 
-  packed(): PackedEntries {
-    return this.#merge.packed();
-  }
-
-  /** Nothing more is wanted of it but what it has. */
+  /** Of its blocks: nothing more is wanted of it for now. */
   letGo(): void {
     this.#streams = null;
     this.#merge.open([]);
@@ -80,7 +73,7 @@ export class EntryPage {
 
   #open(): readonly BlockStream[] {
     const { store, partitions, held } = this.#parts;
-    const places = placesOf(partitions, this.#directory, { kinds: this.#kinds });
+    const places = placesOf(partitions, this.#directory, this.#range);
     const from = this.last?.name ?? noName;
     this.#streams = places.map((place) => new BlockStream(new EntryBlocks(store, place), from));
     this.#merge.open(places.map(({ kind }) => kind));
