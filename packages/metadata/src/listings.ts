@@ -1,5 +1,5 @@
 import type { Log } from '@millpool/host';
-import { MillpoolError, nameOfBytes } from '@millpool/protocol';
+import { formatDurationMs, formatFreshness, MillpoolError, nameOfBytes } from '@millpool/protocol';
 import { RangedListing } from '@millpool/under-storage';
 import type { UnderStorage } from '@millpool/under-storage';
 
@@ -106,7 +106,7 @@ export class Listings {
         this.#locks.hold(directory.text, async () => {
           const isThere = await this.copied.take(attached, directory, { floorMs: request.floorMs, tell });
           if (!isThere && directory.part !== null) throw noCopy(directory.path);
-          if (!isThere) await this.#listOne(attached, directory, tell);
+          if (!isThere) await this.#timed(attached, directory, () => this.#listOne(attached, directory, tell));
         }),
     });
   }
@@ -118,7 +118,7 @@ export class Listings {
         const record = this.fresh(directory, request.floorMs);
         return record !== null && record.subtreeListedAtMs >= Math.max(1, request.floorMs) ? record : null;
       },
-      list: (tell) => this.#listBelow(attached, directory, tell),
+      list: (tell) => this.#timed(attached, directory, () => this.#listBelow(attached, directory, tell)),
     });
   }
 
@@ -157,6 +157,23 @@ export class Listings {
       }
       await flight.wait(signal, onListed);
     }
+  }
+
+  /** What takes longer than it may be used afterwards is listed anew for each use: only its operator can help that. */
+  async #timed({ attachment }: Attached, { path }: Directory, list: () => Promise<void>): Promise<void> {
+    const beganMs = this.#nowMs();
+    await list();
+    const took = this.#nowMs() - beganMs;
+    const { freshness } = attachment;
+    if (freshness.kind !== 'ttl' || took < 1_000 * freshness.seconds) return;
+    this.#log.warn(
+      'a listing took longer than it may be used, so that each use lists again: attach with a longer ttl',
+      {
+        path,
+        took: formatDurationMs(took),
+        freshness: formatFreshness(freshness),
+      },
+    );
   }
 
   async #listOne(attached: Attached, directory: Directory, tell: OnListed): Promise<void> {

@@ -126,6 +126,27 @@ test('the age of a listing counts from the start of its LIST, over a restart too
   assert.equal((await node.page('/d')).ageSeconds, 0);
 });
 
+test('a listing that takes longer than it may be used is told of', async (t) => {
+  const { node, bucket } = await bucketFor(t, ['a', 'dir/x'], { kind: 'ttl', seconds: 100 });
+  const slowLines = (): string[] => node.log.lines.filter((line) => line.includes('longer than it may be used'));
+  for (const [path, seconds] of [
+    ['/d', 99],
+    ['/d/dir', 101],
+  ] as const) {
+    let open = (): void => {};
+    bucket.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const page = node.page(path);
+    await node.clock.advance(1_000 * seconds);
+    open();
+    await page;
+  }
+  const [line = '', ...others] = slowLines();
+  assert.ok(line.includes('/d/dir') && line.includes('ttl=100s'), line);
+  assert.deepEqual(others, []);
+});
+
 test('a directory of a bucket is asked for once, and what is none leaves nothing behind', async (t) => {
   const { node, bucket } = await bucketFor(t, ['a', 'dir/x', 'dir/deep/y']);
   for (const recursive of [false, true]) {
