@@ -181,7 +181,7 @@ impl Block {
 }
 
 /// Fills blocks with entries in their order, of all names or of a part of them.
-pub struct EntryPacker {
+pub struct BlockPacker {
     /// The names whose hashes have these low bits: of a power of two parts, the one with this index.
     part: Option<(u32, u32)>,
     open: Block,
@@ -189,13 +189,13 @@ pub struct EntryPacker {
     blocks: u32,
 }
 
-impl EntryPacker {
+impl BlockPacker {
     /// `part`: how many there are, and which one.
-    pub fn new(part: Option<(u32, u32)>) -> Result<EntryPacker> {
+    pub fn new(part: Option<(u32, u32)>) -> Result<BlockPacker> {
         if part.is_some_and(|(count, index)| !count.is_power_of_two() || index >= count) {
             return Err(Error::new(Code::Invalid, "there is no such part of names"));
         }
-        Ok(EntryPacker { part, open: Block::default(), full: Vec::new(), blocks: 0 })
+        Ok(BlockPacker { part, open: Block::default(), full: Vec::new(), blocks: 0 })
     }
 
     /// That are full.
@@ -212,7 +212,7 @@ impl EntryPacker {
     }
 }
 
-impl EntrySink for EntryPacker {
+impl EntrySink for BlockPacker {
     fn add(&mut self, &StoredEntry { name, record }: &StoredEntry<'_>) -> Result<()> {
         if self.part.is_some_and(|(count, index)| hash_name(name) & (count - 1) != index) {
             return Ok(());
@@ -384,7 +384,7 @@ mod tests {
         let record = [&[0u8][..], &[0; 16], b"m:1"].concat();
         let mut seen = Vec::new();
         for part in 0..4 {
-            let mut packer = EntryPacker::new(Some((4, part))).unwrap();
+            let mut packer = BlockPacker::new(Some((4, part))).unwrap();
             for name in &names {
                 packer.add(&StoredEntry { name: name.as_bytes(), record: &record }).unwrap();
             }
@@ -414,7 +414,7 @@ mod tests {
         }
         seen.sort();
         assert_eq!(seen, names);
-        assert!(EntryPacker::new(Some((3, 0))).is_err() && EntryPacker::new(Some((4, 4))).is_err());
+        assert!(BlockPacker::new(Some((3, 0))).is_err() && BlockPacker::new(Some((4, 4))).is_err());
     }
 
     #[test]

@@ -92,7 +92,7 @@ pub use dataset_diff::{ChangeKind, DatasetChange, DiffPage, DiffPlace, diff_data
 pub use dataset_writer::DatasetWriter;
 pub use device::{DeviceConfig, DeviceState, DeviceStatus, MAX_QUEUED_BYTES, Tier};
 pub use device_reader::{DeviceRead, DeviceReader, ReadEngine};
-pub use entry_blocks::{EntryDealer, EntryPacker};
+pub use entry_blocks::{BlockPacker, EntryDealer};
 pub use entry_merge::{EntryMerge, EntrySink, Pause, TakenEntry};
 pub use error::{Code, Error, Result};
 pub use fates::{Dated, Fate, Fates};

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ptr::null_mut;
 
 use millpool_core::{
-    EntryDealer, EntryMerge, EntryPacker, EntrySink, FileRows, PackedEntries, Pause, TakenEntry,
+    BlockPacker, EntryDealer, EntryMerge, EntrySink, FileRows, PackedEntries, Pause, TakenEntry,
 };
 use millpool_source::ListPage;
 use napi::bindgen_prelude::{Buffer, JsValue, Uint8ArraySlice, Uint32ArraySlice};
@@ -173,7 +173,7 @@ impl NativeEntryMerge {
     }
 
     #[napi(catch_unwind)]
-    pub fn take_blocks(&mut self, count: u32, blocks: &mut NativeEntryPacker) -> Result<i32> {
+    pub fn take_blocks(&mut self, count: u32, blocks: &mut NativeBlockPacker) -> Result<i32> {
         self.take(count, blocks.0.as_mut())
     }
 
@@ -220,20 +220,20 @@ impl NativePackedEntries {
 }
 
 #[napi]
-pub struct NativeEntryPacker(Option<EntryPacker>);
+pub struct NativeBlockPacker(Option<BlockPacker>);
 
 #[napi]
-impl NativeEntryPacker {
+impl NativeBlockPacker {
     /// One of so many parts; 0: of all names.
     #[napi(constructor, catch_unwind)]
-    pub fn new(parts: u32, index: u32) -> Result<NativeEntryPacker> {
+    pub fn new(parts: u32, index: u32) -> Result<NativeBlockPacker> {
         let part = (parts > 0).then_some((parts, index));
-        Ok(NativeEntryPacker(Some(EntryPacker::new(part).map_err(thrown)?)))
+        Ok(NativeBlockPacker(Some(BlockPacker::new(part).map_err(thrown)?)))
     }
 
     #[napi(catch_unwind)]
     pub fn blocks(&self) -> u32 {
-        self.0.as_ref().map_or(0, EntryPacker::blocks)
+        self.0.as_ref().map_or(0, BlockPacker::blocks)
     }
 
     #[napi(catch_unwind)]

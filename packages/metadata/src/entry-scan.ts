@@ -111,7 +111,7 @@ export function placesOf(
   { kinds, part = null }: Pick<EntryRange, 'kinds' | 'part'>,
 ): EntryPlace[] {
   const map = partitions.mapOf(directory);
-  const holding = [...partitionsOf(map)].filter((partition) => part === null || mayHold(partition, part));
+  const holding = partitionsOf(map).filter((partition) => part === null || mayHold(partition, part));
   return kinds
     .toSorted((left, right) => right - left)
     .flatMap((kind) =>

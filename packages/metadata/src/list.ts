@@ -1,7 +1,7 @@
 import { PackedPage } from '@millpool/native';
 import type { TakenEntry } from '@millpool/native';
 import { comparePaths, EntryPacker, joinPath, pathBelow } from '@millpool/protocol';
-import type { ListReply, ListRequest } from '@millpool/protocol';
+import type { EntryFields, ListReply, ListRequest } from '@millpool/protocol';
 
 import type { Attached } from './attached.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
@@ -12,13 +12,17 @@ import { classesIn } from './entries.ts';
 import { floorMsOf } from './freshness.ts';
 import type { KeptNames } from './kept-names.ts';
 import { PageEnd } from './page-end.ts';
-import type { ListedEntry } from './page-end.ts';
 import { rootEntry } from './resolved-entry.ts';
 import { entryClasses } from './store/keys.ts';
 import type { FileWalk } from './walk.ts';
 
 /** What is gone through in one turn of the event loop: half a millisecond. */
 const entriesATurn = 2_048;
+
+/** An entry by its path below what is listed. */
+export interface ListedEntry extends EntryFields {
+  readonly name: string;
+}
 
 type Last = Pick<ListedEntry, 'name' | 'type'>;
 

@@ -1,12 +1,5 @@
-import type { EntryFields } from '@millpool/protocol';
-
 /** A page that has anything is given when it took so long, wherever it ends. */
 const pageMs = 50;
-
-/** An entry by its path below what is listed. */
-export interface ListedEntry extends EntryFields {
-  readonly name: string;
-}
 
 /** When a page of a listing is full: with so many entries, or after a while with any. */
 export class PageEnd {

@@ -26,7 +26,7 @@ export interface NativeEntryMerge {
   put(stream: number, block: Uint8Array | null): void;
   /** A stream that wants a block, or -1: enough, -2: over. */
   takePage(count: number, page: NativePackedEntries): number;
-  takeBlocks(count: number, blocks: NativeEntryPacker): number;
+  takeBlocks(count: number, blocks: NativeBlockPacker): number;
   taken(): number;
   last(): NativeTakenEntry | null;
 }
@@ -36,7 +36,7 @@ export interface NativePackedEntries {
   finish(): Buffer;
 }
 
-export interface NativeEntryPacker {
+export interface NativeBlockPacker {
   blocks(): number;
   finish(): Buffer;
 }

@@ -3,7 +3,7 @@ import type { NativeJobAhead, NativeKeepTerms, NativeSegmentWorth } from './bind
 import type {
   NativeEntryDealer,
   NativeEntryMerge,
-  NativeEntryPacker,
+  NativeBlockPacker,
   NativeListPage,
   NativePackedEntries,
   NativeTakenEntry,
@@ -34,7 +34,7 @@ export interface Binding {
   readonly NativeNameTable: new (attachment: number, prefix: Uint8Array, names: number) => NativeNameTable;
   readonly NativeEntryDealer: new (present: Uint8Array) => NativeEntryDealer;
   readonly NativeEntryMerge: new (after: NativeTakenEntry | null) => NativeEntryMerge;
-  readonly NativeEntryPacker: new (parts: number, index: number) => NativeEntryPacker;
+  readonly NativeBlockPacker: new (parts: number, index: number) => NativeBlockPacker;
   readonly NativePackedEntries: new (path: string) => NativePackedEntries;
   /** False where this Node.js has no way to do it. */
   limitHeap(bytes: number, reserveBytes: number): boolean;

@@ -1,4 +1,4 @@
-import type { NativeEntryMerge, NativeEntryPacker, NativePackedEntries } from './binding-listing.ts';
+import type { NativeEntryMerge, NativeBlockPacker, NativePackedEntries } from './binding-listing.ts';
 import { binding } from './load.ts';
 import { called } from './native-error.ts';
 
@@ -38,12 +38,12 @@ export class PackedPage {
 /** Blocks as a store has them, of all names or of a part of them. */
 export class BlockPacker {
   /** @internal */
-  readonly native: NativeEntryPacker;
+  readonly native: NativeBlockPacker;
 
   /** Of `count` parts by the low bits of the names' hashes the one with that index; null: of all names. */
   constructor(part: { readonly count: number; readonly index: number } | null) {
-    const { NativeEntryPacker } = binding();
-    this.native = called(() => new NativeEntryPacker(part?.count ?? 0, part?.index ?? 0));
+    const { NativeBlockPacker } = binding();
+    this.native = called(() => new NativeBlockPacker(part?.count ?? 0, part?.index ?? 0));
   }
 
   /** Those that are full. */
