@@ -33,8 +33,8 @@ interface Steps<D extends Daemon> {
 
 /**
  * Of what is in it after a collection, so much may be added to the heap before the next one. V8 itself lets one of this
- * size grow by some 8 MiB, in which it counts what messages take. So a daemon would spend two fifths of its time on
- * collecting while pages of 64 KiB pass through it. The heap's own limit holds all the same.
+ * size grow by little, in which it counts what messages take, so that a daemon through which pages pass would do little
+ * but collect. The heap's own limit holds all the same.
  */
 const heapGrowthPercent = 200;
 /** V8 goes by how fast it collects. */

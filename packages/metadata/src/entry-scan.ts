@@ -16,8 +16,6 @@ export interface EntryRange {
   readonly from: string;
   /** Names after it are left out; null: to the end. */
   readonly to: string | null;
-  /** Partitions that hold nothing of it are left out. */
-  readonly part?: NamesPart | null;
 }
 
 interface Parts {
@@ -92,8 +90,8 @@ export class EntryScan {
 
   #open(): Iterator<StoredEntry> {
     const { store, partitions, held } = this.#parts;
-    const { kinds, from, to, part = null } = this.#range;
-    const places = placesOf(partitions, this.#directory, { kinds, part });
+    const { kinds, from, to } = this.#range;
+    const places = placesOf(partitions, this.#directory, { kinds });
     const range = { from: this.#last?.order ?? from, to };
     const streams = places.map((place) => new BlockStream(new EntryBlocks(store, place), place.kind, range));
     this.#changes = partitions.changes;
@@ -104,11 +102,11 @@ export class EntryScan {
   }
 }
 
-/** Where the entries of a directory are, those of a higher class first. */
+/** Where the entries of a directory are, those of a higher class first; of a part, where any of it can be. */
 export function placesOf(
   partitions: Partitions,
   directory: DirectoryName,
-  { kinds, part = null }: Pick<EntryRange, 'kinds' | 'part'>,
+  { kinds, part = null }: { readonly kinds: readonly EntryClass[]; readonly part?: NamesPart | null },
 ): EntryPlace[] {
   const map = partitions.mapOf(directory);
   const holding = partitionsOf(map).filter((partition) => part === null || mayHold(partition, part));
